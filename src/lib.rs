@@ -1,0 +1,13 @@
+//! A sidecar between a shop's WhatsApp bot and WAHA: no order is lost silently, no customer gets the same
+//! message twice because of us, nobody is paged for nothing.
+//!
+//! `docs/ARCHITECTURE.md` is the map: storeys, the way of one send, invariants. Reading order for a stranger:
+//! [`domain`] (the rules), then [`proxy`] (the bot's side), [`store`], [`watchdog`] (the heart), [`admin`], [`app`].
+#![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+
+pub mod clock;
+pub mod config;
+pub mod domain;
+pub mod fake_waha;
+pub mod store;
