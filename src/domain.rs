@@ -1,1 +1,21 @@
-//! (being written)
+//! The rules: what a send is, how an attempt ended, when a send is given up, what the status is.
+//!
+//! Rules of this floor: no async, no clock, no randomness, no I/O, no serde, none of WAHA's spelling. Moments and chance
+//! come in as arguments, so every decision can be repeated exactly.
+
+pub mod backoff;
+pub mod case;
+pub mod decide;
+pub mod extract;
+pub mod id;
+pub mod ledger;
+pub mod live;
+pub mod notification;
+pub mod order;
+pub mod outcome;
+pub mod retention;
+pub mod send;
+pub mod session;
+pub mod status;
+pub mod time;
+pub mod window;

@@ -1,0 +1,131 @@
+//! The case of a send whose first attempt did not succeed: its attempts, and the failed notification it became, if it did.
+//!
+//! A send that is accepted at once has no case; its ledger entry says all.
+
+use std::sync::Arc;
+
+use super::id::SendId;
+use super::ledger::{AttemptId, Ended, Via};
+use super::notification::Failure;
+use super::outcome::{Cause, Outcome};
+use super::send::Description;
+use super::time::Timestamp;
+
+/// Most attempts whose lines a case keeps: the first few tell how it began, the last how it ended.
+pub const LINES_MAX: usize = 16;
+
+/// Everything known of one send that did not succeed at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Case {
+    /// The send.
+    pub send: SendId,
+    /// What it sends.
+    pub what: Arc<Description>,
+    /// When its first attempt started.
+    pub first_at: Timestamp,
+    /// When its latest attempt ended.
+    pub last_at: Timestamp,
+    /// How many attempts it has had.
+    pub attempts: u32,
+    /// How the latest attempt ended.
+    pub outcome: Outcome,
+    /// Its attempts, oldest first; the middle is left out beyond [`LINES_MAX`].
+    pub lines: Vec<AttemptLine>,
+    /// Given up by the bot, and not merely unsuccessful so far.
+    pub exhausted: bool,
+    /// Is its request kept, so that it can be sent again?
+    pub replayable: bool,
+    /// The failed notification it became.
+    pub failure: Option<Failure>,
+}
+
+/// One attempt in a case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AttemptLine {
+    /// Which attempt.
+    pub number: u32,
+    /// Who made it.
+    pub via: Via,
+    /// When it started.
+    pub started: Timestamp,
+    /// When it ended.
+    pub ended: Timestamp,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Why, where it was not accepted.
+    pub cause: Option<Cause>,
+    /// HTTP status, where an answer came.
+    pub status: Option<u16>,
+    /// What the answer said. May name a number.
+    pub detail: Option<String>,
+    /// WhatsApp's id of the message, where the answer named it.
+    pub message_id: Option<String>,
+}
+
+impl Case {
+    /// Opens a case with its first ended attempt.
+    pub fn open(ended: &Ended) -> Self {
+        Self {
+            send: ended.attempt.send,
+            what: Arc::clone(&ended.what),
+            first_at: ended.first_at,
+            last_at: ended.ended,
+            attempts: ended.attempt.number,
+            outcome: ended.outcome,
+            lines: vec![AttemptLine::of(ended)],
+            exhausted: false,
+            replayable: false,
+            failure: None,
+        }
+    }
+
+    /// Adds an attempt. Attempts may end out of order; one that is already there is replaced.
+    pub fn add(&mut self, ended: &Ended) {
+        let line = AttemptLine::of(ended);
+        match self.lines.binary_search_by_key(&line.number, |line| line.number) {
+            Ok(at) => self.lines[at] = line,
+            Err(at) => self.lines.insert(at, line),
+        }
+        if self.lines.len() > LINES_MAX {
+            self.lines.remove(LINES_MAX / 2);
+        }
+        self.attempts = self.attempts.max(ended.attempt.number);
+        if ended.ended >= self.last_at {
+            self.last_at = ended.ended;
+            self.what = Arc::clone(&ended.what);
+        }
+        // A success is not undone by an attempt that ran beside it and ended later.
+        if self.outcome != Outcome::Accepted {
+            self.outcome = ended.outcome;
+        }
+    }
+
+    /// Is there nothing left to do or to wait for?
+    pub fn is_settled(&self) -> bool {
+        match &self.failure {
+            Some(failure) => !failure.is_open(),
+            None => matches!(self.outcome, Outcome::Accepted | Outcome::Rejected) || self.exhausted,
+        }
+    }
+
+    /// Its latest attempt.
+    pub const fn attempt(&self) -> AttemptId {
+        AttemptId { send: self.send, number: self.attempts }
+    }
+}
+
+impl AttemptLine {
+    fn of(ended: &Ended) -> Self {
+        Self {
+            number: ended.attempt.number,
+            via: ended.via,
+            started: ended.started,
+            ended: ended.ended,
+            outcome: ended.outcome,
+            cause: ended.cause,
+            status: ended.status,
+            detail: ended.detail.clone(),
+            message_id: ended.message_id.clone(),
+        }
+    }
+}

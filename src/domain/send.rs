@@ -1,0 +1,171 @@
+//! A send: what the bot wants delivered, and what makes two calls the same send (SPEC 4.2).
+
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use super::id::{ChatId, SessionName};
+use super::order::OrderFacts;
+
+/// What makes two calls the same send: 128 bits of a digest.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Identity([u8; 16]);
+
+impl Identity {
+    /// From raw bytes.
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    /// The raw bytes.
+    pub const fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+
+    /// From a name the bot gave: `X-Watchdog-Notification-Id` or `Idempotency-Key`.
+    pub fn named(header: &str, value: &[u8]) -> Self {
+        Self::digest(&[b"named", header.as_bytes(), value])
+    }
+
+    /// From what is sent: session, chat, path and body.
+    pub fn content(session: Option<&SessionName>, chat: Option<&ChatId>, path: &str, body: &[u8]) -> Self {
+        let session = session.map_or("", SessionName::as_str);
+        let chat = chat.map_or("", ChatId::expose);
+        Self::digest(&[b"content", session.as_bytes(), chat.as_bytes(), path.as_bytes(), body])
+    }
+
+    /// Each part goes in with its length, so that no two lists of parts run together alike.
+    fn digest(parts: &[&[u8]]) -> Self {
+        let mut hash = Sha256::new();
+        for part in parts {
+            hash.update((part.len() as u64).to_le_bytes());
+            hash.update(part);
+        }
+        let digest = hash.finalize();
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&digest[..16]);
+        Self(bytes)
+    }
+}
+
+/// What a sending endpoint sends; a closed list, so that it can be a metric label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SendKind {
+    /// Plain text.
+    Text,
+    /// An image, file, voice, video or sticker.
+    Media,
+    /// A location.
+    Location,
+    /// A contact card.
+    Contact,
+    /// A poll.
+    Poll,
+    /// A vote in a poll.
+    PollVote,
+    /// A list message.
+    List,
+    /// Buttons, or the press of one.
+    Buttons,
+    /// A link with a preview.
+    Link,
+    /// A forwarded message.
+    Forward,
+    /// A calendar event.
+    Event,
+    /// A reaction to a message.
+    Reaction,
+    /// An edit, a revocation, a pin: changes to a message that exists.
+    Edit,
+    /// A status post, seen by many.
+    Status,
+    /// A path named in `proxy.extra_send_paths`.
+    Extra,
+}
+
+impl SendKind {
+    /// All kinds, in the order that label sets are created.
+    pub const ALL: [Self; 15] = [
+        Self::Text,
+        Self::Media,
+        Self::Location,
+        Self::Contact,
+        Self::Poll,
+        Self::PollVote,
+        Self::List,
+        Self::Buttons,
+        Self::Link,
+        Self::Forward,
+        Self::Event,
+        Self::Reaction,
+        Self::Edit,
+        Self::Status,
+        Self::Extra,
+    ];
+
+    /// The word of API and metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Media => "media",
+            Self::Location => "location",
+            Self::Contact => "contact",
+            Self::Poll => "poll",
+            Self::PollVote => "poll_vote",
+            Self::List => "list",
+            Self::Buttons => "buttons",
+            Self::Link => "link",
+            Self::Forward => "forward",
+            Self::Event => "event",
+            Self::Reaction => "reaction",
+            Self::Edit => "edit",
+            Self::Status => "status",
+            Self::Extra => "extra",
+        }
+    }
+
+    /// Can a send of this kind tell a customer about an order? Reactions, edits, votes and status posts cannot: their failure is
+    /// recorded, but nobody waits for them.
+    pub const fn notifies(self) -> bool {
+        !matches!(self, Self::PollVote | Self::Reaction | Self::Edit | Self::Status)
+    }
+}
+
+/// What is known about a send, shared by all its records.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Description {
+    /// What joins attempts to this send; `None` where nothing can (a large body that names its chat last).
+    pub identity: Option<Identity>,
+    /// The session it goes through, where the request names one.
+    pub session: Option<SessionName>,
+    /// The chat it goes to, where it has one.
+    pub chat: Option<ChatId>,
+    /// What is sent.
+    pub kind: SendKind,
+    /// The path of the call, without query.
+    pub path: Arc<str>,
+    /// What is known of the order.
+    pub order: OrderFacts,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_do_not_run_together() {
+        let chat = ChatId::new("1@c.us");
+        let session = SessionName::new("default");
+        let base = Identity::content(session.as_ref(), chat.as_ref(), "/a", b"x");
+        assert_eq!(base, Identity::content(session.as_ref(), chat.as_ref(), "/a", b"x"));
+        for other in [
+            Identity::content(session.as_ref(), chat.as_ref(), "/ax", b""),
+            Identity::content(None, chat.as_ref(), "/a", b"x"),
+            Identity::content(session.as_ref(), None, "/a", b"x"),
+            Identity::named("idempotency-key", b"x"),
+        ] {
+            assert_ne!(base, other);
+        }
+        assert_ne!(Identity::named("a", b"bc"), Identity::named("ab", b"c"));
+    }
+}

@@ -1,0 +1,155 @@
+//! What is remembered of one WAHA session: the clocks and windows its status is assessed from.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::id::{ChatId, SessionName};
+use super::status::{Assessment, StatusPolicy, assess};
+use super::time::Timestamp;
+use super::window::Window;
+
+/// Most chats and given-up sends remembered since the last success: beyond a few more prove nothing.
+const EVIDENCE_MAX: usize = 64;
+
+/// One session.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Session {
+    /// Its name.
+    pub name: SessionName,
+    /// Its status and why.
+    pub assessment: Assessment,
+    /// Since when it has that status.
+    pub since: Timestamp,
+    /// When a send was last accepted.
+    pub last_accepted: Option<Timestamp>,
+    /// When a send last did not succeed, rejected ones aside.
+    pub last_failed: Option<Timestamp>,
+    /// When the bot last sent anything.
+    pub last_activity: Option<Timestamp>,
+    /// Unsuccessful attempts in a row, rejected ones aside.
+    pub consecutive_failures: u32,
+    /// Chats with unsuccessful sends since the last success, rejected ones aside.
+    pub failing_chats: Vec<Option<ChatId>>,
+    /// Sends given up since the last success.
+    pub exhausted: VecDeque<(Timestamp, Option<ChatId>)>,
+    /// When a send last succeeded only after retries.
+    pub retried_at: Option<Timestamp>,
+    /// Is the success rate too low?
+    pub low_rate: Smoldering,
+    /// Is the latency too high?
+    pub high_latency: Smoldering,
+    /// The last hour.
+    pub window: Window,
+}
+
+/// A condition that counts as bad until it has been good for a while.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Smoldering {
+    /// When it was last seen bad.
+    pub last_bad: Option<Timestamp>,
+}
+
+impl Smoldering {
+    fn observe(&mut self, bad: bool, now: Timestamp) {
+        if bad {
+            self.last_bad = Some(now);
+        }
+    }
+
+    /// Bad now, or less than `recover_after` ago?
+    pub fn is_bad(&self, now: Timestamp, recover_after: Duration) -> bool {
+        self.last_bad.is_some_and(|at| now.since(at) < recover_after)
+    }
+}
+
+impl Session {
+    /// A session nothing is known of.
+    pub fn new(name: SessionName, now: Timestamp) -> Self {
+        Self {
+            name,
+            assessment: Assessment::UNKNOWN,
+            since: now,
+            last_accepted: None,
+            last_failed: None,
+            last_activity: None,
+            consecutive_failures: 0,
+            failing_chats: Vec::new(),
+            exhausted: VecDeque::new(),
+            retried_at: None,
+            low_rate: Smoldering::default(),
+            high_latency: Smoldering::default(),
+            window: Window::default(),
+        }
+    }
+
+    /// The bot sent something.
+    pub fn active(&mut self, at: Timestamp) {
+        self.last_activity = self.last_activity.max(Some(at));
+    }
+
+    /// A send was accepted: the channel lives.
+    pub fn accepted(&mut self, at: Timestamp, latency: Duration, retried: bool) {
+        self.last_accepted = self.last_accepted.max(Some(at));
+        self.consecutive_failures = 0;
+        self.failing_chats.clear();
+        self.exhausted.clear();
+        if retried {
+            self.retried_at = Some(at);
+        }
+        self.window.accepted(at, latency);
+    }
+
+    /// An attempt failed or ended ambiguous.
+    pub fn failed(&mut self, at: Timestamp, chat: Option<&ChatId>, latency: Duration) {
+        self.last_failed = self.last_failed.max(Some(at));
+        self.consecutive_failures = self.consecutive_failures.saturating_add(1);
+        if self.failing_chats.len() < EVIDENCE_MAX
+            && !self.failing_chats.iter().any(|known| known.as_ref() == chat)
+        {
+            self.failing_chats.push(chat.cloned());
+        }
+        self.window.latency(at, latency);
+    }
+
+    /// A send was given up.
+    pub fn exhausted(&mut self, at: Timestamp, chat: Option<&ChatId>) {
+        if self.exhausted.len() == EVIDENCE_MAX {
+            self.exhausted.pop_front();
+        }
+        self.exhausted.push_back((at, chat.cloned()));
+        self.window.exhausted(at);
+    }
+
+    /// Unsuccessful sends to two chats or more, or one given up, and nothing accepted since (SPEC 7).
+    pub fn sends_failing(&self) -> bool {
+        self.failing_chats.len() >= 2 || !self.exhausted.is_empty()
+    }
+
+    /// To how many chats sends were given up within `span`, where there were `failures` or more of them; else 0.
+    pub fn exhausted_chats(&self, now: Timestamp, span: Duration, failures: u32) -> usize {
+        let recent: Vec<_> =
+            self.exhausted.iter().filter(|(at, _)| now.since(*at) < span).map(|(_, chat)| chat).collect();
+        if recent.len() < usize::try_from(failures).unwrap_or(usize::MAX) {
+            return 0;
+        }
+        let mut chats = recent;
+        chats.sort_unstable();
+        chats.dedup();
+        chats.len()
+    }
+
+    /// Looks at the clock and the windows again. `true` where the status changed.
+    pub fn reassess(&mut self, now: Timestamp, policy: &StatusPolicy) -> bool {
+        let summary = self.window.summary(now, policy.window);
+        let enough = summary.sends >= policy.min_sends;
+        self.low_rate.observe(enough && summary.success_rate < policy.success_rate, now);
+        self.high_latency.observe(enough && summary.latency_p95 > policy.latency_p95, now);
+        let assessment = assess(self, now, policy);
+        let changed = assessment.status != self.assessment.status;
+        if changed {
+            self.since = now;
+        }
+        self.assessment = assessment;
+        changed
+    }
+}

@@ -1,0 +1,219 @@
+//! The status of a session and of the whole: a pure function of what was seen and of time (SPEC 7).
+//!
+//! This version knows what sends tell. The rows of SPEC 7 that need probes, diagnoses or confirmations are not here yet, and nothing
+//! pretends to know them.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::session::Session;
+use super::time::Timestamp;
+
+/// Is the bot speaking?
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Status {
+    /// Nothing seen yet.
+    #[default]
+    Unknown,
+    /// Sends are accepted.
+    Online,
+    /// Something is wrong, and messages still go out, or may.
+    Degraded,
+    /// The bot is silent.
+    Offline,
+    /// Nothing goes out.
+    Incommunicado,
+    /// Nothing goes out, and that is certain.
+    IncommunicadoCritico,
+}
+
+impl Status {
+    /// All statuses, in the order that label sets are created.
+    pub const ALL: [Self; 6] = [
+        Self::Online,
+        Self::Degraded,
+        Self::Incommunicado,
+        Self::IncommunicadoCritico,
+        Self::Offline,
+        Self::Unknown,
+    ];
+
+    /// The word of API, metrics and panel.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Online => "online",
+            Self::Degraded => "degraded",
+            Self::Offline => "offline",
+            Self::Incommunicado => "incommunicado",
+            Self::IncommunicadoCritico => "incommunicado_critico",
+        }
+    }
+
+    /// The number of the dashboards' timeline; -1 where nothing was seen.
+    pub const fn code(self) -> i8 {
+        match self {
+            Self::Unknown => -1,
+            Self::Online => 0,
+            Self::Degraded => 1,
+            Self::Incommunicado => 2,
+            Self::IncommunicadoCritico => 3,
+            Self::Offline => 4,
+        }
+    }
+
+    /// How bad it is: the worst session is the status of the whole.
+    pub const fn badness(self) -> u8 {
+        match self {
+            Self::Unknown => 0,
+            Self::Online => 1,
+            Self::Offline => 2,
+            Self::Degraded => 3,
+            Self::Incommunicado => 4,
+            Self::IncommunicadoCritico => 5,
+        }
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// How sure a status is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Confidence {
+    /// Little is known.
+    Low,
+    /// The signs agree.
+    Medium,
+    /// Proven.
+    High,
+}
+
+impl Confidence {
+    /// The word of the API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+        }
+    }
+}
+
+/// Which row of the table gave the status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// Nothing seen yet.
+    NothingSeen,
+    /// Something seen and nothing wrong.
+    AllWell,
+    /// Sends to several chats were given up, and nothing was accepted since.
+    SendsGivenUp,
+    /// Sends fail, and nothing was accepted since.
+    SendsFailing,
+    /// Too few sends succeed.
+    LowSuccessRate,
+    /// Answers take too long.
+    HighLatency,
+    /// Sends needed retries lately.
+    RetriesNeeded,
+    /// No call from the bot for a while.
+    BotSilent,
+}
+
+impl Reason {
+    /// The word of API and history.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NothingSeen => "nothing_seen",
+            Self::AllWell => "all_well",
+            Self::SendsGivenUp => "sends_given_up",
+            Self::SendsFailing => "sends_failing",
+            Self::LowSuccessRate => "low_success_rate",
+            Self::HighLatency => "high_latency",
+            Self::RetriesNeeded => "retries_needed",
+            Self::BotSilent => "bot_silent",
+        }
+    }
+}
+
+/// A status with its reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Assessment {
+    /// The status.
+    pub status: Status,
+    /// How sure it is.
+    pub confidence: Confidence,
+    /// Why.
+    pub reason: Reason,
+}
+
+impl Assessment {
+    /// What is said before anything was seen.
+    pub const UNKNOWN: Self =
+        Self { status: Status::Unknown, confidence: Confidence::Low, reason: Reason::NothingSeen };
+}
+
+/// The thresholds, each with its key in the configuration.
+#[derive(Clone, Copy, Debug)]
+pub struct StatusPolicy {
+    /// `status.window`: over how long rate and latency are taken.
+    pub window: Duration,
+    /// `status.min_sends`: fewer say nothing.
+    pub min_sends: u32,
+    /// `status.success_rate`: below is degraded, 0 to 1.
+    pub success_rate: f64,
+    /// `status.latency_p95`: above is degraded.
+    pub latency_p95: Duration,
+    /// `status.recover_after`: how long rate and latency must be good again.
+    pub recover_after: Duration,
+    /// `incommunicado.failures`: so many sends given up.
+    pub incommunicado_failures: u32,
+    /// `incommunicado.window`: within so long.
+    pub incommunicado_window: Duration,
+    /// `offline.after`: silent for so long.
+    pub offline_after: Duration,
+}
+
+/// A status changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StatusChange {
+    /// Of which session.
+    pub session: super::id::SessionName,
+    /// When.
+    pub at: Timestamp,
+    /// From what.
+    pub from: Status,
+    /// To what, and why.
+    pub to: Assessment,
+}
+
+/// The table of SPEC 7, first match wins.
+pub fn assess(session: &Session, now: Timestamp, policy: &StatusPolicy) -> Assessment {
+    let given = |status, confidence, reason| Assessment { status, confidence, reason };
+    if session.exhausted_chats(now, policy.incommunicado_window, policy.incommunicado_failures) >= 2 {
+        return given(Status::Incommunicado, Confidence::Medium, Reason::SendsGivenUp);
+    }
+    if session.sends_failing() {
+        return given(Status::Degraded, Confidence::Medium, Reason::SendsFailing);
+    }
+    if session.low_rate.is_bad(now, policy.recover_after) {
+        return given(Status::Degraded, Confidence::Medium, Reason::LowSuccessRate);
+    }
+    if session.high_latency.is_bad(now, policy.recover_after) {
+        return given(Status::Degraded, Confidence::Medium, Reason::HighLatency);
+    }
+    if session.retried_at.is_some_and(|at| now.since(at) < policy.window) {
+        return given(Status::Degraded, Confidence::Medium, Reason::RetriesNeeded);
+    }
+    match session.last_activity {
+        None => Assessment::UNKNOWN,
+        Some(at) if now.since(at) > policy.offline_after => {
+            given(Status::Offline, Confidence::Low, Reason::BotSilent)
+        }
+        Some(_) => given(Status::Online, Confidence::High, Reason::AllWell),
+    }
+}

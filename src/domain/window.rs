@@ -1,0 +1,167 @@
+//! How sends went over the last minutes: counts and latencies in one-minute buckets.
+//!
+//! Like a shop's till roll: each minute has its own line, old lines are torn off, and the last so-many lines are summed when
+//! somebody asks. A quiet gap empties the window by itself.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::time::Timestamp;
+
+/// Upper edges of the latency buckets, in milliseconds; what is slower falls into a last, open one.
+pub const LATENCY_EDGES: [u32; 13] =
+    [50, 100, 250, 500, 1_000, 2_500, 5_000, 7_500, 10_000, 15_000, 30_000, 60_000, 120_000];
+
+/// Longest span a window can be asked about.
+pub const SPAN_MAX: Duration = Duration::from_secs(60 * 60);
+
+/// One minute.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Minute {
+    /// When it began.
+    pub start: Timestamp,
+    /// Sends accepted.
+    pub accepted: u32,
+    /// Sends given up; rejected ones count nowhere (SPEC 7).
+    pub exhausted: u32,
+    /// Attempts by how long they took, per edge and one beyond.
+    pub latencies: [u32; LATENCY_EDGES.len() + 1],
+}
+
+/// The minutes of the last hour that saw anything.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Window {
+    /// Oldest first, at most an hour.
+    pub minutes: VecDeque<Minute>,
+}
+
+/// What a span of the window adds up to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Summary {
+    /// Sends that were accepted or given up.
+    pub sends: u32,
+    /// Share accepted, 0 to 1; 1 where there were none.
+    pub success_rate: f64,
+    /// The latency that 95 of 100 attempts did not exceed, as the upper edge of its bucket.
+    pub latency_p95: Duration,
+}
+
+impl Window {
+    /// A send was accepted, its last attempt having taken `latency`.
+    pub fn accepted(&mut self, at: Timestamp, latency: Duration) {
+        let minute = self.minute(at);
+        minute.accepted = minute.accepted.saturating_add(1);
+        self.latency(at, latency);
+    }
+
+    /// An attempt that was not accepted took `latency`.
+    pub fn latency(&mut self, at: Timestamp, latency: Duration) {
+        let millis = u32::try_from(latency.as_millis()).unwrap_or(u32::MAX);
+        let bucket = LATENCY_EDGES.partition_point(|edge| *edge < millis);
+        let minute = self.minute(at);
+        minute.latencies[bucket] = minute.latencies[bucket].saturating_add(1);
+    }
+
+    /// A send was given up.
+    pub fn exhausted(&mut self, at: Timestamp) {
+        let minute = self.minute(at);
+        minute.exhausted = minute.exhausted.saturating_add(1);
+    }
+
+    /// What the last `span` before `now` adds up to.
+    pub fn summary(&self, now: Timestamp, span: Duration) -> Summary {
+        let from = now - span;
+        let (mut accepted, mut exhausted, mut latencies) = (0u32, 0u32, [0u32; LATENCY_EDGES.len() + 1]);
+        for minute in self.minutes.iter().filter(|minute| minute.start > from) {
+            accepted = accepted.saturating_add(minute.accepted);
+            exhausted = exhausted.saturating_add(minute.exhausted);
+            for (sum, count) in latencies.iter_mut().zip(minute.latencies) {
+                *sum = sum.saturating_add(count);
+            }
+        }
+        let sends = accepted.saturating_add(exhausted);
+        let success_rate = if sends == 0 { 1.0 } else { f64::from(accepted) / f64::from(sends) };
+        Summary { sends, success_rate, latency_p95: p95(&latencies) }
+    }
+
+    /// The bucket of `at`; time that runs backwards falls into the newest.
+    fn minute(&mut self, at: Timestamp) -> &mut Minute {
+        let start = at.minute();
+        if self.minutes.back().is_none_or(|last| last.start < start) {
+            while self.minutes.front().is_some_and(|first| start.since(first.start) >= SPAN_MAX) {
+                self.minutes.pop_front();
+            }
+            self.minutes.push_back(Minute {
+                start,
+                accepted: 0,
+                exhausted: 0,
+                latencies: Default::default(),
+            });
+        }
+        let last = self.minutes.len() - 1;
+        &mut self.minutes[last]
+    }
+}
+
+fn p95(latencies: &[u32; LATENCY_EDGES.len() + 1]) -> Duration {
+    let total: u64 = latencies.iter().copied().map(u64::from).sum();
+    let rank = (total * 95).div_ceil(100);
+    let mut seen = 0;
+    for (bucket, count) in latencies.iter().enumerate() {
+        seen += u64::from(*count);
+        if total > 0 && seen >= rank {
+            let edge =
+                LATENCY_EDGES.get(bucket).copied().unwrap_or(LATENCY_EDGES[LATENCY_EDGES.len() - 1] + 1);
+            return Duration::from_millis(u64::from(edge));
+        }
+    }
+    Duration::ZERO
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(minutes: i64) -> Timestamp {
+        Timestamp::from_millis(minutes * 60_000)
+    }
+
+    const QUARTER: Duration = Duration::from_secs(15 * 60);
+
+    #[test]
+    fn old_minutes_leave() {
+        let mut window = Window::default();
+        window.exhausted(at(0));
+        for minute in 1..=9 {
+            window.accepted(at(minute), Duration::from_millis(30));
+        }
+        assert!((window.summary(at(10), QUARTER).success_rate - 0.9).abs() < 1e-9);
+        assert_eq!(window.summary(at(10), QUARTER).sends, 10);
+        assert_eq!(window.summary(at(15), QUARTER).sends, 9, "the first minute is out");
+        assert_eq!(window.summary(at(500), QUARTER).sends, 0);
+        window.accepted(at(500), Duration::ZERO);
+        assert_eq!(window.minutes.len(), 1, "torn off after an hour");
+    }
+
+    #[test]
+    fn p95_is_an_upper_edge() {
+        let mut window = Window::default();
+        assert_eq!(window.summary(at(0), QUARTER).latency_p95, Duration::ZERO);
+        for _ in 0..94 {
+            window.latency(at(1), Duration::from_millis(40));
+        }
+        for _ in 0..6 {
+            window.latency(at(1), Duration::from_secs(12));
+        }
+        assert_eq!(window.summary(at(1), QUARTER).latency_p95, Duration::from_secs(15));
+    }
+
+    #[test]
+    fn a_clock_that_steps_back_adds_no_lines() {
+        let mut window = Window::default();
+        window.accepted(at(10), Duration::ZERO);
+        window.accepted(at(3), Duration::ZERO);
+        assert_eq!(window.minutes.len(), 1);
+        assert_eq!(window.summary(at(10), QUARTER).sends, 2);
+    }
+}
