@@ -11,3 +11,4 @@ pub mod config;
 pub mod domain;
 pub mod fake_waha;
 pub mod store;
+pub mod waha;

@@ -1,0 +1,9 @@
+//! Everything that spells WAHA: which paths send ([`route`]), what bodies say ([`scan`], [`request`], [`reply`]).
+//!
+//! WAHA's answers are hostile JSON: everything here is bounded and never panics. What the facts rest on is named beside them
+//! (WAHA 2025.12.3 as observed, its documents up to 2026.9).
+
+pub mod reply;
+pub mod request;
+pub mod route;
+pub mod scan;

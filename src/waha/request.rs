@@ -1,0 +1,114 @@
+//! What a sending request says: session, chat, text, and the message id the bot chose.
+
+use super::scan::{Path, Scan};
+use crate::domain::extract::TEXT_MAX;
+
+const WANTED: &[Path] =
+    &[&["session"], &["chatId"], &["text"], &["caption"], &["body"], &["message", "description"], &["phone"]];
+
+/// What was found; everything may be missing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SendFields {
+    /// The session.
+    pub session: Option<String>,
+    /// The chat, as spelled.
+    pub chat: Option<String>,
+    /// The text a person reads.
+    pub text: Option<String>,
+}
+
+/// Reads the fields of a body that passes by.
+#[derive(Debug)]
+pub enum FieldScan {
+    /// A JSON body.
+    Json(Scan),
+    /// A body that says nothing: compressed, or of another type.
+    Opaque,
+}
+
+impl FieldScan {
+    /// A scan for a body of this type and coding. Compressed bodies are never inflated (a bomb costs nothing) and say nothing.
+    pub fn new(content_type: Option<&str>, compressed: bool) -> Self {
+        let json = content_type.is_none_or(|kind| kind.to_ascii_lowercase().contains("json"));
+        if json && !compressed { Self::Json(Scan::new(WANTED, TEXT_MAX)) } else { Self::Opaque }
+    }
+
+    /// The next piece.
+    pub fn feed(&mut self, bytes: &[u8]) {
+        match self {
+            Self::Json(scan) => scan.feed(bytes),
+            Self::Opaque => {}
+        }
+    }
+
+    /// What was found so far.
+    pub fn fields(&self) -> SendFields {
+        let Self::Json(scan) = self else { return SendFields::default() };
+        let text = |index| scan.text(index).map(str::to_owned);
+        SendFields {
+            session: text(0),
+            chat: text(1).or_else(|| text(6)),
+            text: text(2).or_else(|| text(3)).or_else(|| text(4)).or_else(|| text(5)),
+        }
+    }
+}
+
+/// The fields of a query, or of a urlencoded body.
+pub fn urlencoded(pairs: &[u8]) -> SendFields {
+    let mut fields = SendFields::default();
+    for (key, value) in form_urlencoded::parse(pairs) {
+        let slot = match &*key {
+            "session" => &mut fields.session,
+            "chatId" | "phone" => &mut fields.chat,
+            "text" | "caption" => &mut fields.text,
+            _ => continue,
+        };
+        *slot = Some(value.into_owned());
+    }
+    fields
+}
+
+/// Path and query as they may be stored: without the key, which WAHA takes in the query since 2026.4.3.
+pub fn without_key(path_and_query: &str) -> String {
+    let Some((path, query)) = path_and_query.split_once('?') else { return path_and_query.to_owned() };
+    let kept: Vec<_> = query.split('&').filter(|pair| !is_key(pair)).collect();
+    if kept.is_empty() { path.to_owned() } else { format!("{path}?{}", kept.join("&")) }
+}
+
+fn is_key(pair: &str) -> bool {
+    form_urlencoded::parse(pair.as_bytes())
+        .next()
+        .is_some_and(|(name, _)| name.eq_ignore_ascii_case("x-api-key"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_bodies() {
+        let mut scan = FieldScan::new(Some("application/json; charset=utf-8"), false);
+        scan.feed(br#"{"session":"default","chatId":"1@c.us","reply_to":null,"text":"hola"}"#);
+        let fields = scan.fields();
+        assert_eq!(fields.session.as_deref(), Some("default"));
+        assert_eq!(fields.chat.as_deref(), Some("1@c.us"));
+        assert_eq!(fields.text.as_deref(), Some("hola"));
+        let mut opaque = FieldScan::new(Some("application/json"), true);
+        opaque.feed(br#"{"session":"default"}"#);
+        assert_eq!(opaque.fields(), SendFields::default());
+    }
+
+    #[test]
+    fn queries() {
+        let fields = urlencoded(b"phone=584241234567&text=hola%20t%C3%BA&session=default");
+        assert_eq!(fields.chat.as_deref(), Some("584241234567"));
+        assert_eq!(fields.text.as_deref(), Some("hola tú"));
+    }
+
+    #[test]
+    fn keys_are_not_kept() {
+        assert_eq!(without_key("/api/sendText?x-api-key=secret&text=a"), "/api/sendText?text=a");
+        assert_eq!(without_key("/api/sendText?X%2DApi-Key=secret"), "/api/sendText");
+        assert_eq!(without_key("/api/sendText"), "/api/sendText");
+    }
+}
