@@ -13,6 +13,7 @@ pub mod live;
 pub mod notification;
 pub mod order;
 pub mod outcome;
+pub mod refusal;
 pub mod retention;
 pub mod send;
 pub mod session;

@@ -10,5 +10,6 @@ pub mod clock;
 pub mod config;
 pub mod domain;
 pub mod fake_waha;
+pub mod metrics;
 pub mod store;
 pub mod waha;

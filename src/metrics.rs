@@ -1,0 +1,170 @@
+//! Every metric family, declared once; label sets are created at start, so that no increase is missed (OBSERVABILITY 3).
+//!
+//! Labels come from closed lists: sessions are those of `waha.sessions` and `other`. No phone, name, chat, order or text is ever a label.
+//! The registry is this process' own; encoding happens on the admin's thread.
+
+mod families;
+
+use std::time::Duration;
+
+use prometheus::core::Collector;
+use prometheus::{Encoder, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
+
+pub use families::{HeartMetrics, ProxyMetrics, StoreMetrics};
+
+use crate::domain::id::SessionName;
+
+/// The prefix of all names.
+pub const PREFIX: &str = "waha_watchdog";
+
+/// All families of this process.
+pub struct Metrics {
+    registry: Registry,
+    /// Counted by the proxy's threads.
+    pub proxy: ProxyMetrics,
+    /// Counted by the heart.
+    pub heart: HeartMetrics,
+    /// Counted by the store's writer.
+    pub store: StoreMetrics,
+    /// 1 where the last reload of the configuration took effect.
+    pub reload_successful: IntGauge,
+    /// When the configuration was last loaded.
+    pub reload_timestamp: IntGauge,
+    admin_requests: IntCounterVec,
+}
+
+impl Metrics {
+    /// Declares every family for these sessions.
+    ///
+    /// # Errors
+    /// Where two families have one name: a fault of this program, seen by its first test.
+    pub fn new(sessions: &[SessionName]) -> Result<Self, prometheus::Error> {
+        let registry = Registry::new();
+        let build =
+            gauge_vec(&registry, "build_info", "Version of the running sidecar, always 1.", &["version"])?;
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        #[cfg(target_os = "linux")]
+        registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
+        Ok(Self {
+            proxy: ProxyMetrics::new(&registry)?,
+            heart: HeartMetrics::new(&registry, sessions)?,
+            store: StoreMetrics::new(&registry)?,
+            reload_successful: gauge(
+                &registry,
+                "config_last_reload_successful",
+                "1 where the last load of the configuration took effect.",
+            )?,
+            reload_timestamp: gauge(
+                &registry,
+                "config_last_reload_timestamp_seconds",
+                "When the configuration in force was loaded.",
+            )?,
+            admin_requests: counter_vec(
+                &registry,
+                "http_requests_total",
+                "Calls of the admin listener.",
+                &["handler", "code"],
+            )?,
+            registry,
+        })
+    }
+
+    /// A call of the admin listener was answered. `handler` is a route's name, not a path.
+    pub fn admin_request(&self, handler: &'static str, code: u16) {
+        self.admin_requests.with_label_values(&[handler, code_label(code)]).inc();
+    }
+
+    /// The text of `/metrics`.
+    ///
+    /// # Errors
+    /// Where a family cannot be encoded.
+    pub fn encode(&self) -> Result<Vec<u8>, prometheus::Error> {
+        let mut text = Vec::with_capacity(64 * 1024);
+        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
+        Ok(text)
+    }
+}
+
+/// The label of an HTTP status: a closed list.
+pub fn code_label(code: u16) -> &'static str {
+    match code {
+        200 => "200",
+        201 => "201",
+        204 => "204",
+        304 => "304",
+        400 => "400",
+        401 => "401",
+        403 => "403",
+        404 => "404",
+        413 => "413",
+        422 => "422",
+        429 => "429",
+        500 => "500",
+        501 => "501",
+        502 => "502",
+        503 => "503",
+        504 => "504",
+        _ => "other",
+    }
+}
+
+fn register<C: Collector + Clone + 'static>(registry: &Registry, family: C) -> Result<C, prometheus::Error> {
+    registry.register(Box::new(family.clone()))?;
+    Ok(family)
+}
+
+fn opts(name: &str, help: &str) -> Opts {
+    Opts::new(format!("{PREFIX}_{name}"), help)
+}
+
+fn gauge(registry: &Registry, name: &str, help: &str) -> Result<IntGauge, prometheus::Error> {
+    register(registry, IntGauge::with_opts(opts(name, help))?)
+}
+
+fn gauge_vec(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    labels: &[&str],
+) -> Result<IntGaugeVec, prometheus::Error> {
+    register(registry, IntGaugeVec::new(opts(name, help), labels)?)
+}
+
+fn counter_vec(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    labels: &[&str],
+) -> Result<IntCounterVec, prometheus::Error> {
+    register(registry, IntCounterVec::new(opts(name, help), labels)?)
+}
+
+/// Seconds, for gauges of moments and histograms of spans.
+pub fn seconds(span: Duration) -> f64 {
+    span.as_secs_f64()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_family_has_help_and_the_prefix_and_starts_with_its_series() {
+        let metrics = Metrics::new(&[SessionName::new("default").unwrap()]).unwrap();
+        let text = String::from_utf8(metrics.encode().unwrap()).unwrap();
+        for line in text.lines().filter(|line| line.starts_with("# TYPE ")) {
+            let name = line.split(' ').nth(2).unwrap();
+            assert!(name.starts_with(PREFIX) || name.starts_with("process_"), "{name}");
+            let kind = line.split(' ').nth(3).unwrap();
+            assert_eq!(kind == "counter", name.ends_with("_total"), "{name} is a {kind}");
+        }
+        for series in [
+            r#"waha_watchdog_sends_total{kind="text",result="exhausted",session="default"} 0"#,
+            r#"waha_watchdog_bot_status{session="other",status="unknown"} 1"#,
+            r#"waha_watchdog_upstream_requests_total{code="none",endpoint="text",error="connect",session="default"} 0"#,
+            "waha_watchdog_store_unrecorded_total 0",
+        ] {
+            assert!(text.contains(series), "missing {series} in\n{text}");
+        }
+    }
+}
