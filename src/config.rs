@@ -7,22 +7,27 @@
 //! Everything else takes the environment as an argument.
 
 mod check;
+pub mod command;
 mod extract;
 mod fault;
+mod init;
 mod layers;
 mod literal;
 mod nearest;
 mod read;
 mod secret;
 mod settings;
+mod show;
 mod unit;
 mod upstream;
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use figment::Figment;
 
 pub use fault::{ConfigFaults, Fault};
+pub use init::InitError;
 pub use layers::DEFAULTS;
 pub use secret::Secret;
 pub use settings::*;
@@ -42,6 +47,24 @@ pub struct Loaded {
     /// What the program works with.
     pub config: Config,
     entries: Vec<Entry>,
+}
+
+impl Loaded {
+    /// All values as TOML that can be read again, secrets masked, with the layer of each that is not the default.
+    pub fn to_toml(&self) -> String {
+        show::toml(&self.entries)
+    }
+
+    /// The same as JSON: `config` holds the values, `layers` the layer of each key that is not from the defaults.
+    pub fn to_json(&self) -> String {
+        show::json(&self.entries)
+    }
+}
+
+impl fmt::Debug for Loaded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.config.fmt(f)
+    }
 }
 
 /// Reads all layers. Variables that are no settings are ignored.
