@@ -170,10 +170,10 @@ fn status(r: &mut Reader) -> StatusConfig {
 fn panel(r: &mut Reader) -> PanelConfig {
     let order_allowed = "an http or https URL with {order_id} or {order_number}";
     PanelConfig {
-        public_url: r.optional("panel.public_url", "an http or https URL", |url| {
+        public_url: r.optional_url("panel.public_url", "an http or https URL", |url| {
             people_url(url).map(|url| url.trim_end_matches('/').to_owned())
         }),
-        order_url: r.optional("panel.order_url", order_allowed, |url| {
+        order_url: r.optional_url("panel.order_url", order_allowed, |url| {
             let filled = url.replace("{order_id}", "1").replace("{order_number}", "1");
             if filled == url || filled.contains(['{', '}']) {
                 return Err(format!("must be {order_allowed}, and no other braces"));

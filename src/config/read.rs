@@ -37,7 +37,7 @@ impl Entry {
 #[derive(Clone, Copy, PartialEq)]
 enum Show {
     All,
-    /// An address: all but user, password and query.
+    /// An URL that is refused may hold a password or key; one that is taken does not.
     Url,
     Nothing,
 }
@@ -49,6 +49,7 @@ pub(super) struct Reader {
     /// False when a layer could not be read, so that what is missing may merely be unknown.
     complete: bool,
     faults: Vec<Fault>,
+    clashes: Vec<Fault>,
     entries: Vec<Entry>,
 }
 
@@ -57,10 +58,19 @@ impl Reader {
     pub(super) fn new(figment: Figment, defaults: Dict, complete: bool, faults: Vec<Fault>) -> Self {
         let merged = figment.data().ok().and_then(|mut profiles| profiles.remove(&Profile::Default));
         let merged = Value::from(merged.unwrap_or_default());
-        Self { figment, merged, defaults: Value::from(defaults), complete, faults, entries: Vec::new() }
+        Self {
+            figment,
+            merged,
+            defaults: Value::from(defaults),
+            complete,
+            faults,
+            clashes: Vec::new(),
+            entries: Vec::new(),
+        }
     }
 
-    pub(super) fn finish(self) -> (Vec<Entry>, Vec<Fault>) {
+    pub(super) fn finish(mut self) -> (Vec<Entry>, Vec<Fault>) {
+        self.faults.append(&mut self.clashes);
         (self.entries, self.faults)
     }
 
@@ -125,13 +135,10 @@ impl Reader {
         allowed: &str,
         parse: impl Fn(&str) -> Result<T, String>,
     ) -> Option<T> {
-        self.read(key, allowed, Show::All, |value| match as_text(value, allowed)? {
-            "" => Ok(None),
-            text => parse(text).map(Some),
-        })
+        self.read(key, allowed, Show::All, |value| unless_empty(value, allowed, &parse))
     }
 
-    /// An address somewhere on the net; where it may hold credentials these are not shown.
+    /// An URL; what is wrong with it may be that it holds a password, so then that part is not shown.
     pub(super) fn url<T>(
         &mut self,
         key: &str,
@@ -141,18 +148,26 @@ impl Reader {
         self.read(key, allowed, Show::Url, |value| parse(as_text(value, allowed)?))
     }
 
+    /// An URL that may be empty, which means none.
+    pub(super) fn optional_url<T>(
+        &mut self,
+        key: &str,
+        allowed: &str,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        self.read(key, allowed, Show::Url, |value| unless_empty(value, allowed, &parse))
+    }
+
     /// `key` holds the secret, or `key_file` the path of a file with it.
     pub(super) fn secret(&mut self, key: &str, chars_min: usize) -> Option<Secret> {
         let key_file = format!("{key}_file");
         let allowed = "a text of visible ASCII characters";
-        let direct = self.read(key, allowed, Show::Nothing, |value| match as_text(value, allowed)? {
-            "" => Ok(None),
-            text => secret::check(text, chars_min).map(Some),
+        let direct = self.read(key, allowed, Show::Nothing, |value| {
+            unless_empty(value, allowed, |text| secret::check(text, chars_min))
         });
         let allowed = "the path of a file with the secret";
-        let filed = self.read(&key_file, allowed, Show::All, |value| match as_text(value, allowed)? {
-            "" => Ok(None),
-            path => secret::from_file(Path::new(path), chars_min).map(Some),
+        let filed = self.read(&key_file, allowed, Show::All, |value| {
+            unless_empty(value, allowed, |path| secret::from_file(Path::new(path), chars_min))
         });
         if direct.is_some() && filed.is_some() {
             let other = self.named(key);
@@ -220,7 +235,7 @@ impl Reader {
         let Some((first, others)) = keys.split_first() else { return };
         if keys.iter().all(|key| self.is_sound(key)) {
             let others: Vec<String> = others.iter().map(|key| self.named(key)).collect();
-            self.fault(first, problem(&others));
+            self.clashes.push(self.about(first, problem(&others)));
         }
     }
 
@@ -255,7 +270,7 @@ impl Reader {
         )]
         let value = self.merged.find_ref(key).expect("a key that stands in watchdog.toml");
         let parsed = parse(value);
-        let shown = shown(value, show);
+        let shown = shown(value, show, parsed.is_ok());
         self.entries.push(Entry {
             key: key.to_owned(),
             value: shown,
@@ -270,8 +285,17 @@ impl Reader {
     }
 
     fn fault(&mut self, key: &str, problem: String) {
-        let value = self.entry(key).map(|entry| literal::short(&entry.value));
-        self.faults.push(Fault { key: key.to_owned(), value, layer: self.layer(key), problem });
+        self.faults.push(self.about(key, problem));
+    }
+
+    fn about(&self, key: &str, problem: String) -> Fault {
+        // A list of tables is too much to be recognized on one line; its faults name the table.
+        let tables = |value: &Value| {
+            value.as_array().is_some_and(|items| items.iter().any(|item| item.as_dict().is_some()))
+        };
+        let value =
+            self.entry(key).map(|entry| &entry.value).filter(|value| !tables(value)).map(literal::short);
+        Fault { key: key.to_owned(), value, layer: self.layer(key), problem }
     }
 
     /// `key = value (layer)`
@@ -321,10 +345,7 @@ impl Row<'_> {
     ) -> Option<Option<T>> {
         let dict = self.dict;
         let Some(value) = dict.get(field) else { return Some(None) };
-        let parsed = as_text(value, allowed).and_then(|text| match text {
-            "" => Ok(None),
-            text => parse(text).map(Some),
-        });
+        let parsed = unless_empty(value, allowed, parse);
         parsed.map_or_else(|problem| self.fault(field, Some(literal::short(value)), problem), Some)
     }
 
@@ -341,7 +362,10 @@ impl Row<'_> {
         match (present(field), present(&field_file)) {
             (Some(value), None) => {
                 let checked = as_text(value, "a text").and_then(|text| secret::check(text, chars_min));
-                checked.map_or_else(|problem| self.fault(field, Some(MASK.to_owned()), problem), Some)
+                checked.map_or_else(
+                    |problem| self.fault(field, Some(literal::toml(&MASK.into())), problem),
+                    Some,
+                )
             }
             (None, Some(_)) => self.text(&field_file, "the path of a file with the secret", |path| {
                 secret::from_file(Path::new(path), chars_min)
@@ -379,6 +403,18 @@ fn as_text<'v>(value: &'v Value, allowed: &str) -> Result<&'v str, String> {
     value.as_str().ok_or_else(|| format!("must be {allowed}, in quotes"))
 }
 
+/// None for the empty text, which is how a key that may be missing is missing.
+fn unless_empty<T>(
+    value: &Value,
+    allowed: &str,
+    parse: impl FnOnce(&str) -> Result<T, String>,
+) -> Result<Option<T>, String> {
+    match as_text(value, allowed)? {
+        "" => Ok(None),
+        text => parse(text).map(Some),
+    }
+}
+
 fn choice<C: Choice>(text: &str) -> Option<C> {
     C::ALL.iter().copied().find(|choice| choice.word() == text)
 }
@@ -392,9 +428,10 @@ fn words<C: Choice>() -> String {
     }
 }
 
-fn shown(value: &Value, show: Show) -> Value {
+fn shown(value: &Value, show: Show, sound: bool) -> Value {
     match (show, value.as_str()) {
         (Show::All, _) | (_, Some("")) => value.clone(),
+        (Show::Url, Some(_)) if sound => value.clone(),
         (Show::Url, Some(text)) => Value::from(redact_url(text)),
         _ => Value::from(MASK),
     }
