@@ -73,3 +73,55 @@ pub fn run(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: ConfigArgs,
+    }
+
+    fn config(line: &[&str]) -> Result<String, ConfigCommandError> {
+        let line = Line::try_parse_from(["config"].iter().chain(line)).unwrap_or_else(|e| panic!("{e}"));
+        run(&line.args, None, &[("WAHA_WATCHDOG__LOCALE".to_owned(), "pt".to_owned())])
+    }
+
+    #[test]
+    fn init_writes_once_unless_forced() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("watchdog.toml");
+        let file = path.to_str().unwrap();
+        assert_eq!(config(&["init", "--path", file]).unwrap(), format!("wrote {file}\n"));
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), DEFAULTS);
+
+        std::fs::write(&path, "locale = \"en\"\n").unwrap();
+        let refused = config(&["init", "--path", file]).unwrap_err().to_string();
+        assert_eq!(
+            refused,
+            format!(
+                "{file} exists already; --force overwrites it, --path takes another place, --path - prints it"
+            )
+        );
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "locale = \"en\"\n");
+        config(&["init", "--path", file, "--force"]).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), DEFAULTS);
+
+        assert_eq!(config(&["init", "--path", "-"]).unwrap(), DEFAULTS);
+        let nowhere = config(&["init", "--path", "/nonexistent/dir/w.toml"]).unwrap_err().to_string();
+        assert!(nowhere.starts_with("/nonexistent/dir/w.toml cannot be written: No such file"), "{nowhere}");
+    }
+
+    #[test]
+    fn show_in_both_forms() {
+        assert!(
+            config(&["show"]).unwrap().starts_with("locale = \"pt\" # environment WAHA_WATCHDOG__LOCALE\n")
+        );
+        let json: serde_json::Value = serde_json::from_str(&config(&["show", "--json"]).unwrap()).unwrap();
+        assert_eq!(json["config"]["locale"], "pt");
+    }
+}

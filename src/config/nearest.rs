@@ -70,3 +70,41 @@ fn collect(prefix: &str, dict: &Dict, keys: &mut Vec<String>) {
         keys.push(key);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hints() {
+        let known = Known(
+            [
+                "log",
+                "log.level",
+                "proxy",
+                "proxy.listen",
+                "proxy.max_body",
+                "store",
+                "store.path",
+                "admin",
+                "admin.listen",
+            ]
+            .map(str::to_owned)
+            .into(),
+        );
+        for (key, hint) in [
+            ("proxy.lisen", "did you mean proxy.listen?"),
+            ("proxy.maxbody", "did you mean proxy.max_body?"),
+            ("proxy.path", "did you mean store.path?"),
+            ("prox.listen", "did you mean proxy.listen?"),
+            ("stor", "did you mean store?"),
+            ("listen", "did you mean admin.listen?"),
+            ("proxy.zzz", "proxy has listen, max_body"),
+            ("zzz", "at the top there are log, proxy, store, admin"),
+        ] {
+            assert_eq!(known.hint(key), hint, "{key}");
+        }
+        assert_eq!(field("rol", &["name", "role"]), "did you mean role?");
+        assert_eq!(field("pass", &["name", "role"]), "there are name, role");
+    }
+}
