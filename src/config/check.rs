@@ -62,7 +62,7 @@ pub(super) fn config(r: &mut Reader) -> Config {
 
 fn waha(r: &mut Reader) -> WahaConfig {
     WahaConfig {
-        url: r.url("waha.url", "an URL like http://127.0.0.1:3000", upstream::parse),
+        url: r.url("waha.url", "a URL like http://127.0.0.1:3000", upstream::parse),
         api_key: r.secret("waha.api_key", 1),
         sessions: r.list("waha.sessions", "a list of 1 to 100 session names", 1..=100, name),
         ca_file: r.optional("waha.ca_file", "the path of a PEM file with certificates", readable_file),
@@ -225,12 +225,14 @@ fn clashes(r: &mut Reader, config: &Config) {
             )
         });
     }
-    if sends.copy_max > proxy.max_body {
+    // A limit nobody wrote does not clash with a smaller one that somebody did: the smaller one simply decides.
+    let written = r.is_written("sends.copy_max");
+    if written && sends.copy_max > proxy.max_body {
         r.clash(&["sends.copy_max", "proxy.max_body"], |others| {
             format!("must not be larger than {}: no such body ever passes", others.join(", "))
         });
     }
-    if sends.copy_max > sends.copy_budget {
+    if written && sends.copy_max > sends.copy_budget {
         r.clash(&["sends.copy_max", "sends.copy_budget"], |others| {
             format!("must not be larger than {}: there would be no room for one such body", others.join(", "))
         });

@@ -37,7 +37,7 @@ impl Entry {
 #[derive(Clone, Copy, PartialEq)]
 enum Show {
     All,
-    /// An URL that is refused may hold a password or key; one that is taken does not.
+    /// A URL that is refused may hold a password or key; one that is taken does not.
     Url,
     Nothing,
 }
@@ -138,7 +138,7 @@ impl Reader {
         self.read(key, allowed, Show::All, |value| unless_empty(value, allowed, &parse))
     }
 
-    /// An URL; what is wrong with it may be that it holds a password, so then that part is not shown.
+    /// A URL; what is wrong with it may be that it holds a password, so then that part is not shown.
     pub(super) fn url<T>(
         &mut self,
         key: &str,
@@ -148,7 +148,7 @@ impl Reader {
         self.read(key, allowed, Show::Url, |value| parse(as_text(value, allowed)?))
     }
 
-    /// An URL that may be empty, which means none.
+    /// A URL that may be empty, which means none.
     pub(super) fn optional_url<T>(
         &mut self,
         key: &str,
@@ -237,6 +237,11 @@ impl Reader {
             let others: Vec<String> = others.iter().map(|key| self.named(key)).collect();
             self.clashes.push(self.about(first, problem(&others)));
         }
+    }
+
+    /// Whether a layer above the defaults says something about a key that was read.
+    pub(super) fn is_written(&self, key: &str) -> bool {
+        self.entry(key).is_some_and(|entry| !entry.is_default())
     }
 
     fn is_sound(&self, key: &str) -> bool {

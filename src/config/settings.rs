@@ -56,7 +56,7 @@ pub struct WahaConfig {
     pub api_key: Option<Secret>,
     /// Session names with a metric label of their own; all others are "other". Never empty, no name twice.
     pub sessions: Vec<String>,
-    /// PEM file with further authorities to trust for an https upstream. It could be read when the configuration was loaded.
+    /// PEM file with further authorities to trust for an https upstream; readable when the configuration was loaded.
     pub ca_file: Option<PathBuf>,
 }
 
@@ -135,9 +135,9 @@ pub struct StoreConfig {
 pub struct SendsConfig {
     /// Time within which attempts of one identity are one send.
     pub window: Duration,
-    /// Largest body kept, in bytes.
+    /// Largest body kept, in bytes. May be above `proxy.max_body` or `copy_budget` where it is the default.
     pub copy_max: u64,
-    /// All kept bodies together, in bytes; not below `copy_max`.
+    /// All kept bodies together, in bytes.
     pub copy_budget: u64,
     /// Sends remembered in memory at once.
     pub live_max: usize,

@@ -227,15 +227,15 @@ fn keys_that_do_not_fit_together() {
         ],
     );
     check(
-        "[proxy]\nmax_body = \"512KiB\"",
+        "[proxy]\nmax_body = \"512KiB\"\n[sends]\ncopy_max = \"1MiB\"",
         &[
-            r#"sends.copy_max = "1MiB" (defaults): must not be larger than proxy.max_body = "512KiB" (x.toml): no such body ever passes"#,
+            r#"sends.copy_max = "1MiB" (x.toml): must not be larger than proxy.max_body = "512KiB" (x.toml): no such body ever passes"#,
         ],
     );
     check(
-        "[sends]\ncopy_budget = \"1KiB\"",
+        "[sends]\ncopy_budget = \"1KiB\"\ncopy_max = \"1MiB\"",
         &[
-            r#"sends.copy_max = "1MiB" (defaults): must not be larger than sends.copy_budget = "1KiB" (x.toml): there would be no room for one such body"#,
+            r#"sends.copy_max = "1MiB" (x.toml): must not be larger than sends.copy_budget = "1KiB" (x.toml): there would be no room for one such body"#,
         ],
     );
     check(
@@ -250,6 +250,39 @@ fn keys_that_do_not_fit_together() {
             r#"admin.listen = "0.0.0.0:9478" (environment WAHA_WATCHDOG__ADMIN__LISTEN): must be a loopback address (127.0.0.1 or [::1]) while there are no admin.tokens"#,
         ],
     );
+}
+
+#[test]
+fn a_default_gives_way_to_a_smaller_limit() {
+    let config =
+        load_text("[proxy]\nmax_body = \"1KiB\"\n[sends]\ncopy_budget = \"0B\"", &[]).unwrap().config;
+    assert_eq!((config.proxy.max_body, config.sends.copy_budget), (1024, 0));
+}
+
+#[test]
+fn whatever_the_keys_hold_it_is_taken_or_refused_by_name() {
+    let variable = |key: &str| format!("WAHA_WATCHDOG__{}", key.to_uppercase().replace('.', "__"));
+    for text in [
+        "",
+        " ",
+        "0",
+        "-1",
+        "1e999",
+        "[",
+        "[1, 2]",
+        "[{}]",
+        "{",
+        "ñ\u{1}\n",
+        "'\"\\",
+        "18446744073709551616s",
+    ] {
+        let all: Vec<_> = documented().iter().map(|(key, ..)| (variable(key), text.to_owned())).collect();
+        for fault in load(None, &all).unwrap_err().0 {
+            let key = fault.key.split('[').next().unwrap_or_default();
+            assert_eq!(fault.layer, format!("environment {}", variable(key)), "{fault}");
+            assert!(!fault.to_string().contains('\n'), "{fault}");
+        }
+    }
 }
 
 #[test]
@@ -377,7 +410,7 @@ fn all_faults_appear_together() {
     let got = got.unwrap_err();
     let expected = [
         "local (x.toml): is an unknown key; did you mean locale?",
-        r#"waha.url = "waha:3000" (x.toml): must begin with http:// or https://: an URL like http://127.0.0.1:3000"#,
+        r#"waha.url = "waha:3000" (x.toml): must begin with http:// or https://: a URL like http://127.0.0.1:3000"#,
         "waha.api_key = \"***\" (x.toml): must be a text of visible ASCII characters, without blanks",
         "proxy.listen = 3001 (x.toml): must be an address like 127.0.0.1:3001 or [::1]:3001, a number and no name",
         r#"proxy.max_body = "1XB" (x.toml): must be a size from 1KiB to 4GiB, like "512KiB" or "64MiB""#,

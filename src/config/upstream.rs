@@ -52,7 +52,7 @@ fn default_port(tls: bool) -> u16 {
 
 /// Parses a `waha.url`; the error completes the sentence "waha.url ...".
 pub(super) fn parse(text: &str) -> Result<Upstream, String> {
-    const FORM: &str = "an URL like http://127.0.0.1:3000";
+    const FORM: &str = "a URL like http://127.0.0.1:3000";
     let uri: Uri = text.parse().map_err(|_| format!("must be {FORM}"))?;
     let tls = match uri.scheme_str() {
         Some("http") => false,
@@ -112,13 +112,13 @@ mod tests {
     #[test]
     fn refused() {
         for (text, problem) in [
-            ("", "must be an URL like"),
+            ("", "must be a URL like"),
             ("waha:3000", "must begin with http:// or https://"),
             ("127.0.0.1", "must begin with http:// or https://"),
             ("ftp://waha:3000", "must begin with http:// or https://"),
-            ("http://", "must be an URL like"),
+            ("http://", "must be a URL like"),
             ("http://:3000", "must name a host"),
-            ("http://a b", "must be an URL like"),
+            ("http://a b", "must be a URL like"),
             ("http://user:pass@waha:3000", "must not contain user or password"),
             ("http://waha:3000/api", "must not contain a path: clients see WAHA's own paths"),
             ("http://waha:3000/?x-api-key=1", "must not contain a query"),
