@@ -1,0 +1,76 @@
+//! `config show`: what is in force, secrets masked, and which layer said so where it was not the defaults.
+
+use figment::value::Value;
+use serde_json::{Map, json};
+
+use super::literal;
+use super::read::Entry;
+
+/// As TOML that can be read again; the layer stands in a comment.
+pub(super) fn toml(entries: &[Entry]) -> String {
+    let mut text = String::new();
+    // TOML wants plain keys before the first section and a list of tables after it.
+    for entry in entries.iter().filter(|entry| section(entry).is_empty() && tables(entry).is_none()) {
+        text.push_str(&format!("{} = {}{}\n", entry.key, literal::toml(&entry.value), comment(entry)));
+    }
+    let mut open = "";
+    for entry in entries.iter().filter(|entry| !section(entry).is_empty()) {
+        if section(entry) != open {
+            open = section(entry);
+            text.push_str(&format!("\n[{open}]\n"));
+        }
+        let name = entry.key.rsplit('.').next().unwrap_or_default();
+        text.push_str(&format!("{name} = {}{}\n", literal::toml(&entry.value), comment(entry)));
+    }
+    for (entry, table) in
+        entries.iter().filter_map(|entry| Some((entry, tables(entry)?))).flat_map(each_table)
+    {
+        text.push_str(&format!("\n[[{}]]{}\n", entry.key, comment(entry)));
+        for (name, value) in table {
+            text.push_str(&format!("{name} = {}\n", literal::toml(value)));
+        }
+    }
+    text
+}
+
+/// As `{"config": {"locale": .., "waha": {..}}, "layers": {"waha.url": "environment .."}}`; `layers` names only keys
+/// that are not from the defaults.
+pub(super) fn json(entries: &[Entry]) -> String {
+    let mut config = Map::new();
+    let mut layers = Map::new();
+    for entry in entries {
+        let value = json!(entry.value);
+        match entry.key.split_once('.') {
+            None => _ = config.insert(entry.key.clone(), value),
+            Some((section, name)) => {
+                if let Some(section) = config.entry(section).or_insert_with(|| json!({})).as_object_mut() {
+                    section.insert(name.to_owned(), value);
+                }
+            }
+        }
+        if !entry.is_default() {
+            layers.insert(entry.key.clone(), json!(entry.layer));
+        }
+    }
+    format!("{:#}\n", json!({ "config": config, "layers": layers }))
+}
+
+/// The tables of a list of tables at the top level; written below all else as `[[key]]`.
+fn tables(entry: &Entry) -> Option<&[Value]> {
+    let items = entry.value.as_array().filter(|items| section(entry).is_empty() && !items.is_empty())?;
+    items.iter().all(|item| item.as_dict().is_some()).then_some(items)
+}
+
+fn each_table<'e>(
+    (entry, items): (&'e Entry, &'e [Value]),
+) -> impl Iterator<Item = (&'e Entry, &'e figment::value::Dict)> {
+    items.iter().filter_map(move |item| Some((entry, item.as_dict()?)))
+}
+
+fn section(entry: &Entry) -> &str {
+    entry.key.rsplit_once('.').map_or("", |(section, _)| section)
+}
+
+fn comment(entry: &Entry) -> String {
+    if entry.is_default() { String::new() } else { format!(" # {}", entry.layer) }
+}
