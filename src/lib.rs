@@ -11,5 +11,6 @@ pub mod config;
 pub mod domain;
 pub mod fake_waha;
 pub mod metrics;
+pub mod proxy;
 pub mod store;
 pub mod waha;

@@ -69,14 +69,14 @@ pub enum Begin<A> {
         /// When the send's first attempt started.
         first_at: Timestamp,
     },
-    /// Wait for the call that runs; this call is an attempt of its own all the same.
+    /// Wait for the call that runs. If it succeeds, this call is an attempt of its own all the same (see [`LiveSends::again`]).
     Wait {
         /// The attempt.
         attempt: AttemptId,
         /// When the send's first attempt started.
         first_at: Timestamp,
     },
-    /// Answer at once: an earlier call succeeded, and the bot has not heard so.
+    /// Answer at once: an earlier call succeeded, and the bot has not heard so. This call is an attempt too.
     Answer {
         /// The attempt.
         attempt: AttemptId,
@@ -140,13 +140,11 @@ impl<W, A: Clone> LiveSends<W, A> {
                     if !*listening || (named && *was_named) =>
                 {
                     waiting.push(wait());
-                    live.attempts = next.number;
                     return Begin::Wait { attempt: next, first_at };
                 }
                 Phase::Running { .. } => {}
                 Phase::Unheard { ended, answer } if now.since(*ended) < policy.window => {
                     let answer = answer.clone();
-                    live.attempts = next.number;
                     return Begin::Answer { attempt: next, first_at, answer };
                 }
                 Phase::Unsuccessful { ended } if now.since(*ended) < policy.max_age => {
@@ -167,7 +165,7 @@ impl<W, A: Clone> LiveSends<W, A> {
         Begin::Forward { attempt: AttemptId { send: fresh, number: 1 }, first_at: now }
     }
 
-    /// The proxy itself tries `send` once more within the same call: its next attempt.
+    /// One more attempt of `send`: the proxy tries again within the same call, or a call that waited was answered.
     pub fn again(&mut self, identity: Identity, send: SendId) -> Option<AttemptId> {
         let live = self.find(identity, send)?;
         live.attempts = live.attempts.saturating_add(1);
@@ -357,7 +355,7 @@ mod tests {
         let begin = live.begin(identity(1), false, send(3), at(8), || 0);
         assert_eq!(
             begin,
-            Begin::Answer { attempt: AttemptId { send: send(1), number: 3 }, first_at: at(0), answer: "201" }
+            Begin::Answer { attempt: AttemptId { send: send(1), number: 2 }, first_at: at(0), answer: "201" }
         );
         live.release(identity(1), send(1));
         assert_eq!(forwarded(&live.begin(identity(1), false, send(4), at(9), || 0)), Some((send(4), 1)));

@@ -1,0 +1,169 @@
+//! Headers on their way: what belongs to one connection is taken out, what the bot says to us alone is read and removed.
+
+use http::header::{
+    CONNECTION, EXPECT, HOST, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
+    TRANSFER_ENCODING, UPGRADE,
+};
+use http::{HeaderMap, Method};
+use percent_encoding::percent_decode;
+
+use crate::domain::id::{Phone, SendId};
+use crate::domain::order::{NotificationType, OrderFacts, fact};
+use crate::domain::outcome::Outcome;
+
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
+/// All of ours begin so.
+const OURS: &str = "x-watchdog-";
+/// The bot's name for a send.
+pub(super) const NOTIFICATION_ID: &str = "x-watchdog-notification-id";
+/// The bot's name for a send, as others know it; forwarded as it is.
+pub(super) const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
+const SEND_ID: HeaderName = HeaderName::from_static("x-watchdog-send-id");
+const OUTCOME: HeaderName = HeaderName::from_static("x-watchdog-outcome");
+const RECORDED: HeaderName = HeaderName::from_static("x-watchdog-recorded");
+
+/// Takes out what belongs to this connection alone (RFC 9110, 7.6.1): the fixed names and those that `Connection` names.
+pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    if headers.contains_key(CONNECTION) {
+        let named: Vec<HeaderName> = headers
+            .get_all(CONNECTION)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .filter_map(|name| name.trim().parse().ok())
+            .collect();
+        for name in named {
+            headers.remove(name);
+        }
+        headers.remove(CONNECTION);
+    }
+    for name in [
+        KEEP_ALIVE,
+        PROXY_CONNECTION,
+        PROXY_AUTHENTICATE,
+        PROXY_AUTHORIZATION,
+        TE,
+        TRANSFER_ENCODING,
+        UPGRADE,
+        HTTP2_SETTINGS,
+    ] {
+        headers.remove(name);
+    }
+}
+
+/// Makes a bot's request headers WAHA's: `upstream` as Host, nothing of this connection, nothing of ours.
+pub(super) fn for_upstream(headers: &mut HeaderMap, upstream: &HeaderValue) {
+    strip_hop_by_hop(headers);
+    headers.remove(EXPECT);
+    if headers.keys().any(|name| name.as_str().starts_with(OURS)) {
+        let ours: Vec<_> = headers.keys().filter(|name| name.as_str().starts_with(OURS)).cloned().collect();
+        for name in ours {
+            headers.remove(name);
+        }
+    }
+    headers.insert(HOST, upstream.clone());
+}
+
+/// Does the bot ask for a WebSocket?
+pub(super) fn asks_for_websocket(method: &Method, headers: &HeaderMap) -> bool {
+    let websocket =
+        headers.get(UPGRADE).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"));
+    let upgrade = headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
+    *method == Method::GET
+        && websocket
+        && upgrade.flat_map(|value| value.split(',')).any(|name| name.trim().eq_ignore_ascii_case("upgrade"))
+}
+
+/// What the bot says of the order, in `X-Watchdog-*` headers: UTF-8, percent-encoded (SPEC 4.2).
+pub(super) fn order_facts(headers: &HeaderMap) -> OrderFacts {
+    let read = |name: &str| {
+        let value = percent_decode(headers.get(name)?.as_bytes()).decode_utf8_lossy().into_owned();
+        fact(&value)
+    };
+    if !headers.keys().any(|name| name.as_str().starts_with(OURS)) {
+        return OrderFacts::default();
+    }
+    OrderFacts {
+        order_id: read("x-watchdog-order-id"),
+        order_number: read("x-watchdog-order-number"),
+        order_total: read("x-watchdog-order-total"),
+        customer_name: read("x-watchdog-customer-name"),
+        customer_phone: read("x-watchdog-customer-phone").and_then(|phone| Phone::new(&phone)),
+        notification_type: read("x-watchdog-notification-type")
+            .and_then(|kind| NotificationType::parse(&kind)),
+    }
+}
+
+/// Says what became of a send.
+pub(super) fn mark(headers: &mut HeaderMap, send: SendId, outcome: Outcome, recorded: bool) {
+    let mut text = [0u8; 36];
+    let id = write_id(&mut text, send);
+    headers.insert(SEND_ID, id);
+    headers.insert(OUTCOME, HeaderValue::from_static(outcome.as_str()));
+    headers.insert(RECORDED, HeaderValue::from_static(if recorded { "1" } else { "0" }));
+}
+
+fn write_id(text: &mut [u8; 36], send: SendId) -> HeaderValue {
+    uuid::Uuid::from_bytes(*send.as_bytes()).hyphenated().encode_lower(text);
+    HeaderValue::from_bytes(text).unwrap_or_else(|_| HeaderValue::from_static("invalid"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in pairs {
+            headers.append(*name, HeaderValue::from_static(value));
+        }
+        headers
+    }
+
+    #[test]
+    fn what_belongs_to_a_connection_stays_there() {
+        let mut headers = map(&[
+            ("connection", "close, X-Hop"),
+            ("connection", "x-api-key2"),
+            ("x-hop", "1"),
+            ("x-api-key2", "1"),
+            ("keep-alive", "timeout=5"),
+            ("te", "trailers"),
+            ("upgrade", "h2c"),
+            ("http2-settings", "x"),
+            ("x-api-key", "secret"),
+            ("expect", "100-continue"),
+            ("x-watchdog-order-id", "7"),
+            ("host", "bot-side"),
+        ]);
+        for_upstream(&mut headers, &HeaderValue::from_static("waha:3000"));
+        let left: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
+        assert_eq!(left.len(), 2, "{left:?}");
+        assert_eq!(headers["x-api-key"], "secret");
+        assert_eq!(headers["host"], "waha:3000");
+    }
+
+    #[test]
+    fn order_facts_are_percent_encoded_utf8() {
+        let facts = order_facts(&map(&[
+            ("x-watchdog-order-id", "42"),
+            ("x-watchdog-customer-name", "Mar%C3%ADa%20G%C3%B3mez"),
+            ("x-watchdog-customer-phone", "+584241234567"),
+            ("x-watchdog-notification-type", "order_confirmed"),
+        ]));
+        assert_eq!(facts.customer_name.as_deref(), Some("María Gómez"));
+        assert_eq!(facts.notification_type, Some(NotificationType::OrderConfirmed));
+        assert_eq!(facts.key(), Some("42"));
+    }
+
+    #[test]
+    fn only_a_websocket_is_an_upgrade() {
+        let asks = |pairs| asks_for_websocket(&Method::GET, &map(pairs));
+        assert!(asks(&[("connection", "keep-alive, Upgrade"), ("upgrade", "WebSocket")]));
+        assert!(!asks(&[("connection", "upgrade"), ("upgrade", "h2c")]));
+        assert!(!asks(&[("upgrade", "websocket")]));
+    }
+}
