@@ -67,7 +67,6 @@ impl Contender {
     fn config(self, dir: &str, upstream: u16, port: u16, admin: u16) -> String {
         match self {
             Self::Direct => String::new(),
-            // `reuseport` spreads the connections over both workers; without it one of them often gets most.
             Self::Nginx => format!(
                 "daemon off;
                  worker_processes 2;
@@ -87,7 +86,7 @@ impl Contender {
                          keepalive_requests 1000000000;
                      }}
                      server {{
-                         listen 127.0.0.1:{port} reuseport backlog=4096;
+                         listen 127.0.0.1:{port} backlog=4096;
                          location / {{
                              proxy_pass http://waha;
                              proxy_http_version 1.1;
