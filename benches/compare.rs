@@ -33,7 +33,7 @@ use report::{Sample, median, number};
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitCode};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use upstream::Upstream;
@@ -76,8 +76,17 @@ impl Args {
     }
 }
 
-fn main() -> Result<()> {
-    let args = Args::parse();
+fn main() -> ExitCode {
+    match compare(Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("compare: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn compare(args: Args) -> Result<()> {
     let contenders = args.contenders()?;
     demand_tools(&contenders, &args.binary)?;
     fs::create_dir_all(env!("CARGO_TARGET_TMPDIR"))?;
