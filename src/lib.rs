@@ -4,7 +4,7 @@
 //! `docs/ARCHITECTURE.md` is the map: storeys, the way of one send, invariants. Reading order for a stranger:
 //! [`domain`] (the rules), then [`proxy`] (the bot's side), [`store`], [`watchdog`] (the heart), [`admin`], [`app`].
 #![forbid(unsafe_code)]
-#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods))]
 
 pub mod clock;
 pub mod config;
