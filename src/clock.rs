@@ -82,6 +82,12 @@ impl Clock {
     }
 }
 
+/// A mark on the monotonic clock, for timers and for how long something took. Waits follow it, and tests may pause it.
+#[expect(clippy::disallowed_methods, reason = "this is the one place that reads the clocks")]
+pub fn instant() -> tokio::time::Instant {
+    tokio::time::Instant::now()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

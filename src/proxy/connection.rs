@@ -27,6 +27,7 @@ use super::pace::PacedWrites;
 use super::settings::Settings;
 use super::worker::Worker;
 use super::{Shared, forward, guard, headers, send, synthetic};
+use crate::clock::instant;
 use crate::domain::refusal::Refusal;
 use crate::waha::route::classify;
 
@@ -167,7 +168,7 @@ enum TurnOf {
 impl Turns {
     fn new(settings: &Settings) -> Self {
         let (header_timeout, idle_timeout) = (settings.header_timeout, settings.idle_timeout);
-        let first = TurnOf::BotInHead(Instant::now() + header_timeout);
+        let first = TurnOf::BotInHead(instant() + header_timeout);
         Self { header_timeout, idle_timeout, now: Mutex::new(first) }
     }
 
@@ -178,7 +179,7 @@ impl Turns {
     fn byte_came(&self) {
         let mut now = self.now();
         if matches!(*now, TurnOf::BotAtRest(_)) {
-            *now = TurnOf::BotInHead(Instant::now() + self.header_timeout);
+            *now = TurnOf::BotInHead(instant() + self.header_timeout);
         }
     }
 
@@ -203,7 +204,7 @@ impl Turn {
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        *self.0.now() = TurnOf::BotAtRest(Instant::now() + self.0.idle_timeout);
+        *self.0.now() = TurnOf::BotAtRest(instant() + self.0.idle_timeout);
     }
 }
 
@@ -234,7 +235,7 @@ impl AsyncRead for TimedReads {
                 // One timer serves the whole connection: it is moved only when it goes off too early.
                 let timer = this.timer.get_or_insert_with(|| Box::pin(sleep_until(until)));
                 while timer.as_mut().poll(cx).is_ready() {
-                    if Instant::now() >= until {
+                    if instant() >= until {
                         return Poll::Ready(Err(io::Error::new(
                             io::ErrorKind::TimedOut,
                             "the client let its turn pass",

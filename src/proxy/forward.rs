@@ -21,6 +21,7 @@ use super::headers;
 use super::settings::Settings;
 use super::upstream::NoAnswer;
 use super::worker::Worker;
+use crate::clock::instant;
 use crate::domain::refusal::Refusal;
 
 /// A tunnel in which nothing moves for so long is closed; WAHA pings every 60 s.
@@ -95,7 +96,7 @@ async fn exchange(
     let passage = Rc::new(Passage::default());
     let request = Request::from_parts(parts, UpBody::passing(VecDeque::new(), body, &passage, None));
     let metrics = &worker.shared.metrics.proxy;
-    let started = Instant::now();
+    let started = instant();
     let _running = Running::new(worker);
     let late = async {
         passage.gone().await;
@@ -117,7 +118,7 @@ async fn exchange(
         () = late => return Err(Refusal::UpstreamTimeout),
         () = worker.kill.cancelled() => return Err(Refusal::Internal),
     };
-    metrics.call(answer.status().as_u16(), started.elapsed());
+    metrics.call(answer.status().as_u16(), instant() - started);
     let sound = (200..=599).contains(&answer.status().as_u16());
     // An answer that switches protocols unasked would be read as the bot's next answers.
     let switches = answer.status() == StatusCode::SWITCHING_PROTOCOLS && asked;
@@ -152,7 +153,7 @@ where
     A: AsyncRead + AsyncWrite + Unpin,
     B: AsyncRead + AsyncWrite + Unpin,
 {
-    let moved = Rc::new(Cell::new(Instant::now()));
+    let moved = Rc::new(Cell::new(instant()));
     let mut bot = Watched { stream: bot, moved: Rc::clone(&moved) };
     let mut waha = Watched { stream: waha, moved: Rc::clone(&moved) };
     let silence = async {
@@ -184,7 +185,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
     ) -> Poll<std::io::Result<()>> {
         let read = Pin::new(&mut self.stream).poll_read(cx, buf);
         if read.is_ready() {
-            self.moved.set(Instant::now());
+            self.moved.set(instant());
         }
         read
     }

@@ -21,7 +21,8 @@ pub(super) fn check<B>(request: &Request<B>, head_max: usize, body_max: u64) -> 
         return Err(Refusal::AbsoluteForm);
     }
     let path = uri.path();
-    if !path.starts_with('/') && !(path == "*" && *request.method() == Method::OPTIONS) {
+    let asterisk = path == "*" && *request.method() == Method::OPTIONS;
+    if !asterisk && !path.starts_with('/') {
         return Err(Refusal::BadRequest);
     }
     let headers = request.headers();

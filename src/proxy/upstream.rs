@@ -25,6 +25,7 @@ use tokio_rustls::TlsConnector;
 use tokio_util::either::Either;
 
 use super::body::UpBody;
+use crate::clock::instant;
 use crate::domain::outcome::Cause;
 
 /// Connections that rest, per worker: enough for every call that ran at once a moment ago.
@@ -189,7 +190,7 @@ impl Pool {
         while at > 0 {
             at -= 1;
             let one = &resting[at];
-            if one.since.elapsed() >= idle {
+            if (instant() - one.since) >= idle {
                 // All below have rested longer.
                 resting.drain(..=at);
                 return None;
@@ -206,13 +207,13 @@ impl Pool {
     fn rest(&self, sender: SendRequest<UpBody>, upstream: &Arc<Upstream>) {
         let mut resting = self.resting.borrow_mut();
         if resting.len() < RESTING_MAX {
-            resting.push(Resting { sender, since: Instant::now(), upstream: Arc::clone(upstream) });
+            resting.push(Resting { sender, since: instant(), upstream: Arc::clone(upstream) });
         }
     }
 
     /// Lets go of connections that rested too long, so that WAHA sees them close in time.
     pub(super) fn sweep(&self, idle: Duration) {
-        self.resting.borrow_mut().retain(|one| one.since.elapsed() < idle && !one.sender.is_closed());
+        self.resting.borrow_mut().retain(|one| (instant() - one.since) < idle && !one.sender.is_closed());
     }
 }
 
