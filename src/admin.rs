@@ -1,0 +1,109 @@
+//! The people's side: JSON API, `/metrics`, `/healthz`, `/readyz`, on a listener of its own (SPEC 11).
+//!
+//! | route | who may | what |
+//! | --- | --- | --- |
+//! | `GET /healthz` | all | the process answers |
+//! | `GET /readyz` | all | it accepts calls; how recording goes |
+//! | `GET /metrics` | all | Prometheus' text, no personal data |
+//! | `GET /api/bot/status` | viewer | the status, why, since when |
+//! | `GET /api/notifications/failed` | viewer | failed notifications, a page at a time |
+//! | `GET /api/notifications/failed/{id}` | viewer | one of them with its attempts |
+//! | `GET /api/sends` | viewer | sends, a page at a time |
+//!
+//! Errors are RFC 9457 problems.
+
+mod access;
+mod health;
+mod page;
+mod problem;
+mod query;
+pub mod text;
+pub mod view;
+
+use std::net::TcpListener;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use axum::Router;
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::HeaderValue;
+use axum::http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::Response;
+use axum::routing::get;
+use tokio_util::sync::CancellationToken;
+
+pub use access::{Access, Token, TokenRole};
+pub use text::Language;
+
+use crate::clock::Clock;
+use crate::metrics::Metrics;
+use crate::store::Store;
+use crate::watchdog::Heart;
+
+/// What the admin listener shows.
+pub struct Admin {
+    /// The heart's state.
+    pub heart: Arc<Heart>,
+    /// The records.
+    pub store: Store,
+    /// The counters.
+    pub metrics: Arc<Metrics>,
+    /// When it is.
+    pub clock: Clock,
+    /// Who may see what; SIGHUP swaps it.
+    pub access: ArcSwap<Access>,
+    /// The language of sentences; SIGHUP swaps it.
+    pub language: ArcSwap<Language>,
+    /// Told once the proxy accepts calls.
+    pub ready: CancellationToken,
+}
+
+/// Serves `listener` until `stop`.
+///
+/// # Errors
+/// Where the listener cannot be watched.
+pub async fn serve(listener: TcpListener, admin: Arc<Admin>, stop: CancellationToken) -> std::io::Result<()> {
+    listener.set_nonblocking(true)?;
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    axum::serve(listener, routes(admin)).with_graceful_shutdown(stop.cancelled_owned()).await
+}
+
+fn routes(admin: Arc<Admin>) -> Router {
+    let api = Router::new()
+        .route("/api/bot/status", get(query::bot_status))
+        .route("/api/notifications/failed", get(query::notifications))
+        .route("/api/notifications/failed/{id}", get(query::notification))
+        .route("/api/sends", get(query::sends))
+        .layer(from_fn_with_state(Arc::clone(&admin), access::check));
+    Router::new()
+        .route("/healthz", get(health::healthz))
+        .route("/readyz", get(health::readyz))
+        .route("/metrics", get(health::metrics))
+        .merge(api)
+        .fallback(problem::not_found)
+        .method_not_allowed_fallback(problem::method_not_allowed)
+        .layer(from_fn_with_state(Arc::clone(&admin), count))
+        .with_state(admin)
+}
+
+/// Counts the call under its route's name, and keeps its answer out of caches.
+async fn count(State(admin): State<Arc<Admin>>, request: Request, next: Next) -> Response {
+    let handler = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
+    let mut response = next.run(request).await;
+    let handler = match handler.as_deref() {
+        Some("/healthz") => "healthz",
+        Some("/readyz") => "readyz",
+        Some("/metrics") => "metrics",
+        Some("/api/bot/status") => "bot_status",
+        Some("/api/notifications/failed") => "notifications_failed",
+        Some("/api/notifications/failed/{id}") => "notification_failed",
+        Some("/api/sends") => "sends",
+        Some(_) | None => "other",
+    };
+    admin.metrics.admin_request(handler, response.status().as_u16());
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}

@@ -1,0 +1,35 @@
+//! Does it live, does it serve, and what it counts.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+
+use super::Admin;
+use super::problem::Problem;
+use super::view;
+
+/// The process answers.
+pub(super) async fn healthz() -> &'static str {
+    "ok\n"
+}
+
+/// The proxy accepts calls. A store in trouble is told here and does not make it unready: sends go through.
+pub(super) async fn readyz(State(admin): State<Arc<Admin>>) -> (StatusCode, Json<Value>) {
+    let ready = admin.ready.is_cancelled();
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(json!({ "ready": ready, "store": view::store(&admin.store.health()) })))
+}
+
+/// Prometheus' text.
+pub(super) async fn metrics(State(admin): State<Arc<Admin>>) -> Result<Response, Problem> {
+    admin.heart.show(&admin.metrics, admin.clock.now());
+    let text = admin.metrics.encode().map_err(|error| {
+        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "metrics", format!("the metrics cannot be encoded: {error}"))
+    })?;
+    Ok(([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())
+}

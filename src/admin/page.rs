@@ -1,0 +1,63 @@
+//! Pages: how many, and where they go on. A cursor is opaque to its user.
+
+use serde::Deserialize;
+
+use super::problem::Problem;
+use crate::domain::ledger::Position;
+use crate::domain::time::Timestamp;
+use crate::store::{NotificationCursor, Order};
+
+/// Rows on a page where nobody says.
+const LIMIT: usize = 50;
+/// Rows on a page at the most.
+const LIMIT_MAX: usize = 1_000;
+
+/// What all lists take.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct PageQuery {
+    pub(super) limit: Option<String>,
+    pub(super) cursor: Option<String>,
+    pub(super) order_by: Option<String>,
+}
+
+impl PageQuery {
+    pub(super) fn limit(&self) -> Result<usize, Problem> {
+        let Some(limit) = self.limit.as_deref().filter(|limit| !limit.is_empty()) else { return Ok(LIMIT) };
+        let limit = limit.parse().ok().filter(|limit| (1..=LIMIT_MAX).contains(limit));
+        limit.ok_or_else(|| Problem::bad_parameter("limit", "a number from 1 to 1000"))
+    }
+
+    pub(super) fn order(&self, usual: Order) -> Result<Order, Problem> {
+        match self.order_by.as_deref() {
+            None | Some("") => Ok(usual),
+            Some("oldest") => Ok(Order::OldestFirst),
+            Some("newest") => Ok(Order::NewestFirst),
+            Some(_) => Err(Problem::bad_parameter("order_by", "oldest or newest")),
+        }
+    }
+
+    pub(super) fn position(&self) -> Result<Option<Position>, Problem> {
+        self.parsed(|cursor| cursor.parse().ok().map(Position))
+    }
+
+    pub(super) fn notification(&self) -> Result<Option<NotificationCursor>, Problem> {
+        self.parsed(|cursor| {
+            let (at, send) = cursor.split_once('.')?;
+            let created_at = Timestamp::from_millis(at.parse().ok()?);
+            Some(NotificationCursor { created_at, send: send.parse().ok()? })
+        })
+    }
+
+    fn parsed<T>(&self, parse: impl FnOnce(&str) -> Option<T>) -> Result<Option<T>, Problem> {
+        let Some(cursor) = self.cursor.as_deref().filter(|cursor| !cursor.is_empty()) else { return Ok(None) };
+        parse(cursor).map(Some).ok_or_else(|| Problem::bad_parameter("cursor", "the next_cursor of an earlier page"))
+    }
+}
+
+pub(super) fn position_cursor(position: Position) -> String {
+    position.0.to_string()
+}
+
+pub(super) fn notification_cursor(cursor: NotificationCursor) -> String {
+    format!("{}.{}", cursor.created_at.millis(), cursor.send)
+}
