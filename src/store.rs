@@ -1,22 +1,307 @@
-//! (stand-in until the store lands)
-use crate::domain::ledger::Entry;
-/// stand-in
-#[derive(Clone)]
-pub struct Lane;
-impl Lane {
-    /// stand-in
-    pub async fn record(&self, _entry: Entry) -> bool {
-        true
-    }
-    /// stand-in
-    pub fn note(&self, _entry: Entry) {}
+//! The store: what was sent and how it ended, on disk before anybody is told (SPEC 4.5, 8). The only room that knows redb.
+//!
+//! One file, one writing thread, many readers. The send path adds to one table with ascending keys, the *ledger*, through a [`Lane`];
+//! whatever waits shares a commit. The writer hands each batch to the heart through a [`Feed`]; what the heart makes of it comes back
+//! through [`Store::commit`] and is written together with the ledger position it stands for. People read through a [`Reader`].
+//!
+//! - `table`: the tables. `row`: what is in them. `file`: making, opening, setting aside.
+//! - `queue`, `lane`, `feed`: the ways to and from the writer. `writer`: commits, failures, recovery.
+//! - `apply`: the heart's changes. `prune`: what goes. `query`, `sends`: reading.
+//!
+//! Trouble with the disk is never the bot's trouble: waits are bounded, and a store that is not there answers `false` at once.
+
+mod apply;
+mod feed;
+mod file;
+mod health;
+mod lane;
+mod prune;
+mod query;
+mod queue;
+mod row;
+mod sends;
+mod table;
+mod writer;
+
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use redb::Database;
+use tokio::sync::{oneshot, watch};
+
+pub use feed::{Feed, Handed};
+pub use file::Refused;
+pub use health::{StoreFigures, StoreHealth, StoreState};
+pub use lane::Lane;
+pub use query::{Loaded, NotificationCursor, Notifications, Order, Page, ReadError, Reader, StoreStats};
+pub use row::RowError;
+pub use sends::SendSummary;
+
+use crate::clock::Clock;
+use crate::domain::decide::Change;
+use crate::domain::ledger::{AttemptId, Position};
+use crate::domain::retention::RetentionPolicy;
+
+/// How the store is kept.
+#[derive(Clone, Debug)]
+pub struct StoreSettings {
+    /// `store.path`: the file.
+    pub path: PathBuf,
+    /// `store.commit_wait`: how long a send waits for its record.
+    pub commit_wait: Duration,
+    /// `store.cache`: pages kept in memory.
+    pub cache_bytes: usize,
+    /// `store.sends_for` and its like.
+    pub retention: RetentionPolicy,
 }
-/// stand-in
+
+/// Listens to the writer. Called on its thread: must not wait for anything.
+pub trait Meter: Send + Sync {
+    /// A commit that took `took` has recorded so many entries.
+    fn committed(&self, entries: usize, took: Duration) {
+        let _unused = (entries, took);
+    }
+
+    /// So many waits ended without a commit.
+    fn unrecorded(&self, entries: u64) {
+        let _unused = entries;
+    }
+
+    /// So many entries were recorded after their wait had ended.
+    fn late(&self, entries: u64) {
+        let _unused = entries;
+    }
+
+    /// So many entries will never be recorded.
+    fn lost(&self, entries: u64) {
+        let _unused = entries;
+    }
+}
+
+/// Listens to nothing.
+#[derive(Debug)]
+pub struct NoMeter;
+
+impl Meter for NoMeter {}
+
+/// How the first opening went.
+#[derive(Clone, Debug)]
+pub enum Opening {
+    /// The store is open.
+    Ready(OpenReport),
+    /// It cannot be used by this process, ever; the file was not touched. Exit code 3.
+    Refused(Refused),
+    /// It cannot be used now (a full disk, say) and is tried again; sends go on unrecorded.
+    Unavailable(String),
+}
+
+/// What was found at the opening.
+#[derive(Clone, Debug)]
+pub struct OpenReport {
+    /// A broken file was put here, and a new one made.
+    pub set_aside: Option<PathBuf>,
+    /// The last position of the ledger.
+    pub last: Position,
+}
+
+/// Why the heart's changes were not written. They may be on disk all the same; writing them again does no harm.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// There is no open store right now.
+    #[error(
+        "the store cannot be written right now: {0}. It is tried again by itself; hand the changes in again"
+    )]
+    Unavailable(String),
+    /// It is closed for good.
+    #[error("the store is closed")]
+    Closed,
+}
+
+/// The store. Cheap to clone; the last word is [`Store::close`].
 #[derive(Clone)]
-pub struct Store;
+pub struct Store {
+    shared: Arc<Shared>,
+    opening: watch::Receiver<Option<Opening>>,
+    thread: Arc<Mutex<Option<JoinHandle<()>>>>,
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").field("path", &self.shared.place.path).finish_non_exhaustive()
+    }
+}
+
+/// What all ends of the store share.
+struct Shared {
+    settings: StoreSettings,
+    place: file::Place,
+    clock: Clock,
+    meter: Arc<dyn Meter>,
+    queue: queue::Queue,
+    lanes: lane::Lanes,
+    feed: Arc<feed::Buffer>,
+    health: health::Health,
+    /// The open file, for those who begin to read.
+    db: RwLock<Option<Arc<Database>>>,
+    /// Intents whose outcome is not recorded.
+    running: Mutex<BTreeMap<AttemptId, Position>>,
+    opening: watch::Sender<Option<Opening>>,
+    set_aside: Mutex<Vec<PathBuf>>,
+    /// A reader tripped over the file.
+    suspected: AtomicBool,
+}
+
+impl Shared {
+    fn suspect(&self) {
+        self.suspected.store(true, Ordering::Relaxed);
+        self.queue.call();
+    }
+
+    fn take_suspicion(&self) -> bool {
+        self.suspected.load(Ordering::Relaxed) && self.suspected.swap(false, Ordering::Relaxed)
+    }
+
+    fn measure(&self) {
+        self.health.file_bytes.store(writer::file_bytes(&self.place.path), Ordering::Relaxed);
+    }
+}
+
 impl Store {
-    /// stand-in
+    /// Starts the writing thread, which opens the file. The [`Feed`] is the heart's.
+    pub fn start(
+        settings: StoreSettings,
+        clock: Clock,
+        meter: Arc<dyn Meter>,
+    ) -> std::io::Result<(Self, Feed)> {
+        let place = file::Place {
+            path: settings.path.clone(),
+            cache_bytes: settings.cache_bytes,
+            #[cfg(test)]
+            wrap: None,
+        };
+        Self::start_at(place, settings, clock, meter)
+    }
+
+    fn start_at(
+        place: file::Place,
+        settings: StoreSettings,
+        clock: Clock,
+        meter: Arc<dyn Meter>,
+    ) -> std::io::Result<(Self, Feed)> {
+        let (sender, opening) = watch::channel(None);
+        let buffer = Arc::new(feed::Buffer::default());
+        let shared = Arc::new(Shared {
+            settings,
+            place,
+            health: health::Health::new(clock.clone(), Arc::clone(&meter)),
+            clock,
+            meter,
+            queue: queue::Queue::default(),
+            lanes: lane::Lanes::default(),
+            feed: Arc::clone(&buffer),
+            db: RwLock::default(),
+            running: Mutex::default(),
+            opening: sender,
+            set_aside: Mutex::default(),
+            suspected: AtomicBool::default(),
+        });
+        let writing = Arc::clone(&shared);
+        let thread = std::thread::Builder::new()
+            .name("store-writer".to_owned())
+            .spawn(move || writer::run(&writing))?;
+        let feed = Feed::new(buffer, Reader::live(Arc::clone(&shared)));
+        Ok((Self { shared, opening, thread: Arc::new(Mutex::new(Some(thread))) }, feed))
+    }
+
+    /// How the first opening went, once that is known.
+    pub async fn opened(&self) -> Opening {
+        self.opening_that(|_| true).await
+    }
+
+    /// Waits until the store is open, however long that takes. What it returns is never `Unavailable`, but where the store is closed.
+    pub async fn ready(&self) -> Opening {
+        self.opening_that(|opening| !matches!(opening, Opening::Unavailable(_))).await
+    }
+
+    async fn opening_that(&self, fits: impl Fn(&Opening) -> bool) -> Opening {
+        let mut opening = self.opening.clone();
+        let found = opening.wait_for(|opening| opening.as_ref().is_some_and(&fits)).await;
+        found.ok().and_then(|found| found.clone()).unwrap_or(Opening::Unavailable("it is closed".to_owned()))
+    }
+
+    /// The send path's end, one for each single-threaded runtime. Must be called inside a `LocalSet` of it.
     pub fn lane(&self) -> Lane {
-        Lane
+        Lane::open(Arc::clone(&self.shared))
+    }
+
+    /// Writes the heart's changes, together with where they stand: all entries up to `applied` are in them, and no attempt whose intent
+    /// stands before `keep_from` still runs. `keep_from` zero leaves what was said before. Comes back once they are on disk.
+    pub async fn commit(
+        &self,
+        changes: Vec<Change>,
+        applied: Position,
+        keep_from: Position,
+    ) -> Result<(), StoreError> {
+        let (done, answer) = oneshot::channel();
+        let commit = queue::Commit { changes, applied, keep_from, done };
+        self.shared.queue.commit(commit).map_err(|_| StoreError::Closed)?;
+        answer.await.unwrap_or(Err(StoreError::Closed))
+    }
+
+    /// Reads the store.
+    pub fn reader(&self) -> Reader {
+        Reader::live(Arc::clone(&self.shared))
+    }
+
+    /// Reads a file that no process has open. Makes nothing; where a process has the file open, the error says so.
+    pub fn open_read_only(path: &Path, clock: Clock) -> Result<Reader, ReadError> {
+        let place = file::Place {
+            path: path.to_path_buf(),
+            cache_bytes: 4 * 1024 * 1024,
+            #[cfg(test)]
+            wrap: None,
+        };
+        let file = place.open_read_only().map_err(ReadError::Unavailable)?;
+        Reader::offline(file, health::Health::new(clock, Arc::new(NoMeter)))
+    }
+
+    /// How recording goes.
+    pub fn health(&self) -> StoreHealth {
+        self.shared.health.look()
+    }
+
+    /// Can sends be recorded? One atomic read.
+    pub fn state(&self) -> StoreState {
+        self.shared.health.state()
+    }
+
+    /// What was counted since the start.
+    pub fn figures(&self) -> StoreFigures {
+        self.shared.health.figures(self.shared.queue.len())
+    }
+
+    /// Broken files that were set aside since the start.
+    pub fn set_aside(&self) -> Vec<PathBuf> {
+        self.shared.set_aside.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Writes what waits and closes the file. Nothing can be recorded afterwards.
+    pub async fn close(self) {
+        self.shared.queue.close();
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
+            // A disk that hangs must not hold the process: the caller bounds this wait.
+            let _joined = tokio::task::spawn_blocking(move || thread.join()).await;
+        }
     }
 }

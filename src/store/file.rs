@@ -1,0 +1,390 @@
+//! The file: made so that a crash while making it leaves nothing half-made, opened, checked, and set aside where it is broken.
+//!
+//! Never deletes a store and never writes to one that is not ours to write: locked, newer or foreign files are refused untouched.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+
+use redb::backends::FileBackend;
+use redb::{Builder, Database, DatabaseError, ReadOnlyDatabase, ReadableDatabase, StorageError, TableError};
+
+use super::table;
+use crate::domain::time::Timestamp;
+
+/// Where the file is and how it is opened.
+#[derive(Clone)]
+pub(super) struct Place {
+    pub(super) path: PathBuf,
+    pub(super) cache_bytes: usize,
+    #[cfg(test)]
+    pub(super) wrap: Option<super::testing::Wrap>,
+}
+
+/// An open file.
+pub(super) struct Opened {
+    pub(super) db: Database,
+    /// Where a broken predecessor was put.
+    pub(super) set_aside: Option<PathBuf>,
+}
+
+/// Why a file was refused. It was not touched.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// Another process has it open.
+    #[error(
+        "{0} is in use: another waha-watchdog has it open. Stop that one, or give this one a store.path of its own"
+    )]
+    Locked(PathBuf),
+    /// We may not.
+    #[error(
+        "{0} may not be used by this user ({1}). Give it the file and its directory, or change store.path"
+    )]
+    Permission(PathBuf, String),
+    /// It was written by a later version.
+    #[error(
+        "{0} was written by a later version (format {1}). Install that version again, or change store.path"
+    )]
+    NewerFormat(PathBuf, u64),
+    /// It is something else.
+    #[error("{0} is not a store of waha-watchdog: {1}. Change store.path, or move it away")]
+    NotAStore(PathBuf, &'static str),
+}
+
+/// Why there is no open file.
+#[derive(Debug)]
+pub(super) enum Failure {
+    Refused(Refused),
+    /// Worth another try.
+    Unavailable(String),
+}
+
+/// What is wrong with a file, before it is known what to do about it.
+enum Wrong {
+    Failure(Failure),
+    Broken(String),
+}
+
+impl Place {
+    /// Opens the file, making it where there is none. `suspect` has all of it verified first. `now` names what is set aside.
+    pub(super) fn open(&self, now: Timestamp, suspect: bool) -> Result<Opened, Failure> {
+        let directory = self.make_directory()?;
+        let mut set_aside = None;
+        match fs::metadata(&self.path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => self.create(&directory)?,
+            Err(error) => return Err(self.failure(&error)),
+            Ok(metadata) if !metadata.is_file() => {
+                let refused = Refused::NotAStore(self.path.clone(), "it is no regular file");
+                return Err(Failure::Refused(refused));
+            }
+            Ok(_) => {}
+        }
+        let db = match self.try_open(suspect) {
+            Ok(db) => db,
+            Err(Wrong::Failure(failure)) => return Err(failure),
+            Err(Wrong::Broken(why)) => {
+                let broken = self.set_aside(&directory, now)?;
+                tracing::error!(path = %broken.display(), "the store was broken and is set aside, a new one is made: {why}");
+                set_aside = Some(broken);
+                self.create(&directory)?;
+                self.try_open(false).map_err(|wrong| match wrong {
+                    Wrong::Failure(failure) => failure,
+                    Wrong::Broken(why) => Failure::Unavailable(format!("the new store is broken too: {why}")),
+                })?
+            }
+        };
+        Ok(Opened { db, set_aside })
+    }
+
+    fn make_directory(&self) -> Result<PathBuf, Failure> {
+        let parent = self.path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let directory = parent.unwrap_or(Path::new(".")).to_path_buf();
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(&directory);
+        made.map_err(|error| self.failure(&error))?;
+        Ok(directory)
+    }
+
+    /// Makes the file under another name first: only a whole one ever has the right name.
+    fn create(&self, directory: &Path) -> Result<(), Failure> {
+        let failure = |error: io::Error| self.failure(&error);
+        let lock = File::open(directory).map_err(failure)?;
+        match lock.try_lock() {
+            // A file system that cannot lock directories has no second starter to guard against either.
+            Ok(()) | Err(fs::TryLockError::Error(_)) => {}
+            Err(fs::TryLockError::WouldBlock) => {
+                return Err(Failure::Unavailable("another process is making the store".to_owned()));
+            }
+        }
+        if self.path.exists() {
+            return Ok(());
+        }
+        let draft = self.sibling("new");
+        match fs::remove_file(&draft) {
+            Ok(()) => {}
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(self.failure(&error)),
+        }
+        let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&draft);
+        let made = self.caught(|| {
+            let db = self.database(file?, false)?;
+            make_tables(&db)?;
+            db.close().map_err(Trouble::from)
+        });
+        let made = made.and_then(|()| {
+            let sync = || -> io::Result<()> {
+                File::open(&draft)?.sync_all()?;
+                fs::rename(&draft, &self.path)?;
+                File::open(directory)?.sync_all()
+            };
+            sync().map_err(|error| Wrong::Failure(self.failure(&error)))
+        });
+        made.map_err(|wrong| {
+            // Leaves no rubbish behind where it can be helped; the next start removes it otherwise.
+            let _rubbish = fs::remove_file(&draft);
+            match wrong {
+                Wrong::Failure(failure) => failure,
+                Wrong::Broken(why) => Failure::Unavailable(format!("no store could be made: {why}")),
+            }
+        })
+    }
+
+    fn try_open(&self, suspect: bool) -> Result<Database, Wrong> {
+        // Looked at without writing first, so that a newer file stays as it is.
+        match self.caught(|| {
+            let file = File::open(&self.path)?;
+            if file.metadata()?.len() == 0 {
+                return Err(Trouble::Broken("it is empty".to_owned()));
+            }
+            let db = self.builder().open_read_only_with_backend(FileBackend::new(file)?)?;
+            let version = version(&db)?;
+            db.close()?;
+            Ok(version)
+        }) {
+            Ok(version) => self.check(version)?,
+            Err(Wrong::Broken(why)) if why == NEEDS_REPAIR => {}
+            Err(wrong) => return Err(wrong),
+        }
+        let (db, version) = self.caught(|| {
+            let file = OpenOptions::new().read(true).write(true).open(&self.path)?;
+            let db = self.database(file, suspect)?;
+            let version = version(&db)?;
+            Ok((db, version))
+        })?;
+        self.check(version)?;
+        self.caught(|| make_tables(&db))?;
+        Ok(db)
+    }
+
+    fn check(&self, version: Option<u64>) -> Result<(), Wrong> {
+        let refused = match version {
+            Some(table::FORMAT) => return Ok(()),
+            Some(version) if version > table::FORMAT => Refused::NewerFormat(self.path.clone(), version),
+            Some(_) => return Err(Wrong::Broken("it names no known format".to_owned())),
+            None => Refused::NotAStore(self.path.clone(), "it is a database of something else"),
+        };
+        Err(Wrong::Failure(Failure::Refused(refused)))
+    }
+
+    fn builder(&self) -> Builder {
+        let mut builder = Builder::new();
+        builder.set_cache_size(self.cache_bytes);
+        builder
+    }
+
+    fn database(&self, file: File, suspect: bool) -> Result<Database, Trouble> {
+        let mut builder = self.builder();
+        builder.set_check_integrity_on_open(suspect);
+        let backend = FileBackend::new(file)?;
+        #[cfg(test)]
+        if let Some(wrap) = &self.wrap {
+            return Ok(builder.create_with_backend(wrap(backend))?);
+        }
+        Ok(builder.create_with_backend(backend)?)
+    }
+
+    /// Moves a broken file out of the way, under a name nothing has.
+    fn set_aside(&self, directory: &Path, now: Timestamp) -> Result<PathBuf, Failure> {
+        let stamp = chrono::DateTime::from_timestamp_millis(now.millis()).unwrap_or_default();
+        let stamp = stamp.format("broken-%Y%m%dT%H%M%SZ").to_string();
+        let names = (0u32..).map(|n| if n == 0 { stamp.clone() } else { format!("{stamp}-{n}") });
+        let name = names.map(|name| self.sibling(&name)).find(|name| name.symlink_metadata().is_err());
+        let name = name.unwrap_or_else(|| self.sibling(&stamp));
+        fs::rename(&self.path, &name).map_err(|error| self.failure(&error))?;
+        let _best_effort = File::open(directory).and_then(|directory| directory.sync_all());
+        Ok(name)
+    }
+
+    fn sibling(&self, suffix: &str) -> PathBuf {
+        let mut name = self.path.file_name().unwrap_or_default().to_os_string();
+        name.push(".");
+        name.push(suffix);
+        self.path.with_file_name(name)
+    }
+
+    fn failure(&self, error: &io::Error) -> Failure {
+        match error.kind() {
+            ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem | ErrorKind::NotADirectory => {
+                Failure::Refused(Refused::Permission(self.path.clone(), error.to_string()))
+            }
+            _ => Failure::Unavailable(format!("{}: {error}", self.path.display())),
+        }
+    }
+
+    /// Runs `work` on a file that may be anything: a panic in there means that it is broken.
+    fn caught<T>(&self, work: impl FnOnce() -> Result<T, Trouble>) -> Result<T, Wrong> {
+        match catch_unwind(AssertUnwindSafe(work)) {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(Trouble::Broken(why))) => Err(Wrong::Broken(why)),
+            Ok(Err(Trouble::Locked)) => {
+                Err(Wrong::Failure(Failure::Refused(Refused::Locked(self.path.clone()))))
+            }
+            Ok(Err(Trouble::Io(error))) => Err(Wrong::Failure(self.failure(&error))),
+            Ok(Err(Trouble::Other(why))) => Err(Wrong::Failure(Failure::Unavailable(why))),
+            Err(_) => Err(Wrong::Broken("reading it made the database panic".to_owned())),
+        }
+    }
+}
+
+/// A file for reading while no process has it open.
+pub(super) enum ReadOnly {
+    Clean(ReadOnlyDatabase),
+    /// It was not closed, so opening it had to repair it.
+    Repaired(Database),
+}
+
+impl Place {
+    /// Opens the file for reading only. Nothing is made or set aside; only what a crash left open is closed.
+    pub(super) fn open_read_only(&self) -> Result<ReadOnly, String> {
+        let say = |wrong| match wrong {
+            Wrong::Failure(Failure::Refused(refused)) => refused.to_string(),
+            Wrong::Failure(Failure::Unavailable(why)) => why,
+            Wrong::Broken(why) => format!("{} is broken: {why}", self.path.display()),
+        };
+        let clean = self.caught(|| {
+            let file = File::open(&self.path)?;
+            let db = self.builder().open_read_only_with_backend(FileBackend::new(file)?)?;
+            let version = version(&db)?;
+            Ok((db, version))
+        });
+        match clean {
+            Ok((db, version)) => {
+                self.check(version).map_err(say)?;
+                Ok(ReadOnly::Clean(db))
+            }
+            Err(Wrong::Broken(why)) if why == NEEDS_REPAIR => {
+                self.try_open(false).map(ReadOnly::Repaired).map_err(say)
+            }
+            Err(wrong) => Err(say(wrong)),
+        }
+    }
+}
+
+const NEEDS_REPAIR: &str = "it was not closed";
+
+/// What can be wrong, in the few kinds that matter.
+enum Trouble {
+    Locked,
+    Io(io::Error),
+    Broken(String),
+    Other(String),
+}
+
+impl From<io::Error> for Trouble {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            ErrorKind::InvalidData | ErrorKind::UnexpectedEof | ErrorKind::InvalidInput => {
+                Self::Broken(error.to_string())
+            }
+            _ => Self::Io(error),
+        }
+    }
+}
+
+impl From<StorageError> for Trouble {
+    fn from(error: StorageError) -> Self {
+        match error {
+            StorageError::Corrupted(why) => Self::Broken(why),
+            StorageError::Io(error) => error.into(),
+            error => Self::Other(error.to_string()),
+        }
+    }
+}
+
+impl From<DatabaseError> for Trouble {
+    fn from(error: DatabaseError) -> Self {
+        match error {
+            DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch => Self::Locked,
+            DatabaseError::RepairAborted => Self::Broken(NEEDS_REPAIR.to_owned()),
+            DatabaseError::UpgradeRequired(_) => Self::Broken("it has no known file format".to_owned()),
+            DatabaseError::Storage(error) => error.into(),
+            error => Self::Other(error.to_string()),
+        }
+    }
+}
+
+impl From<TableError> for Trouble {
+    fn from(error: TableError) -> Self {
+        match error {
+            TableError::Storage(error) => error.into(),
+            error => Self::Broken(error.to_string()),
+        }
+    }
+}
+
+impl From<redb::TransactionError> for Trouble {
+    fn from(error: redb::TransactionError) -> Self {
+        match error {
+            redb::TransactionError::Storage(error) => error.into(),
+            error => Self::Other(error.to_string()),
+        }
+    }
+}
+
+impl From<redb::CommitError> for Trouble {
+    fn from(error: redb::CommitError) -> Self {
+        match error {
+            redb::CommitError::Storage(error) => error.into(),
+            error => Self::Other(error.to_string()),
+        }
+    }
+}
+
+/// The format a file names; `None` where it is no file of ours.
+fn version(db: &impl ReadableDatabase) -> Result<Option<u64>, Trouble> {
+    let meta = match db.begin_read()?.open_table(table::META) {
+        Ok(meta) => meta,
+        Err(TableError::Storage(error)) => return Err(error.into()),
+        Err(_) => return Ok(None),
+    };
+    Ok(redb::ReadableTable::get(&meta, table::VERSION)?.map(|version| version.value()))
+}
+
+/// Makes the tables that are not there yet, and writes nothing where all are.
+fn make_tables(db: &Database) -> Result<(), Trouble> {
+    let names = |names: &mut dyn Iterator<Item = String>| names.collect::<std::collections::BTreeSet<_>>();
+    let there = db.begin_read()?;
+    let there = names(&mut there.list_tables()?.map(|table| redb::TableHandle::name(&table).to_owned()));
+    if table::NAMES.iter().all(|name| there.contains(*name)) {
+        return Ok(());
+    }
+    let transaction = db.begin_write()?;
+    transaction.open_table(table::LEDGER)?;
+    transaction.open_table(table::CASES)?;
+    transaction.open_table(table::REQUESTS)?;
+    transaction.open_table(table::UNHEARD)?;
+    transaction.open_table(table::OPEN)?;
+    transaction.open_table(table::FAILED)?;
+    transaction.open_table(table::UNSETTLED)?;
+    transaction.open_table(table::SESSIONS)?;
+    transaction.open_table(table::HISTORY)?;
+    {
+        let mut meta = transaction.open_table(table::META)?;
+        if redb::ReadableTable::get(&meta, table::VERSION)?.is_none() {
+            meta.insert(table::VERSION, table::FORMAT)?;
+        }
+    }
+    transaction.commit()?;
+    Ok(())
+}

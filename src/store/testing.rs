@@ -1,0 +1,284 @@
+//! What the tests of this room share: entries, stores in temporary places, and a disk that can fail.
+
+use std::ops::Bound;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use redb::backends::FileBackend;
+use redb::{BackendError, StorageBackend};
+
+use super::{Feed, NoMeter, Store, StoreSettings, file};
+use crate::clock::Clock;
+use crate::domain::case::Case;
+use crate::domain::id::{ChatId, SendId, SessionName};
+use crate::domain::ledger::{AttemptId, Ended, Entry, Intent, StoredRequest, Via};
+use crate::domain::notification::Failure;
+use crate::domain::order::{NotificationType, OrderFacts};
+use crate::domain::outcome::{Cause, Outcome};
+use crate::domain::retention::RetentionPolicy;
+use crate::domain::send::{Description, Identity, SendKind};
+use crate::domain::status::Status;
+use crate::domain::time::Timestamp;
+
+/// 2024-01-01T00:00:00Z.
+pub(super) const NOW: Timestamp = Timestamp::from_millis(1_704_067_200_000);
+
+pub(super) fn send(n: u64) -> SendId {
+    let mut bytes = [0; 16];
+    bytes[8..].copy_from_slice(&n.to_be_bytes());
+    SendId::from_bytes(bytes)
+}
+
+pub(super) fn what(n: u64) -> Arc<Description> {
+    Arc::new(Description {
+        identity: Some(Identity::named("test", &n.to_le_bytes())),
+        session: SessionName::new("default"),
+        chat: ChatId::new(&format!("58424{n:07}")),
+        kind: SendKind::Text,
+        path: "/api/sendText".into(),
+        order: OrderFacts {
+            order_number: Some(format!("ORD-{n}")),
+            order_total: Some("$45.00".into()),
+            customer_name: Some("Ana Pérez".into()),
+            notification_type: Some(NotificationType::OrderReceived),
+            ..OrderFacts::default()
+        },
+    })
+}
+
+pub(super) fn request() -> Arc<StoredRequest> {
+    Arc::new(StoredRequest {
+        method: "POST".into(),
+        target: "/api/sendText".into(),
+        content_type: Some("application/json".into()),
+        body: br#"{"session":"default","chatId":"1@c.us","text":"hola"}"#.as_slice().into(),
+    })
+}
+
+pub(super) fn intent(n: u64, number: u32) -> Entry {
+    Entry::Intent(Intent {
+        attempt: AttemptId { send: send(n), number },
+        via: Via::Bot,
+        first_at: NOW,
+        started: NOW,
+        what: what(n),
+        request: Some(request()),
+    })
+}
+
+pub(super) fn ended(n: u64, number: u32, outcome: Outcome) -> Ended {
+    Ended {
+        attempt: AttemptId { send: send(n), number },
+        via: Via::Bot,
+        first_at: NOW,
+        started: NOW,
+        ended: NOW + Duration::from_millis(120),
+        what: what(n),
+        outcome,
+        cause: (outcome != Outcome::Accepted).then_some(Cause::ServerError),
+        status: Some(if outcome == Outcome::Accepted { 201 } else { 500 }),
+        detail: None,
+        message_id: (outcome == Outcome::Accepted).then(|| format!("true_58424{n:07}@c.us_3EB0{n:016X}")),
+        given_up: false,
+        unheard: None,
+        request: None,
+    }
+}
+
+pub(super) fn accepted(n: u64) -> Entry {
+    Entry::Ended(Box::new(ended(n, 1, Outcome::Accepted)))
+}
+
+pub(super) fn failed(n: u64, number: u32) -> Entry {
+    Entry::Ended(Box::new(ended(n, number, Outcome::Failed)))
+}
+
+/// The case of a send that became an open notification.
+pub(super) fn open_case(n: u64, created_at: Timestamp) -> Case {
+    let mut case = Case::open(&ended(n, 1, Outcome::Failed));
+    case.exhausted = true;
+    case.failure = Some(Failure {
+        cause: Cause::ServerError,
+        created_at,
+        status_at_creation: Status::Degraded,
+        resolution: None,
+    });
+    case
+}
+
+pub(super) fn settings(path: &Path) -> StoreSettings {
+    StoreSettings {
+        path: path.to_path_buf(),
+        commit_wait: Duration::from_millis(250),
+        cache_bytes: 4 * 1024 * 1024,
+        retention: RetentionPolicy {
+            sends_for: Duration::from_secs(30 * 86_400),
+            resolved_for: Duration::from_secs(90 * 86_400),
+            max_size: 1 << 30,
+        },
+    }
+}
+
+pub(super) fn start(path: &Path) -> (Store, Feed) {
+    Store::start(settings(path), Clock::manual(NOW), Arc::new(NoMeter)).unwrap()
+}
+
+/// A store on a disk that can fail.
+pub(super) fn start_on(path: &Path, disk: &Disk) -> (Store, Feed) {
+    let place =
+        file::Place { path: path.to_path_buf(), cache_bytes: 4 * 1024 * 1024, wrap: Some(disk.wrap()) };
+    Store::start_at(place, settings(path), Clock::manual(NOW), Arc::new(NoMeter)).unwrap()
+}
+
+/// Runs `work` as a proxy thread would.
+pub(super) fn on_one_thread<T>(work: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    tokio::task::LocalSet::new().block_on(&runtime, work)
+}
+
+/// Puts something between the database and the file.
+pub(super) type Wrap = Arc<dyn Fn(FileBackend) -> Faulty + Send + Sync>;
+
+/// The faults of a disk, and what was done to it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Disk(Arc<Faults>);
+
+#[derive(Debug, Default)]
+struct Faults {
+    /// Writes fail.
+    full: AtomicBool,
+    /// Syncs fail, having done their work.
+    lying: AtomicBool,
+    /// Operations that change something fail from this one on; zero: none do.
+    cut_at: AtomicU64,
+    operations: AtomicU64,
+    /// Syncs wait while this is held.
+    stall: Mutex<()>,
+    /// What was written since recording began.
+    record: Mutex<Option<Vec<Operation>>>,
+}
+
+/// What is done to a file.
+#[derive(Clone, Debug)]
+pub(super) enum Operation {
+    Length(u64),
+    Write(u64, Vec<u8>),
+    Sync,
+}
+
+impl Disk {
+    pub(super) fn wrap(&self) -> Wrap {
+        let disk = self.clone();
+        Arc::new(move |inner| Faulty { inner, disk: disk.clone() })
+    }
+
+    pub(super) fn set_full(&self, full: bool) {
+        self.0.full.store(full, Ordering::SeqCst);
+    }
+
+    pub(super) fn set_lying(&self, lying: bool) {
+        self.0.lying.store(lying, Ordering::SeqCst);
+    }
+
+    pub(super) fn cut_at(&self, operation: u64) {
+        self.0.cut_at.store(operation, Ordering::SeqCst);
+    }
+
+    pub(super) fn operations(&self) -> u64 {
+        self.0.operations.load(Ordering::SeqCst)
+    }
+
+    /// Syncs wait until the guard is dropped.
+    pub(super) fn stall(&self) -> std::sync::MutexGuard<'_, ()> {
+        self.0.stall.lock().unwrap()
+    }
+
+    pub(super) fn record(&self) {
+        *self.0.record.lock().unwrap() = Some(Vec::new());
+    }
+
+    pub(super) fn recorded(&self) -> Vec<Operation> {
+        self.0.record.lock().unwrap().clone().unwrap_or_default()
+    }
+
+    fn change(&self, operation: impl FnOnce() -> Operation) -> Result<(), std::io::Error> {
+        let number = self.0.operations.fetch_add(1, Ordering::SeqCst) + 1;
+        let cut_at = self.0.cut_at.load(Ordering::SeqCst);
+        if cut_at > 0 && number >= cut_at {
+            return Err(std::io::Error::other("cut"));
+        }
+        if self.0.full.load(Ordering::SeqCst) {
+            return Err(std::io::ErrorKind::StorageFull.into());
+        }
+        if let Some(record) = &mut *self.0.record.lock().unwrap() {
+            record.push(operation());
+        }
+        Ok(())
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Faulty {
+    inner: FileBackend,
+    disk: Disk,
+}
+
+impl StorageBackend for Faulty {
+    fn len(&self) -> Result<u64, std::io::Error> {
+        self.inner.len()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> Result<(), std::io::Error> {
+        self.inner.read(offset, out)
+    }
+
+    fn set_len(&self, len: u64) -> Result<(), std::io::Error> {
+        self.disk.change(|| Operation::Length(len))?;
+        self.inner.set_len(len)
+    }
+
+    fn sync_data(&self) -> Result<(), std::io::Error> {
+        drop(self.disk.stall());
+        self.disk.change(|| Operation::Sync)?;
+        self.inner.sync_data()?;
+        if self.disk.0.lying.load(Ordering::SeqCst) {
+            return Err(std::io::Error::other("input/output error"));
+        }
+        Ok(())
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> Result<(), std::io::Error> {
+        self.disk.change(|| Operation::Write(offset, data.to_vec()))?;
+        self.inner.write(offset, data)
+    }
+
+    fn close(&self) -> Result<(), std::io::Error> {
+        self.inner.close()
+    }
+
+    fn try_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
+        self.inner.try_lock_range(start, end)
+    }
+
+    fn try_lock_shared_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
+        self.inner.try_lock_shared_range(start, end)
+    }
+
+    fn lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
+        self.inner.lock_range(start, end)
+    }
+
+    fn lock_shared_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
+        self.inner.lock_shared_range(start, end)
+    }
+
+    fn unlock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
+        self.inner.unlock_range(start, end)
+    }
+
+    fn query_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
+        self.inner.query_lock_range(start, end)
+    }
+}

@@ -1,0 +1,3 @@
+//! The store from outside: what was recorded is there, in order, whatever happens.
+
+mod recording;

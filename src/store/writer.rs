@@ -1,0 +1,417 @@
+//! The one writing thread: opens the file, commits whatever waits in one transaction, tells who waited and the heart, and keeps the file
+//! small while nothing waits.
+//!
+//! One error of the disk spoils a redb handle for good, so after any error the file is closed and opened again, later and later, until it
+//! works. Meanwhile everybody gets their `false` at once, and entries go into a bounded ring that is written first afterwards. A commit
+//! that failed may be on disk all the same: its entries are held apart, and after opening the last position says whether they are (a
+//! transaction is there as a whole or not at all), so none is written twice under two positions.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use redb::{Database, ReadableDatabase};
+use tokio::time::Instant;
+
+use super::apply::{ApplyError, apply};
+use super::feed::Handed;
+use super::file::{Failure, Opened};
+use super::prune::Pruner;
+use super::queue::{Batch, Queued};
+use super::table::{self, LEDGER};
+use super::{OpenReport, Opening, Shared, StoreError, StoreState, query, row};
+use crate::domain::backoff::Backoff;
+use crate::domain::ledger::{Entry, Position};
+
+/// Most entries held while the file cannot be used.
+const RING_ENTRIES: usize = 10_000;
+/// Most bytes of them.
+const RING_BYTES: usize = 16 * 1024 * 1024;
+/// Late entries written in one commit.
+const LATE_BATCH: usize = 1_000;
+/// How long to wait before the file is opened again.
+const REOPEN: Backoff =
+    Backoff { first: Duration::from_millis(500), factor: 2.0, jitter: 0.2, longest: Duration::from_secs(30) };
+
+/// Runs until the store is closed or refused.
+pub(super) fn run(shared: &Arc<Shared>) {
+    let mut writer =
+        Writer { shared, late: Ring::default(), unsure: None, next: 1, suspect: false, opened_once: false };
+    writer.run();
+    writer.leave();
+}
+
+struct Writer<'a> {
+    shared: &'a Arc<Shared>,
+    /// Entries to be written first once the file is back.
+    late: Ring,
+    /// Entries of a failed commit, and the position of the first: on disk as a whole, or not at all.
+    unsure: Option<(u64, Vec<Queued>)>,
+    /// The next position.
+    next: u64,
+    /// The file may be damaged: verify it before it is used again.
+    suspect: bool,
+    opened_once: bool,
+}
+
+/// Why serving a file ended.
+enum End {
+    Closed,
+    Broken(String),
+}
+
+/// Why a transaction failed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum WriteError {
+    #[error("{0}")]
+    Database(Box<redb::Error>),
+    #[error("the database panicked")]
+    Panicked,
+}
+
+impl<E: Into<redb::Error>> From<E> for WriteError {
+    fn from(error: E) -> Self {
+        Self::Database(Box::new(error.into()))
+    }
+}
+
+impl From<ApplyError> for WriteError {
+    fn from(error: ApplyError) -> Self {
+        match error {
+            ApplyError::Table(error) => error.into(),
+            ApplyError::Storage(error) => error.into(),
+        }
+    }
+}
+
+impl WriteError {
+    fn is_damage(&self) -> bool {
+        match self {
+            Self::Panicked => true,
+            Self::Database(error) => !matches!(**error, redb::Error::Io(_) | redb::Error::PreviousIo),
+        }
+    }
+}
+
+/// Runs `work` so that a panic of the database is an error like another.
+pub(super) fn guarded<T>(work: impl FnOnce() -> Result<T, WriteError>) -> Result<T, WriteError> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or(Err(WriteError::Panicked))
+}
+
+impl Writer<'_> {
+    fn run(&mut self) {
+        let mut failures = 0;
+        loop {
+            let why = match self.shared.place.open(self.shared.clock.now(), self.suspect) {
+                Ok(opened) => {
+                    failures = 0;
+                    self.suspect = false;
+                    match self.serve(opened) {
+                        End::Closed => return,
+                        End::Broken(why) => why,
+                    }
+                }
+                Err(Failure::Refused(refused)) if !self.opened_once => {
+                    tracing::error!("{refused}");
+                    self.shared.opening.send_replace(Some(Opening::Refused(refused)));
+                    return;
+                }
+                Err(Failure::Refused(refused)) => refused.to_string(),
+                Err(Failure::Unavailable(why)) => why,
+            };
+            failures += 1;
+            let delay = REOPEN.after(failures, self.shared.clock.chance());
+            tracing::error!(retry_in = ?delay, "the store cannot be used: {why}");
+            self.shared.health.set(StoreState::Unavailable, why.clone());
+            if !self.opened_once {
+                self.shared.opening.send_replace(Some(Opening::Unavailable(why)));
+            }
+            if self.go_without(delay) {
+                return;
+            }
+            self.shared.health.reopened.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Serves the queue without a file for a while. `true` where the store is closed meanwhile.
+    fn go_without(&mut self, delay: Duration) -> bool {
+        let until = Instant::now() + delay;
+        loop {
+            let batch = self.shared.queue.take(until.saturating_duration_since(Instant::now()));
+            let closing = batch.closing && batch.is_empty();
+            self.fail(batch);
+            if closing {
+                return true;
+            }
+            if Instant::now() >= until {
+                return false;
+            }
+        }
+    }
+
+    fn serve(&mut self, opened: Opened) -> End {
+        let db = Arc::new(opened.db);
+        let end = match self.take_over(&db, opened.set_aside) {
+            Ok(pruner) => self.serve_queue(&db, pruner),
+            Err(error) => {
+                self.suspect |= error.is_damage();
+                End::Broken(error.to_string())
+            }
+        };
+        *self.shared.db.write().unwrap_or_else(PoisonError::into_inner) = None;
+        // Readers hold it only while they begin; their transactions outlive it.
+        if let Some(db) = Arc::into_inner(db)
+            && let Err(error) = guarded(|| Ok(db.close()?))
+        {
+            tracing::warn!("closing the store: {error}");
+        }
+        end
+    }
+
+    /// Finds out where the ledger ends, and writes what is late.
+    fn take_over(
+        &mut self,
+        db: &Arc<Database>,
+        set_aside: Option<std::path::PathBuf>,
+    ) -> Result<Pruner, WriteError> {
+        let (last, pruner) = guarded(|| {
+            let transaction = db.begin_read()?;
+            let ledger = transaction.open_table(LEDGER)?;
+            let last = redb::ReadableTable::last(&ledger)?.map_or(0, |(position, _)| position.value());
+            let (running, pruner) = Pruner::start(&transaction, self.shared)?;
+            *self.shared.running.lock().unwrap_or_else(PoisonError::into_inner) = running;
+            Ok((last, pruner))
+        })?;
+        let mut pruner = pruner;
+        if let Some((first, entries)) = self.unsure.take() {
+            let rows = entries.iter().filter(|queued| is_stored(&queued.entry)).count();
+            if last >= first && rows > 0 {
+                self.shared.health.late(rows);
+                self.shared.health.recorded(rows);
+                self.next = self.next.max(last + 1);
+                self.shared.feed.push(Handed { entries: Vec::new(), applied: Position(last) }, 0);
+            } else {
+                let lost = self.late.put_first(entries);
+                self.shared.health.lost(lost, "the store was away for too long");
+            }
+        }
+        self.next = self.next.max(last + 1).max(pruner.applied + 1);
+        while !self.late.entries.is_empty() {
+            let count = self.late.entries.len().min(LATE_BATCH);
+            let batch: Vec<Queued> = self.late.entries.drain(..count).collect();
+            self.late.bytes -= batch.iter().map(|queued| queued.weight).sum::<usize>();
+            let first = self.next;
+            if let Err(error) =
+                self.write(db, &mut pruner, &Batch { entries: batch_of(&batch), ..Batch::default() })
+            {
+                self.unsure = Some((first, batch));
+                return Err(error);
+            }
+            self.shared.health.late(count);
+            let applied = Position(self.next - 1);
+            self.shared.feed.push(Handed { entries: Vec::new(), applied }, 0);
+        }
+        *self.shared.db.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(db));
+        self.opened_once = true;
+        self.shared.measure();
+        self.shared.health.set(StoreState::Recording, String::new());
+        tracing::info!(path = %self.shared.place.path.display(), "the store is open");
+        if let Some(path) = &set_aside {
+            self.shared.set_aside.lock().unwrap_or_else(PoisonError::into_inner).push(path.clone());
+        }
+        let report = OpenReport { set_aside, last: Position(self.next - 1) };
+        self.shared.opening.send_replace(Some(Opening::Ready(report)));
+        Ok(pruner)
+    }
+
+    fn serve_queue(&mut self, db: &Arc<Database>, mut pruner: Pruner) -> End {
+        loop {
+            let batch = self.shared.queue.take(pruner.patience());
+            if self.shared.take_suspicion() {
+                self.suspect = true;
+                self.fail(batch);
+                return End::Broken("reading it went wrong: it is verified".to_owned());
+            }
+            let result = if !batch.is_empty() {
+                self.commit(db, &mut pruner, batch)
+            } else if batch.closing {
+                return End::Closed;
+            } else {
+                guarded(|| pruner.idle(db, self.shared))
+            };
+            if let Err(error) = result {
+                self.suspect |= error.is_damage();
+                return End::Broken(error.to_string());
+            }
+        }
+    }
+
+    /// One transaction, and the word to everybody concerned.
+    fn commit(&mut self, db: &Database, pruner: &mut Pruner, batch: Batch) -> Result<(), WriteError> {
+        let started = Instant::now();
+        let first = self.next;
+        if let Err(error) = self.write(db, pruner, &batch) {
+            let entries = batch_of(&batch.entries);
+            self.unsure = Some((first, entries));
+            self.answer(batch, Err(&error.to_string()));
+            return Err(error);
+        }
+        self.shared.health.answered();
+        self.shared.meter.committed(batch.entries.len(), started.elapsed());
+        self.answer(batch, Ok(first));
+        Ok(())
+    }
+
+    /// Writes a batch. The next position moves only where that succeeded.
+    fn write(&mut self, db: &Database, pruner: &mut Pruner, batch: &Batch) -> Result<(), WriteError> {
+        let mut next = self.next;
+        let mut bytes = 0;
+        guarded(|| {
+            let transaction = db.begin_write()?;
+            if !batch.entries.is_empty() {
+                let mut ledger = transaction.open_table(LEDGER)?;
+                let mut row = Vec::with_capacity(1024);
+                for queued in &batch.entries {
+                    if row::entry_row(&queued.entry, &mut row) {
+                        ledger.insert(next, row.as_slice())?;
+                        bytes += row.len();
+                        next += 1;
+                    }
+                }
+            }
+            for commit in &batch.commits {
+                apply(&transaction, commit)?;
+            }
+            if !batch.commits.is_empty() {
+                pruner.note_size(&transaction, next, bytes)?;
+            }
+            Ok(transaction.commit()?)
+        })?;
+        let rows = usize::try_from(next - self.next).unwrap_or(usize::MAX);
+        pruner.wrote(bytes, batch.commits.last());
+        self.remember_running(&batch.entries);
+        self.next = next;
+        self.shared.health.commits.fetch_add(1, Ordering::Relaxed);
+        self.shared.health.recorded(rows);
+        Ok(())
+    }
+
+    fn remember_running(&self, entries: &[Queued]) {
+        let mut position = self.next;
+        let mut running = self.shared.running.lock().unwrap_or_else(PoisonError::into_inner);
+        for queued in entries {
+            match &queued.entry {
+                Entry::Begun(_) => continue,
+                Entry::Intent(intent) => {
+                    running.insert(intent.attempt, Position(position));
+                }
+                Entry::Ended(ended) => {
+                    running.remove(&ended.attempt);
+                }
+            }
+            position += 1;
+        }
+    }
+
+    /// A batch that cannot be written now.
+    fn fail(&mut self, batch: Batch) {
+        let entries = batch.entries.iter().filter(|queued| is_stored(&queued.entry));
+        let lost = self.late.put(entries.map(copy_of).collect());
+        self.shared.health.lost(lost, "the store was away for too long");
+        self.answer(batch, Err(&self.shared.health.look().reason));
+    }
+
+    /// Tells who waited and hands the batch to the heart. `Ok`: the position of its first row.
+    fn answer(&self, batch: Batch, result: Result<u64, &str>) {
+        self.shared.lanes.tell(&batch.entries, result.is_ok());
+        let mut position = *result.as_ref().unwrap_or(&0);
+        let mut weight = 0;
+        let mut applied = Position(position.saturating_sub(1));
+        let handed = batch.entries.into_iter().map(|queued| {
+            weight += queued.weight;
+            if result.is_ok() && is_stored(&queued.entry) {
+                applied = Position(position);
+                position += 1;
+                (applied, queued.entry)
+            } else {
+                (Position(0), queued.entry)
+            }
+        });
+        let entries: Vec<_> = handed.collect();
+        if !entries.is_empty() {
+            self.shared.feed.push(Handed { entries, applied }, weight);
+        }
+        for commit in batch.commits {
+            let answer = result.map(|_| ()).map_err(|why| StoreError::Unavailable(why.to_owned()));
+            // The heart may have stopped waiting.
+            let _gone = commit.done.send(answer);
+        }
+    }
+
+    fn leave(&mut self) {
+        let batch = self.shared.queue.desert();
+        self.fail(batch);
+        let unsure = self.unsure.take().map_or(0, |(_, entries)| entries.len());
+        self.shared.health.lost(self.late.entries.len() + unsure, "the store was closed while it was away");
+        self.shared.health.set(StoreState::Closed, "the store is closed".to_owned());
+        self.shared.feed.close();
+    }
+}
+
+fn is_stored(entry: &Entry) -> bool {
+    !matches!(entry, Entry::Begun(_))
+}
+
+/// Entries are small and shared inside; copying one costs little, and only happens when something went wrong.
+fn copy_of(queued: &Queued) -> Queued {
+    Queued { entry: queued.entry.clone(), weight: queued.weight, ticket: queued.ticket, lane: None }
+}
+
+fn batch_of(entries: &[Queued]) -> Vec<Queued> {
+    entries.iter().map(copy_of).collect()
+}
+
+/// Entries that wait for the file to come back; the oldest go where there are too many.
+#[derive(Default)]
+struct Ring {
+    entries: VecDeque<Queued>,
+    bytes: usize,
+}
+
+impl Ring {
+    /// Adds at the end; how many were dropped for it.
+    fn put(&mut self, entries: Vec<Queued>) -> usize {
+        for queued in entries {
+            self.bytes += queued.weight;
+            self.entries.push_back(queued);
+        }
+        self.trim()
+    }
+
+    /// Adds before all others.
+    fn put_first(&mut self, entries: Vec<Queued>) -> usize {
+        for queued in entries.into_iter().rev().filter(|queued| is_stored(&queued.entry)) {
+            self.bytes += queued.weight;
+            self.entries.push_front(queued);
+        }
+        self.trim()
+    }
+
+    fn trim(&mut self) -> usize {
+        let mut dropped = 0;
+        while self.entries.len() > RING_ENTRIES || self.bytes > RING_BYTES {
+            let Some(oldest) = self.entries.pop_front() else { break };
+            self.bytes -= oldest.weight;
+            dropped += 1;
+        }
+        dropped
+    }
+}
+
+/// The size of the file, where it can be had.
+pub(super) fn file_bytes(path: &Path) -> u64 {
+    std::fs::metadata(path).map_or(0, |metadata| metadata.len())
+}
