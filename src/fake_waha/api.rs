@@ -183,7 +183,7 @@ async fn plain(world: &Arc<World>, request: &Request, parts: &[String]) -> Answe
         ("GET", ["api", "sessions"]) => list_sessions(world, request),
         ("POST", ["api", "sessions"]) => create_session(world, request).await,
         ("POST", ["api", "sessions", "start" | "stop" | "logout"]) => {
-            old_session_command(world, request, &words[2]).await
+            old_session_command(world, request, words[2]).await
         }
         ("GET", ["api", "sessions", _]) => match world.sessions.detail(name(2), engine) {
             Some(detail) => Answer::json(ok, &detail),

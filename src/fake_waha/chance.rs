@@ -51,7 +51,7 @@ mod tests {
         assert!(id.bytes().all(|byte| byte.is_ascii_digit() || (b'A'..=b'F').contains(&byte)), "{id}");
         assert_ne!(id, message_id());
         assert_eq!(ulid().len(), 26);
-        assert!(ulid() > "01h000000000000000000000000".to_owned(), "time comes first");
+        assert!(ulid().as_str() > "01h000000000000000000000000", "time comes first");
     }
 
     #[test]

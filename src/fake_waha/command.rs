@@ -9,8 +9,9 @@ use super::{Engine, FakeWaha, Options, Release, SessionOptions};
 
 /// A look-alike of WAHA with fault switches, to try a bot or the watchdog without WhatsApp
 ///
-/// Point a bot at it: a session `default` works, every number is on WhatsApp, every message is "delivered" to a pretend
-/// phone. Then switch faults on, per chat and per call, and look at what the phones display.
+/// Point a bot at it: a session `default` works, every number is on WhatsApp, every message
+/// is "delivered" to a pretend phone. Then switch faults on, per chat and per call, and look
+/// at what the phones display.
 ///
 /// A send:
 ///   curl -X POST localhost:3000/api/sendText -H 'Content-Type: application/json' \

@@ -32,7 +32,7 @@ GET    /__fake/calls             the send calls received
 POST   /__fake/sessions/NAME     {\"status\":\"FAILED\"}, {\"after_start\":\"SCAN_QR_CODE\"},
                                  {\"drop_link\":true,\"back_after_ms\":3000}
 POST   /__fake/chats/CHAT        {\"on_whatsapp\":false}
-POST   /__fake/down              {\"for_ms\":5000}; without it until /__fake cannot be reached any more
+POST   /__fake/down              {\"for_ms\":5000}: connections are refused for that long
 POST   /__fake/reset             back to the start";
 
 #[derive(Debug, Deserialize)]

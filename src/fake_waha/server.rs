@@ -153,7 +153,6 @@ async fn connection(world: Arc<World>, stream: TcpStream, cut: CancellationToken
     };
     let mut builder = http1::Builder::new();
     builder
-        .half_close(true)
         .title_case_headers(true)
         .max_header_size(MAX_HEAD)
         .max_headers(MAX_HEADERS)
