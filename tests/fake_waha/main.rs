@@ -1,0 +1,9 @@
+//! The look-alike against a real WAHA's transcripts, and each of its faults over a real socket.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, unreachable_pub)]
+
+mod client;
+mod faults;
+mod feed;
+mod replay;
+mod transcript;
+mod whole;
