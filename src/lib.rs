@@ -6,11 +6,17 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods))]
 
+pub mod admin;
+pub mod app;
+pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod demo;
 pub mod domain;
 pub mod fake_waha;
+pub mod logging;
 pub mod metrics;
 pub mod proxy;
 pub mod store;
 pub mod waha;
+pub mod watchdog;

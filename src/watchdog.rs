@@ -18,7 +18,7 @@ use crate::domain::decide::{Change, Decision, Notice, Policy, State, Unheard};
 use crate::domain::ledger::{Entry, Position};
 use crate::domain::time::Timestamp;
 use crate::metrics::Metrics;
-use crate::store::{Feed, Handed, Loaded, Reader, Store};
+use crate::store::{Feed, Handed, Loaded, Opening, Reader, Store};
 
 /// What only moves clocks is committed no oftener than this: the ledger says it too.
 const QUIET_COMMIT: Duration = Duration::from_millis(500);
@@ -102,13 +102,13 @@ struct Pending {
 }
 
 impl Watchdog {
-    /// Runs until the store is closed and everything it handed over is dealt with.
+    /// Runs until the store is closed and everything it handed over is dealt with. Inside a `LocalSet`.
     pub async fn run(mut self) {
         let mut pending = Pending::default();
-        match self.store.opened().await {
-            Ok(()) => self.take_up(&mut pending).await,
-            // Refused: the process is about to end.
-            Err(_) => return,
+        match self.store.ready().await {
+            Opening::Ready(_) => self.take_up(&mut pending).await,
+            // The process is about to end.
+            Opening::Refused(_) | Opening::Unavailable(_) => return,
         }
         self.ready.cancel();
         let mut quiet_since = self.clock.now();
@@ -169,11 +169,15 @@ impl Watchdog {
         let now = self.clock.now();
         let left = self.heart.state().interrupted(now);
         if !left.is_empty() {
-            tracing::warn!(attempts = left.len(), "attempts were cut off by the end of the last run: they may have been sent");
+            tracing::warn!(
+                attempts = left.len(),
+                "attempts were cut off by the end of the last run: they may have been sent"
+            );
         }
+        let lane = self.store.lane();
         for ended in left {
             // Back through the ledger, like every other outcome.
-            self.store.append(Entry::Ended(Box::new(ended.clone()))).await;
+            lane.note(Entry::Ended(Box::new(ended.clone())));
             self.recall.unsuccessful(&Case::open(&ended));
         }
         let state = self.heart.state();
@@ -182,7 +186,14 @@ impl Watchdog {
     }
 
     /// The entries the stored state does not stand for yet.
-    async fn catch_up(&self, reader: &Reader, applied: Position, last: Position, policy: &Policy, pending: &mut Pending) {
+    async fn catch_up(
+        &self,
+        reader: &Reader,
+        applied: Position,
+        last: Position,
+        policy: &Policy,
+        pending: &mut Pending,
+    ) {
         let mut from = Position(applied.0 + 1);
         while from <= last {
             let entries = match reader.entries(from, last, CATCH_UP) {
@@ -225,8 +236,9 @@ impl Watchdog {
             (state.checkpoint(), state.oldest_running())
         };
         pending.changes.extend(moved);
-        let keep_from = oldest.unwrap_or(Position(pending.applied.0 + 1)).min(Position(pending.applied.0 + 1));
-        match self.store.commit(&pending.changes, pending.applied, keep_from).await {
+        let keep_from =
+            oldest.unwrap_or(Position(pending.applied.0 + 1)).min(Position(pending.applied.0 + 1));
+        match self.store.commit(pending.changes.clone(), pending.applied, keep_from).await {
             Ok(()) => {
                 pending.changes.clear();
                 pending.moved = false;

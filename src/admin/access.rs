@@ -57,11 +57,14 @@ impl Access {
     fn admits_host(&self, headers: &HeaderMap) -> bool {
         let Some(host) = headers.get(HOST).and_then(|host| host.to_str().ok()) else { return false };
         let name = match host.rsplit_once(':') {
-            Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) && !name.ends_with(':') => name,
+            Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) && !name.ends_with(':') => {
+                name
+            }
             _ => host,
         };
         let name = name.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
-        let loopback = name.parse().map_or(name == "localhost", |address: std::net::IpAddr| address.is_loopback());
+        let loopback =
+            name.parse().map_or(name == "localhost", |address: std::net::IpAddr| address.is_loopback());
         loopback || self.hosts.contains(&name)
     }
 
@@ -73,12 +76,18 @@ impl Access {
         }
         let digest: [u8; 32] = Sha256::digest(secret.trim().as_bytes()).into();
         // All are compared, so that the time tells nothing of which one it nearly was.
-        self.tokens.iter().fold(None, |found, token| if bool::from(token.digest.ct_eq(&digest)) { Some(token) } else { found })
+        self.tokens.iter().fold(None, |found, token| {
+            if bool::from(token.digest.ct_eq(&digest)) { Some(token) } else { found }
+        })
     }
 }
 
 /// Lets a call of the API through, or says why not.
-pub(super) async fn check(State(admin): State<Arc<Admin>>, request: Request, next: Next) -> Result<Response, Problem> {
+pub(super) async fn check(
+    State(admin): State<Arc<Admin>>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
     let access = admin.access.load_full();
     if !access.admits_host(request.headers()) {
         let detail = "this Host is not one of the listener's names; add it to admin.allowed_hosts";
@@ -88,11 +97,16 @@ pub(super) async fn check(State(admin): State<Arc<Admin>>, request: Request, nex
         match access.bearer(request.headers()).map(|token| token.role) {
             Some(TokenRole::Viewer | TokenRole::Operator) => {}
             Some(TokenRole::Bot) => {
-                return Err(Problem::new(StatusCode::FORBIDDEN, "role", "a token with role bot may not look at records"));
+                return Err(Problem::new(
+                    StatusCode::FORBIDDEN,
+                    "role",
+                    "a token with role bot may not look at records",
+                ));
             }
             None => {
                 let detail = "send one of admin.tokens as Authorization: Bearer";
-                return Err(Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", detail).with_header(WWW_AUTHENTICATE, "Bearer"));
+                return Err(Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", detail)
+                    .with_header(WWW_AUTHENTICATE, "Bearer"));
             }
         }
     }
@@ -112,7 +126,9 @@ mod tests {
     #[test]
     fn only_known_names_are_answered() {
         let access = Access { hosts: vec!["panel.example".into()], ..Access::default() };
-        for known in ["127.0.0.1:9478", "localhost", "LOCALHOST:1", "[::1]:9478", "panel.example:443", "Panel.Example"] {
+        for known in
+            ["127.0.0.1:9478", "localhost", "LOCALHOST:1", "[::1]:9478", "panel.example:443", "Panel.Example"]
+        {
             assert!(access.admits_host(&with(HOST, known)), "{known}");
         }
         for strange in ["evil.example", "127.0.0.1.evil.example", "evil.example:9478", "10.0.0.1"] {
@@ -124,7 +140,10 @@ mod tests {
     #[test]
     fn tokens_are_found_by_secret_alone() {
         let token = |name: &str, secret| Token::new(name.into(), TokenRole::Viewer, secret);
-        let access = Access { tokens: vec![token("ana", "secret-of-ana-0001"), token("luis", "secret-of-luis-002")], ..Access::default() };
+        let access = Access {
+            tokens: vec![token("ana", "secret-of-ana-0001"), token("luis", "secret-of-luis-002")],
+            ..Access::default()
+        };
         let found = |value| access.bearer(&with(AUTHORIZATION, value)).map(|token| token.name.clone());
         assert_eq!(found("Bearer secret-of-luis-002").as_deref(), Some("luis"));
         assert_eq!(found("bearer secret-of-ana-0001").as_deref(), Some("ana"));

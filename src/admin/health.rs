@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::Admin;
 use super::problem::Problem;
 use super::view;
+use crate::store::StoreState;
 
 /// The process answers.
 pub(super) async fn healthz() -> &'static str {
@@ -28,8 +29,21 @@ pub(super) async fn readyz(State(admin): State<Arc<Admin>>) -> (StatusCode, Json
 /// Prometheus' text.
 pub(super) async fn metrics(State(admin): State<Arc<Admin>>) -> Result<Response, Problem> {
     admin.heart.show(&admin.metrics, admin.clock.now());
+    show_store(&admin);
     let text = admin.metrics.encode().map_err(|error| {
-        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "metrics", format!("the metrics cannot be encoded: {error}"))
+        Problem::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "metrics",
+            format!("the metrics cannot be encoded: {error}"),
+        )
     })?;
     Ok(([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())
+}
+
+fn show_store(admin: &Admin) {
+    let (health, figures, gauges) = (admin.store.health(), admin.store.figures(), &admin.metrics.store);
+    let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    gauges.up.set(i64::from(health.state == StoreState::Recording));
+    gauges.queue.set(whole(figures.queued));
+    gauges.size.set(whole(figures.file_bytes));
 }

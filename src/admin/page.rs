@@ -49,8 +49,12 @@ impl PageQuery {
     }
 
     fn parsed<T>(&self, parse: impl FnOnce(&str) -> Option<T>) -> Result<Option<T>, Problem> {
-        let Some(cursor) = self.cursor.as_deref().filter(|cursor| !cursor.is_empty()) else { return Ok(None) };
-        parse(cursor).map(Some).ok_or_else(|| Problem::bad_parameter("cursor", "the next_cursor of an earlier page"))
+        let Some(cursor) = self.cursor.as_deref().filter(|cursor| !cursor.is_empty()) else {
+            return Ok(None);
+        };
+        parse(cursor)
+            .map(Some)
+            .ok_or_else(|| Problem::bad_parameter("cursor", "the next_cursor of an earlier page"))
     }
 }
 

@@ -55,7 +55,11 @@ impl IntoResponse for Problem {
 }
 
 pub(super) async fn not_found() -> Problem {
-    Problem::new(StatusCode::NOT_FOUND, "not_found", "there is nothing at this path; docs/API.md lists what there is")
+    Problem::new(
+        StatusCode::NOT_FOUND,
+        "not_found",
+        "there is nothing at this path; docs/API.md lists what there is",
+    )
 }
 
 pub(super) async fn method_not_allowed() -> Problem {

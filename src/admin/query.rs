@@ -59,12 +59,23 @@ pub(super) async fn notifications(
         let order = &case.what.order;
         let of_kind = kind.is_none_or(|kind| order.notification_type.unwrap_or_default() == kind);
         let of_order = query.order.as_deref().is_none_or(|wanted| {
-            wanted.is_empty() || [&order.order_id, &order.order_number].into_iter().any(|known| known.as_deref() == Some(wanted))
+            wanted.is_empty()
+                || [&order.order_id, &order.order_number]
+                    .into_iter()
+                    .any(|known| known.as_deref() == Some(wanted))
         });
-        of_kind && of_order && in_session(query.session.as_deref(), case.what.session.as_ref().map(|name| name.as_str()))
+        of_kind
+            && of_order
+            && in_session(query.session.as_deref(), case.what.session.as_ref().map(|name| name.as_str()))
     };
     let order = query.page.order(Order::NewestFirst)?;
-    let page = admin.store.reader().notifications(which, order, query.page.notification()?, query.page.limit()?, wanted)?;
+    let page = admin.store.reader().notifications(
+        which,
+        order,
+        query.page.notification()?,
+        query.page.limit()?,
+        wanted,
+    )?;
     let items: Vec<_> = page.items.iter().filter_map(view::notification).collect();
     Ok(Json(json!({ "items": items, "next_cursor": page.next.map(notification_cursor) })))
 }
@@ -74,7 +85,8 @@ pub(super) async fn notification(
     State(admin): State<Arc<Admin>>,
     Path(id): Path<String>,
 ) -> Result<Json<Value>, Problem> {
-    let unknown = || Problem::new(StatusCode::NOT_FOUND, "unknown_notification", "no failed notification has this id");
+    let unknown =
+        || Problem::new(StatusCode::NOT_FOUND, "unknown_notification", "no failed notification has this id");
     let id: SendId = id.parse().map_err(|_| unknown())?;
     let case = admin.store.reader().case(id)?.ok_or_else(unknown)?;
     view::notification_with_attempts(&case).map(Json).ok_or_else(unknown)
@@ -91,20 +103,25 @@ pub(super) struct SendQuery {
 }
 
 /// `GET /api/sends`: the newest first, unless asked otherwise.
-pub(super) async fn sends(State(admin): State<Arc<Admin>>, Query(query): Query<SendQuery>) -> Result<Json<Value>, Problem> {
+pub(super) async fn sends(
+    State(admin): State<Arc<Admin>>,
+    Query(query): Query<SendQuery>,
+) -> Result<Json<Value>, Problem> {
     let outcome = match query.outcome.as_deref().filter(|outcome| !outcome.is_empty()) {
         None => None,
-        Some(word) => Some(
-            Outcome::ALL
-                .into_iter()
-                .find(|outcome| outcome.as_str() == word)
-                .ok_or_else(|| Problem::bad_parameter("outcome", "accepted, rejected, failed or ambiguous"))?,
-        ),
+        Some(word) => {
+            Some(Outcome::ALL.into_iter().find(|outcome| outcome.as_str() == word).ok_or_else(|| {
+                Problem::bad_parameter("outcome", "accepted, rejected, failed or ambiguous")
+            })?)
+        }
     };
     let wanted = |send: &SendSummary| {
         let order = &send.what.order;
         let of_order = query.order.as_deref().is_none_or(|wanted| {
-            wanted.is_empty() || [&order.order_id, &order.order_number].into_iter().any(|known| known.as_deref() == Some(wanted))
+            wanted.is_empty()
+                || [&order.order_id, &order.order_number]
+                    .into_iter()
+                    .any(|known| known.as_deref() == Some(wanted))
         });
         outcome.is_none_or(|outcome| send.outcome == outcome)
             && of_order

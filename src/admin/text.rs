@@ -27,8 +27,14 @@ impl Language {
 /// Why the status is what it is.
 pub const fn reason(reason: Reason, language: Language) -> &'static str {
     match reason {
-        Reason::NothingSeen => language.pick("Todavía no pasó ningún envío.", "No send has passed yet.", "Nenhum envio passou ainda."),
-        Reason::AllWell => language.pick("Los envíos son aceptados.", "Sends are accepted.", "Os envios são aceitos."),
+        Reason::NothingSeen => language.pick(
+            "Todavía no pasó ningún envío.",
+            "No send has passed yet.",
+            "Nenhum envio passou ainda.",
+        ),
+        Reason::AllWell => {
+            language.pick("Los envíos son aceptados.", "Sends are accepted.", "Os envios são aceitos.")
+        }
         Reason::SendsGivenUp => language.pick(
             "Varias notificaciones a varios chats agotaron sus intentos y nada fue aceptado desde entonces.",
             "Several notifications to several chats ran out of attempts, and nothing was accepted since.",

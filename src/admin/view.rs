@@ -142,15 +142,23 @@ pub fn store(health: &StoreHealth) -> Value {
 pub fn bot_status(state: &State, health: &StoreHealth, language: Language, now: Timestamp) -> Value {
     let worst = state.worst();
     let open = state.cases().values().filter(|case| case.failure.is_some());
-    let orders: std::collections::BTreeSet<_> = open.clone().filter_map(|case| case.what.order.key()).collect();
-    let sessions: Map<String, Value> =
-        state.sessions().iter().map(|(name, one)| (name.as_str().to_owned(), session(one, language))).collect();
+    let orders: std::collections::BTreeSet<_> =
+        open.clone().filter_map(|case| case.what.order.key()).collect();
+    let sessions: Map<String, Value> = state
+        .sessions()
+        .iter()
+        .map(|(name, one)| (name.as_str().to_owned(), session(one, language)))
+        .collect();
     let seen = |pick: fn(&Session) -> Option<Timestamp>| state.sessions().values().filter_map(pick).max();
     let last_success = seen(|session| session.last_accepted).map(moment);
     let mut shown = session(worst, language);
     let troubled = health.state != StoreState::Recording;
     let reason = if troubled {
-        format!("{} {}", text::reason(worst.assessment.reason, language), text::not_recording(&health.reason, language))
+        format!(
+            "{} {}",
+            text::reason(worst.assessment.reason, language),
+            text::not_recording(&health.reason, language)
+        )
     } else {
         text::reason(worst.assessment.reason, language).to_owned()
     };

@@ -71,7 +71,7 @@ pub struct State {
 }
 
 /// What to write down.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Change {
     /// This is the case now.
     Case(Box<Case>),

@@ -1,0 +1,360 @@
+//! Builds every part, wires them, drains them in order: the only room that knows them all.
+//!
+//! Order of life: listeners, store, heart and admin, proxy. Order of death: the proxy takes nothing new and finishes what is in flight,
+//! then the store writes what waits, then the heart deals with it, then the admin goes.
+
+mod settings;
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use arc_swap::ArcSwap;
+use tokio::task::LocalSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::admin::{self, Admin};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::domain::case::Case;
+use crate::domain::decide::{State, Unheard};
+use crate::domain::id::SessionName;
+use crate::domain::live::LiveSends;
+use crate::domain::outcome::Outcome;
+use crate::metrics::Metrics;
+use crate::proxy::{KeptAnswer, Proxy, Shared};
+use crate::store::{Meter, Opening, Refused, Store};
+use crate::watchdog::{Heart, Recall, Watchdog};
+
+/// So long the store may take to open before calls are served all the same.
+const OPEN_WAIT: Duration = Duration::from_secs(5);
+/// So long the store may take to write its last.
+const CLOSE_WAIT: Duration = Duration::from_secs(10);
+
+/// Why the sidecar did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The store is not ours to use: exit code 3.
+    #[error("{0}")]
+    StoreRefused(Refused),
+    /// The configuration cannot be put into force: exit code 2.
+    #[error("{0:#}")]
+    Configuration(anyhow::Error),
+    /// Anything else: exit code 1.
+    #[error("{0:#}")]
+    Failed(anyhow::Error),
+}
+
+/// A running sidecar.
+pub struct Running {
+    /// Where the bot's calls go.
+    pub proxy: SocketAddr,
+    /// Where people and Prometheus look.
+    pub admin: SocketAddr,
+    shared: Arc<Shared>,
+    admin_room: Arc<Admin>,
+    heart: Arc<Heart>,
+    metrics: Arc<Metrics>,
+    clock: Clock,
+    stop: CancellationToken,
+    kill: CancellationToken,
+    end: JoinHandle<()>,
+}
+
+/// Starts the sidecar. Returns once it accepts calls.
+///
+/// # Errors
+/// See [`StartError`].
+pub fn start(config: &Config) -> Result<Running, StartError> {
+    // A proxy holds two sockets a call; the usual 1024 are gone in one busy minute. Where it cannot be raised, the old limit holds.
+    let _ = rlimit::increase_nofile_limit(u64::MAX);
+    let sessions: Vec<SessionName> =
+        config.waha.sessions.iter().filter_map(|name| SessionName::new(name)).collect();
+    let proxy_settings = settings::proxy(config).map_err(StartError::Configuration)?;
+    let policy = settings::policy(config);
+    let proxy_listener = listen(config.proxy.listen, "proxy.listen").map_err(StartError::Failed)?;
+    let admin_listener = listen(config.admin.listen, "admin.listen").map_err(StartError::Failed)?;
+    let clock = Clock::system();
+    let failed = |error: anyhow::Error| StartError::Failed(error);
+    let metrics = Metrics::new(&sessions).context("failed to declare the metrics").map_err(failed)?;
+    let metrics = Arc::new(metrics);
+    let meter = Arc::new(StoreMeter { metrics: Arc::clone(&metrics), clock: clock.clone() });
+    let (store, feed) = Store::start(settings::store(config), clock.clone(), meter)
+        .context("failed to start the store's thread")
+        .map_err(failed)?;
+    let workers =
+        config.proxy.workers.or_else(|| std::thread::available_parallelism().ok()).map_or(1, Into::into);
+    let shared = Arc::new(Shared::new(
+        proxy_settings,
+        LiveSends::new(settings::live(config)),
+        clock.clone(),
+        Arc::clone(&metrics),
+    ));
+    let now = clock.now();
+    let heart = Arc::new(Heart::new(State::new(&sessions, now), policy, now));
+    let (stop, kill) = (CancellationToken::new(), CancellationToken::new());
+    let (loaded, ready, closed) =
+        (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
+    let admin_room = Arc::new(Admin {
+        heart: Arc::clone(&heart),
+        store: store.clone(),
+        metrics: Arc::clone(&metrics),
+        clock: clock.clone(),
+        access: ArcSwap::from_pointee(settings::access(config)),
+        language: ArcSwap::from_pointee(settings::language(config)),
+        ready: ready.clone(),
+    });
+    let addresses =
+        (|| Ok::<_, std::io::Error>((proxy_listener.local_addr()?, admin_listener.local_addr()?)))();
+    let (proxy_address, admin_address) =
+        addresses.context("failed to read the listeners' addresses").map_err(failed)?;
+
+    let office = Office {
+        watchdog: Watchdog {
+            heart: Arc::clone(&heart),
+            store: store.clone(),
+            feed,
+            clock: clock.clone(),
+            metrics: Arc::clone(&metrics),
+            recall: Arc::new(ProxyRecall(Arc::clone(&shared))),
+            ready: loaded.clone(),
+        },
+        listener: admin_listener,
+        admin: Arc::clone(&admin_room),
+        closed: closed.clone(),
+    };
+    let office = spawn("office", move || office.run()).map_err(failed)?;
+    await_store(&store, &loaded, &config.store.path)?;
+    let proxy = Proxy::start(proxy_listener, workers, &shared, &store, &stop, &kill)
+        .context("failed to start the proxy's threads")
+        .map_err(failed)?;
+    ready.cancel();
+    metrics.reload_successful.set(1);
+    metrics.reload_timestamp.set(now.millis() / 1000);
+    tracing::info!(proxy = %proxy_address, admin = %admin_address, upstream = %config.waha.url, "accepting calls");
+
+    let end = spawn("end", move || end(proxy, store, office, &closed)).map_err(failed)?;
+    Ok(Running {
+        proxy: proxy_address,
+        admin: admin_address,
+        shared,
+        admin_room,
+        heart,
+        metrics,
+        clock,
+        stop,
+        kill,
+        end,
+    })
+}
+
+impl Running {
+    /// Takes nothing new, finishes what is in flight.
+    pub fn stop(&self) {
+        self.stop.cancel();
+    }
+
+    /// Cuts what is still in flight; how it ended is unknown and recorded so.
+    pub fn kill(&self) {
+        self.kill.cancel();
+    }
+
+    /// Waits for the end, after [`Running::stop`].
+    pub fn join(self) {
+        if self.end.join().is_err() {
+            tracing::error!("the last thread ended by a panic");
+        }
+    }
+
+    /// A handle that can stop and kill from another thread.
+    pub fn handle(&self) -> StopHandle {
+        StopHandle { stop: self.stop.clone(), kill: self.kill.clone() }
+    }
+
+    /// Puts another configuration into force, all but listeners and store. What cannot be put into force leaves everything as it was.
+    ///
+    /// # Errors
+    /// Where the configuration cannot be put into force.
+    pub fn reload(&self, config: &Config) -> anyhow::Result<()> {
+        let proxy = settings::proxy(config)?;
+        self.shared.settings.store(Arc::new(proxy));
+        self.shared.live().set_policy(settings::live(config));
+        self.heart.policy.store(Arc::new(settings::policy(config)));
+        self.admin_room.access.store(Arc::new(settings::access(config)));
+        self.admin_room.language.store(Arc::new(settings::language(config)));
+        Ok(())
+    }
+
+    /// Says how a reload went, where Prometheus sees it.
+    pub fn note_reload(&self, successful: bool) {
+        self.metrics.reload_successful.set(i64::from(successful));
+        if successful {
+            self.metrics.reload_timestamp.set(self.clock.now().millis() / 1000);
+        }
+    }
+}
+
+/// Stops and kills a running sidecar.
+#[derive(Debug, Clone)]
+pub struct StopHandle {
+    stop: CancellationToken,
+    kill: CancellationToken,
+}
+
+impl StopHandle {
+    /// Takes nothing new, finishes what is in flight.
+    pub fn stop(&self) {
+        self.stop.cancel();
+    }
+
+    /// Cuts what is still in flight.
+    pub fn kill(&self) {
+        self.kill.cancel();
+    }
+}
+
+/// The thread of the heart and the admin.
+struct Office {
+    watchdog: Watchdog,
+    listener: TcpListener,
+    admin: Arc<Admin>,
+    closed: CancellationToken,
+}
+
+impl Office {
+    fn run(self) {
+        let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+            Ok(runtime) => runtime,
+            Err(error) => return tracing::error!(%error, "the office has no runtime"),
+        };
+        LocalSet::new().block_on(&runtime, async {
+            let admin =
+                tokio::task::spawn_local(admin::serve(self.listener, self.admin, self.closed.clone()));
+            self.watchdog.run().await;
+            self.closed.cancelled().await;
+            // A browser that keeps its connection must not keep the process.
+            let _ = tokio::time::timeout(Duration::from_secs(1), admin).await;
+        });
+    }
+}
+
+/// Waits until the store is open and the heart has taken up what is stored; or serves without, loudly.
+fn await_store(store: &Store, loaded: &CancellationToken, path: &std::path::Path) -> Result<(), StartError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    let runtime = runtime.context("failed to make a runtime").map_err(StartError::Failed)?;
+    runtime.block_on(async {
+        let opened = tokio::time::timeout(OPEN_WAIT, async {
+            let opening = store.opened().await;
+            if matches!(opening, Opening::Ready(_)) {
+                loaded.cancelled().await;
+            }
+            opening
+        });
+        match opened.await {
+            Ok(Opening::Ready(report)) => {
+                if let Some(aside) = report.set_aside {
+                    let aside: PathBuf = aside;
+                    tracing::error!(
+                        broken = %aside.display(),
+                        "the store was broken: it was set aside and a new one was made; keep the broken file, records may be recovered from it"
+                    );
+                }
+                Ok(())
+            }
+            Ok(Opening::Refused(refused)) => Err(StartError::StoreRefused(refused)),
+            Ok(Opening::Unavailable(reason)) => {
+                tracing::error!(store = %path.display(), %reason, "sends go through UNRECORDED until the store can be used");
+                Ok(())
+            }
+            Err(_) => {
+                tracing::error!(store = %path.display(), "the store takes long to open: sends go through and are recorded late");
+                Ok(())
+            }
+        }
+    })
+}
+
+/// Waits for each part to end, in order.
+fn end(proxy: Proxy, store: Store, office: JoinHandle<()>, closed: &CancellationToken) {
+    proxy.join();
+    if let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_time().build() {
+        let closing = runtime.block_on(async { tokio::time::timeout(CLOSE_WAIT, store.close()).await });
+        if closing.is_err() {
+            tracing::error!("the store did not finish writing in time");
+            // Its thread holds a disk call that may never return: the process ends without it.
+            runtime.shutdown_background();
+        }
+    }
+    closed.cancel();
+    if office.join().is_err() {
+        tracing::error!("the office ended by a panic");
+    }
+    tracing::info!("stopped");
+}
+
+fn spawn<T: Send + 'static>(
+    name: &str,
+    run: impl FnOnce() -> T + Send + 'static,
+) -> anyhow::Result<JoinHandle<T>> {
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(run)
+        .with_context(|| format!("failed to start thread {name}"))
+}
+
+fn listen(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address)
+        .with_context(|| format!("failed to listen on {key} = {address}; is another process there?"))
+}
+
+/// Tells the proxy what was stored.
+struct ProxyRecall(Arc<Shared>);
+
+impl Recall for ProxyRecall {
+    fn unsuccessful(&self, case: &Case) {
+        if let Some(identity) = case.what.identity.filter(|_| case.outcome != Outcome::Accepted) {
+            self.0.live().restore(identity, case.attempt(), case.first_at, case.last_at);
+        }
+    }
+
+    fn unheard(&self, unheard: &Unheard) {
+        let answer = KeptAnswer::from_stored(&unheard.answer);
+        self.0.live().restore_unheard(
+            unheard.identity,
+            unheard.attempt,
+            unheard.first_at,
+            unheard.ended,
+            answer,
+        );
+    }
+}
+
+/// Counts what the store's writer does.
+struct StoreMeter {
+    metrics: Arc<Metrics>,
+    clock: Clock,
+}
+
+impl Meter for StoreMeter {
+    fn committed(&self, entries: usize, took: Duration) {
+        let store = &self.metrics.store;
+        store.commit_duration.observe(took.as_secs_f64());
+        store.entries.inc_by(entries as u64);
+        store.last_commit.set(self.clock.now().seconds());
+    }
+
+    fn unrecorded(&self, entries: u64) {
+        self.metrics.store.waits_missed.inc_by(entries);
+    }
+
+    fn late(&self, entries: u64) {
+        self.metrics.store.recorded_late.inc_by(entries);
+    }
+
+    fn lost(&self, entries: u64) {
+        self.metrics.store.unrecorded.inc_by(entries);
+    }
+}

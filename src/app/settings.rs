@@ -1,0 +1,142 @@
+//! The configuration in each room's own words, so that no room below knows the configuration.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+
+use crate::admin::{Access, Language, Token, TokenRole};
+use crate::config::{Config, IntentMode, Locale, RetryMode, Role};
+use crate::domain::backoff::Backoff;
+use crate::domain::decide::{Policy, Retries};
+use crate::domain::extract::Rule;
+use crate::domain::live::LivePolicy;
+use crate::domain::order::NotificationType;
+use crate::domain::retention::RetentionPolicy;
+use crate::domain::status::StatusPolicy;
+use crate::proxy::{Intents, Retry, Settings, Upstream};
+use crate::store::StoreSettings;
+
+/// The proxy's settings.
+pub(super) fn proxy(config: &Config) -> anyhow::Result<Settings> {
+    let url = &config.waha.url;
+    let upstream =
+        Upstream::new(&url.host, url.port, &url.authority(), url.tls, config.waha.ca_file.as_deref())
+            .context("failed to prepare the upstream")?;
+    let retry = &config.retry;
+    let backoff =
+        Backoff { first: retry.backoff, factor: retry.factor, jitter: retry.jitter, longest: retry.budget };
+    let rules = config.extract.iter().map(|rule| {
+        let kind = NotificationType::parse(&rule.notification_type.to_string()).unwrap_or_default();
+        Rule { kind, pattern: rule.pattern.clone(), when: rule.when.clone() }
+    });
+    let proxy = &config.proxy;
+    Ok(Settings {
+        upstream: Arc::new(upstream),
+        connections_max: proxy.max_connections,
+        header_timeout: proxy.header_timeout,
+        body_timeout: proxy.body_timeout,
+        idle_timeout: proxy.idle_timeout,
+        connect_timeout: proxy.connect_timeout,
+        response_timeout: proxy.response_timeout,
+        upstream_idle_timeout: proxy.upstream_idle_timeout,
+        body_max: proxy.max_body,
+        head_max: bytes(proxy.max_head),
+        extra_send_paths: proxy.extra_send_paths.clone(),
+        copy_max: bytes(config.sends.copy_max),
+        copy_budget: bytes(config.sends.copy_budget),
+        intent: match config.store.intent {
+            IntentMode::Order => Intents::Order,
+            IntentMode::Always => Intents::Always,
+            IntentMode::Never => Intents::Never,
+        },
+        retry: (retry.mode == RetryMode::Proxy).then_some(Retry {
+            attempts: retry.attempts,
+            budget: retry.budget,
+            backoff,
+        }),
+        rules: rules.collect(),
+    })
+}
+
+/// The heart's numbers.
+pub(super) fn policy(config: &Config) -> Policy {
+    let status = &config.status;
+    Policy {
+        attempts: config.retry.attempts,
+        give_up_after: config.retry.give_up_after,
+        retries: match config.retry.mode {
+            RetryMode::Observe => Retries::ByBot,
+            RetryMode::Proxy => Retries::ByProxy,
+        },
+        unheard_for: config.sends.window,
+        status: StatusPolicy {
+            window: status.window,
+            min_sends: status.min_sends,
+            success_rate: status.success_rate,
+            latency_p95: status.latency_p95,
+            recover_after: status.recover_after,
+            incommunicado_failures: config.incommunicado.failures,
+            incommunicado_window: config.incommunicado.window,
+            offline_after: config.offline.after,
+        },
+    }
+}
+
+/// How long and how many sends are joined.
+pub(super) fn live(config: &Config) -> LivePolicy {
+    LivePolicy {
+        window: config.sends.window,
+        max_age: config.recovery.max_age,
+        live_max: config.sends.live_max,
+    }
+}
+
+/// The store's settings.
+pub(super) fn store(config: &Config) -> StoreSettings {
+    let store = &config.store;
+    StoreSettings {
+        path: store.path.clone(),
+        commit_wait: store.commit_wait.max(Duration::from_millis(1)),
+        cache_bytes: bytes(store.cache),
+        retention: RetentionPolicy {
+            sends_for: store.sends_for,
+            resolved_for: store.resolved_for,
+            max_size: store.max_size,
+        },
+    }
+}
+
+/// Who may look.
+pub(super) fn access(config: &Config) -> Access {
+    let admin = &config.admin;
+    let tokens = admin.tokens.iter().map(|token| {
+        let role = match token.role {
+            Role::Viewer => TokenRole::Viewer,
+            Role::Operator => TokenRole::Operator,
+            Role::Bot => TokenRole::Bot,
+        };
+        Token::new(token.name.clone(), role, token.secret.expose())
+    });
+    let public = config.panel.public_url.as_deref().and_then(host_of);
+    let hosts = admin.allowed_hosts.iter().map(|host| host.to_ascii_lowercase()).chain(public);
+    Access { tokens: tokens.collect(), hosts: hosts.chain([admin.listen.ip().to_string()]).collect() }
+}
+
+/// The language of sentences.
+pub(super) fn language(config: &Config) -> Language {
+    match config.locale {
+        Locale::Es => Language::Es,
+        Locale::En => Language::En,
+        Locale::Pt => Language::Pt,
+    }
+}
+
+fn host_of(url: &str) -> Option<String> {
+    url.parse::<http::Uri>().ok()?.host().map(str::to_ascii_lowercase)
+}
+
+/// Sizes are checked to fit when the configuration is read.
+fn bytes(size: u64) -> usize {
+    usize::try_from(size).unwrap_or(usize::MAX)
+}

@@ -1,0 +1,146 @@
+//! The command line: one file per command. Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 store refused (SPEC 13).
+
+mod export;
+mod failed;
+mod healthcheck;
+mod output;
+mod run;
+mod source;
+mod status;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::app::StartError;
+use crate::config::command::{ConfigArgs, ConfigCommandError};
+use crate::config::{self, ConfigFaults, Loaded};
+use crate::fake_waha::command::FakeWahaArgs;
+
+/// A sidecar between a shop's WhatsApp bot and WAHA: no order is lost silently.
+///
+/// Point your bot's WAHA base URL at this process instead of WAHA (http://127.0.0.1:3001 unless configured otherwise). Every call passes
+/// unchanged; how each send ended is recorded, and what a customer was never told is listed.
+#[derive(Debug, Parser)]
+#[command(name = "waha-watchdog", version, about, long_about, max_term_width = 100)]
+pub struct Cli {
+    /// Configuration file. Without it: $WAHA_WATCHDOG_CONFIG, else ./watchdog.toml where it exists, else the defaults.
+    #[arg(long, short, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the sidecar.
+    ///
+    /// SIGTERM and SIGINT take nothing new, finish what is in flight within 30 seconds and end; a second one ends at once. SIGHUP reads the
+    /// configuration again (all but listeners and store); a bad one is told and changes nothing.
+    Run,
+    /// Show the bot's status: is it speaking, why not, since when.
+    Status(status::StatusArgs),
+    /// List and show failed notifications: whom a customer's message never reached.
+    #[command(subcommand)]
+    Failed(failed::FailedCommand),
+    /// Write every send as a line of JSON, the oldest first.
+    ///
+    /// Beside a running process it asks that one; without, it reads the store's file. A send whose attempt was cut off is "ambiguous".
+    Export(export::ExportArgs),
+    /// Ask a running sidecar whether it is ready: exit code 0 if so. For containers.
+    Healthcheck,
+    /// Write or show the configuration.
+    Config(ConfigArgs),
+    /// A pretend WAHA with fault switches: try things without WhatsApp.
+    FakeWaha(FakeWahaArgs),
+    /// See it work, without WhatsApp: a pretend WAHA, a bot placing orders, an outage and its end.
+    Demo(crate::demo::DemoArgs),
+}
+
+/// Why a command failed, with its exit code.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    code: u8,
+    message: String,
+}
+
+impl Failure {
+    pub(crate) fn failed(error: impl std::fmt::Display) -> Self {
+        Self { code: 1, message: format!("{error:#}") }
+    }
+
+    fn usage(message: String) -> Self {
+        Self { code: 2, message }
+    }
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Self::failed(error)
+    }
+}
+
+impl From<ConfigFaults> for Failure {
+    fn from(faults: ConfigFaults) -> Self {
+        Self::usage(format!("the configuration cannot be used:\n{faults}"))
+    }
+}
+
+impl From<StartError> for Failure {
+    fn from(error: StartError) -> Self {
+        let code = match &error {
+            StartError::StoreRefused(_) => 3,
+            StartError::Configuration(_) => 2,
+            StartError::Failed(_) => 1,
+        };
+        Self { code, message: error.to_string() }
+    }
+}
+
+/// Runs the command line.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match cli.run() {
+        Ok(code) => code,
+        Err(Failure { code, message }) => {
+            output::complain(&message);
+            ExitCode::from(code)
+        }
+    }
+}
+
+impl Cli {
+    fn run(self) -> Result<ExitCode, Failure> {
+        let env = config::environment();
+        let path = config::locate(self.config, &env, |path| path.exists());
+        let load = || config::load(path.as_deref(), &env);
+        match self.command {
+            Command::Run => run::run(load()?, &|| load())?,
+            Command::Status(args) => return status::run(&args, &load()?.config),
+            Command::Failed(command) => failed::run(&command, &load()?.config)?,
+            Command::Export(args) => export::run(&args, &load()?.config)?,
+            Command::Healthcheck => healthcheck::run(&load()?.config)?,
+            Command::Config(args) => match config::command::run(&args, path.as_deref(), &env) {
+                Ok(text) => output::print(&text)?,
+                Err(ConfigCommandError::Faults(faults)) => return Err(faults.into()),
+                Err(error) => return Err(Failure::failed(error)),
+            },
+            Command::FakeWaha(args) => {
+                block_on(async { crate::fake_waha::command::run(args).await.map_err(Failure::failed) })??;
+            }
+            Command::Demo(args) => crate::demo::run(&args).map_err(Failure::failed)?,
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// What [`run::run`] calls to read the configuration again.
+type Load<'a> = &'a dyn Fn() -> Result<Loaded, ConfigFaults>;
+
+/// Runs a future on a small runtime of its own.
+fn block_on<T>(future: impl Future<Output = T>) -> Result<T, Failure> {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;
+    Ok(tokio::task::LocalSet::new().block_on(&runtime, future))
+}

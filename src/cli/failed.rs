@@ -1,0 +1,183 @@
+//! `failed list` and `failed show`: whom a customer's message never reached.
+
+use std::fmt::Write as _;
+
+use clap::{Args, Subcommand};
+use serde_json::Value;
+
+use super::output::{plain, print};
+use super::source::{Api, file};
+use super::{Failure, block_on};
+use crate::admin::view;
+use crate::config::Config;
+use crate::domain::id::SendId;
+use crate::store::{Notifications, Order};
+
+/// Failed notifications.
+#[derive(Debug, Subcommand)]
+pub(super) enum FailedCommand {
+    /// List failed notifications, the newest first.
+    List(ListArgs),
+    /// Show one with all its attempts.
+    Show(ShowArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ListArgs {
+    /// Print a JSON array.
+    #[arg(long)]
+    json: bool,
+    /// At most so many.
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    limit: u16,
+    /// Settled ones instead of open ones.
+    #[arg(long, conflicts_with = "all")]
+    resolved: bool,
+    /// Open and settled ones.
+    #[arg(long)]
+    all: bool,
+    /// The oldest first.
+    #[arg(long)]
+    oldest: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ShowArgs {
+    /// Its id, as `failed list` prints it.
+    id: SendId,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(command: &FailedCommand, config: &Config) -> Result<(), Failure> {
+    match command {
+        FailedCommand::List(args) => {
+            let items = list(args, config)?;
+            if args.json {
+                return print(&format!("{}\n", Value::Array(items)));
+            }
+            print(&table(&items))
+        }
+        FailedCommand::Show(args) => {
+            let item = show(args.id, config)?;
+            if args.json {
+                return print(&format!("{item}\n"));
+            }
+            print(&sheet(&item))
+        }
+    }
+}
+
+fn list(args: &ListArgs, config: &Config) -> Result<Vec<Value>, Failure> {
+    let limit = args.limit.to_string();
+    let resolved = if args.all {
+        "all"
+    } else if args.resolved {
+        "true"
+    } else {
+        "false"
+    };
+    let order = if args.oldest { "oldest" } else { "newest" };
+    let query = [("limit", limit.as_str()), ("resolved", resolved), ("order_by", order)];
+    let api = Api::new(config)?;
+    if let Some(mut page) = block_on(api.get("/api/notifications/failed", &query))?? {
+        return match page.get_mut("items").map(Value::take) {
+            Some(Value::Array(items)) => Ok(items),
+            _ => Err(Failure::failed("the running process answered without items")),
+        };
+    }
+    let which = match resolved {
+        "all" => Notifications::All,
+        "true" => Notifications::Settled,
+        _ => Notifications::Open,
+    };
+    let order = if args.oldest { Order::OldestFirst } else { Order::NewestFirst };
+    let page = file(config)?
+        .notifications(which, order, None, usize::from(args.limit), |_| true)
+        .map_err(Failure::failed)?;
+    Ok(page.items.iter().filter_map(view::notification).collect())
+}
+
+fn show(id: SendId, config: &Config) -> Result<Value, Failure> {
+    let api = Api::new(config)?;
+    if let Some(item) = block_on(api.get(&format!("/api/notifications/failed/{id}"), &[]))?? {
+        return Ok(item);
+    }
+    let case = file(config)?.case(id).map_err(Failure::failed)?;
+    let item = case.as_ref().and_then(view::notification_with_attempts);
+    item.ok_or_else(|| Failure::failed(format!("no failed notification has the id {id}")))
+}
+
+fn word<'a>(item: &'a Value, key: &str) -> &'a str {
+    item.get(key).and_then(Value::as_str).unwrap_or("-")
+}
+
+fn table(items: &[Value]) -> String {
+    if items.is_empty() {
+        return "none: every customer was told\n".to_owned();
+    }
+    let mut text = String::new();
+    let _ = writeln!(
+        text,
+        "{:36}  {:14} {:10} {:16} {:16} {:>3} {:24} {:20}",
+        "ID", "ORDER", "TOTAL", "PHONE", "TYPE", "TRY", "CAUSE", "SINCE"
+    );
+    for item in items {
+        let order = if word(item, "order_number") == "-" {
+            word(item, "order_id")
+        } else {
+            word(item, "order_number")
+        };
+        let _ = writeln!(
+            text,
+            "{:36}  {:14} {:10} {:16} {:16} {:>3} {:24} {:20}",
+            word(item, "id"),
+            plain(order),
+            plain(word(item, "order_total")),
+            plain(word(item, "customer_phone")),
+            word(item, "notification_type"),
+            item.get("attempts").and_then(Value::as_u64).unwrap_or(0),
+            word(item, "cause"),
+            word(item, "created_at"),
+        );
+    }
+    text
+}
+
+fn sheet(item: &Value) -> String {
+    let mut text = String::new();
+    for key in [
+        "id",
+        "notification_type",
+        "order_number",
+        "order_id",
+        "order_total",
+        "customer_name",
+        "customer_phone",
+        "session",
+        "cause",
+        "status_at_creation",
+        "first_attempt",
+        "last_attempt",
+        "created_at",
+        "resolved_at",
+        "resolution_method",
+        "resolved_by",
+        "note",
+    ] {
+        let _ = writeln!(text, "{key:20} {}", plain(word(item, key)));
+    }
+    for line in item.get("timeline").and_then(Value::as_array).into_iter().flatten() {
+        let number = line.get("number").and_then(Value::as_u64).unwrap_or(0);
+        let _ = writeln!(
+            text,
+            "  attempt {number:<3} {}  {:10} {:22} {}",
+            word(line, "started_at"),
+            word(line, "outcome"),
+            word(line, "cause"),
+            plain(word(line, "detail")),
+        );
+    }
+    text
+}
