@@ -1,6 +1,7 @@
 //! From a request to WAHA's answer: faults, body parser, key, routes, in WAHA's order.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use hyper::StatusCode;
 use hyper::header::CACHE_CONTROL;
@@ -58,7 +59,7 @@ pub(super) async fn serve(world: &Arc<World>, request: &Request) -> Reply {
         })
     });
     let plan = world.faults.plan(&Call { path: &request.path, is_send: route.is_some(), session, chat });
-    let reply = carry_out(world, request, &parts, route.as_ref(), &plan).await;
+    let reply = carry_out(world, request, &parts, route.as_ref(), session, &plan).await;
     if let Some(number) = logged {
         world.calls.end(
             number,
@@ -72,6 +73,13 @@ pub(super) async fn serve(world: &Arc<World>, request: &Request) -> Reply {
         );
     }
     reply
+}
+
+/// A sleep of nothing would still wait for the timer's next tick.
+async fn pause(duration: Duration) {
+    if !duration.is_zero() {
+        sleep(duration).await;
+    }
 }
 
 fn session_in_path(parts: &[String]) -> Option<&str> {
@@ -91,9 +99,10 @@ async fn carry_out(
     request: &Request,
     parts: &[String],
     route: Option<&SendRoute>,
+    session: Option<&str>,
     plan: &Plan,
 ) -> Reply {
-    sleep(plan.delay).await;
+    pause(plan.delay).await;
     match plan.deed {
         Some(FaultKind::Hang) => return Reply::Hang,
         Some(FaultKind::DropBeforeReading) => return Reply::Reset,
@@ -106,13 +115,13 @@ async fn carry_out(
         Some(stopped) => stopped,
         None => match route {
             Some(route) => send::serve(world, request, route, plan).await,
-            None => match send::engine_deed(world, request, "default", None, plan) {
+            None => match send::engine_deed(world, request, session.unwrap_or("default"), None, plan) {
                 Err(failed) => *failed,
                 Ok(()) => plain(world, request, parts).await,
             },
         },
     };
-    sleep(plan.late_answer).await;
+    pause(plan.late_answer).await;
     match plan.deed {
         Some(FaultKind::DropAfterProcessing) => return Reply::Cut,
         Some(FaultKind::TruncateAnswer) => return Reply::Truncated(answer),

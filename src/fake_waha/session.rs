@@ -15,6 +15,9 @@ use super::options::{Engine, Options, SessionOptions};
 /// Statuses WAHA shows in an event besides the newest.
 const STATUSES_SHOWN: usize = 3;
 
+/// Locks kept although nobody may hold them; then the free ones go.
+const MAX_LOCKS: usize = 1000;
+
 /// WAHA's session statuses, in its spelling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
@@ -252,6 +255,9 @@ impl Sessions {
     pub(super) async fn command_lock(&self, name: &str, options: &Options) -> Option<OwnedMutexGuard<()>> {
         let lock = {
             let mut locks = self.locks.lock().unwrap_or_else(PoisonError::into_inner);
+            if locks.len() >= MAX_LOCKS {
+                locks.retain(|_, lock| Arc::strong_count(lock) > 1);
+            }
             Arc::clone(locks.entry(name.to_owned()).or_default())
         };
         timeout(options.scaled(options.waits.lock_queue), lock.lock_owned()).await.ok()

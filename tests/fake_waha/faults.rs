@@ -94,7 +94,7 @@ async fn truncated_answer() {
 #[tokio::test]
 async fn delayed_and_late_answered() {
     let waha = waha().await;
-    let pause = Duration::from_millis(80);
+    let pause = Duration::from_millis(400);
     let id = waha.faults().add(Fault::always(FaultKind::Delay(pause)));
     let (answer, ()) = tokio::join!(send(&waha, "a"), async {
         until("it has arrived", async || waha.calls().len() == 1).await;
@@ -333,7 +333,7 @@ async fn the_switchboard_does_what_the_library_does() {
     assert_eq!((waha.phones().total(), waha.calls().len(), waha.faults().list().len()), (0, 0, 0));
     assert!(get(at, "/__fake/").await.text().contains("/__fake/phones"), "a lost caller is helped");
 
-    assert_eq!(post(at, "/__fake/down", &json!({"for_ms": 100})).await.unwrap().status, 200);
+    assert_eq!(post(at, "/__fake/down", &json!({"for_ms": 600})).await.unwrap().status, 200);
     until("it refuses", async || Connection::open(at).await.is_err()).await;
     until("it listens", async || Connection::open(at).await.is_ok()).await;
     waha.shutdown().await;

@@ -125,10 +125,13 @@ async fn an_outage_cuts_the_feed() {
     waha.shutdown().await;
 }
 
+/// Head, in lower case, and body.
+type Delivery = (String, Vec<u8>);
+
 /// A receiver of webhooks that answers as told and keeps what it got.
 #[derive(Clone, Default)]
 struct Receiver {
-    got: Arc<Mutex<Vec<(String, Vec<u8>)>>>,
+    got: Arc<Mutex<Vec<Delivery>>>,
 }
 
 impl Receiver {
@@ -159,7 +162,7 @@ impl Receiver {
         (this, url)
     }
 
-    fn got(&self) -> Vec<(String, Vec<u8>)> {
+    fn got(&self) -> Vec<Delivery> {
         self.got.lock().unwrap().clone()
     }
 }

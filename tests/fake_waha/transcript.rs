@@ -19,6 +19,8 @@ pub struct Exchange {
     pub target: String,
     pub headers: Vec<(String, String)>,
     pub body: Option<Given>,
+    /// The body was held back until the server asked for it.
+    pub expects_continue: bool,
     pub status: Option<u16>,
     pub answer_headers: Vec<(String, String)>,
     pub answer_body: String,
@@ -74,13 +76,16 @@ fn exchange(text: &str) -> Exchange {
         target: String::new(),
         headers: Vec::new(),
         body: None,
+        expects_continue: false,
         status: None,
         answer_headers: Vec::new(),
         answer_body: String::new(),
         seconds: 0.0,
     };
     read_command(line, &mut exchange);
-    let mut rest = rest.strip_prefix("HTTP/1.1 100 Continue\n\n").unwrap_or(rest);
+    let continued = rest.strip_prefix("HTTP/1.1 100 Continue\n\n");
+    exchange.expects_continue = continued.is_some();
+    let mut rest = continued.unwrap_or(rest);
     if let Some((head, tail)) = rest.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.split_once("\n\n")) {
         let mut lines = head.lines();
         exchange.status = lines.next().and_then(|status| status[..3].parse().ok());
