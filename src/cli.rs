@@ -16,7 +16,7 @@ use clap::{Parser, Subcommand};
 use crate::app::StartError;
 use crate::config::command::{ConfigArgs, ConfigCommandError};
 use crate::config::{self, ConfigFaults, Loaded};
-use crate::fake_waha::command::FakeWahaArgs;
+use crate::fake_waha::FakeWahaArgs;
 
 /// A sidecar between a shop's WhatsApp bot and WAHA: no order is lost silently.
 ///
@@ -127,7 +127,7 @@ impl Cli {
                 Err(error) => return Err(Failure::failed(error)),
             },
             Command::FakeWaha(args) => {
-                block_on(async { crate::fake_waha::command::run(args).await.map_err(Failure::failed) })??;
+                block_on(async { crate::fake_waha::run(args).await.map_err(Failure::failed) })??;
             }
             Command::Demo(args) => crate::demo::run(&args).map_err(Failure::failed)?,
         }
