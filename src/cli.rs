@@ -101,6 +101,8 @@ impl From<StartError> for Failure {
 /// Runs the command line.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    // One TLS provider for the whole process. Fails only where one is there already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     match cli.run() {
         Ok(code) => code,
         Err(Failure { code, message }) => {

@@ -16,6 +16,7 @@ use crate::clock::Clock;
 use crate::domain::case::Case;
 use crate::domain::decide::{Change, Decision, Notice, Policy, State, Unheard};
 use crate::domain::ledger::{Entry, Position};
+use crate::domain::status::Status;
 use crate::domain::time::Timestamp;
 use crate::metrics::Metrics;
 use crate::store::{Feed, Handed, Loaded, Opening, Reader, Store};
@@ -277,7 +278,11 @@ impl Watchdog {
             }
             Notice::Status(change) => {
                 let (from, to, reason) = (change.from, change.to.status, change.to.reason.as_str());
-                tracing::warn!(%session, %from, %to, reason, "status changed");
+                if to.badness() > Status::Online.badness() {
+                    tracing::warn!(%session, %from, %to, reason, "status changed");
+                } else {
+                    tracing::info!(%session, %from, %to, reason, "status changed");
+                }
             }
             Notice::GivenUp { .. } | Notice::Retried { .. } | Notice::Retry { .. } => {}
         }
