@@ -140,7 +140,7 @@ async fn handle(worker: Rc<Worker>, mut request: Request<Incoming>) -> Response<
     drop(settings);
     match (route, upgrade) {
         (Some(route), _) => send::send(worker, parts, body, route).await,
-        (None, Some(upgrade)) => forward::upgrade(&worker, parts, body, upgrade).await,
+        (None, Some(upgrade)) => Box::pin(forward::upgrade(&worker, parts, body, upgrade)).await,
         (None, None) => forward::forward(&worker, parts, body).await,
     }
 }

@@ -165,7 +165,10 @@ impl Pool {
         loop {
             let (mut sender, fresh) = match self.take(upstream, idle) {
                 Some(sender) => (sender, false),
-                None => (connect(upstream, connect_timeout).await.map_err(NoAnswer::NotSent)?, true),
+                // Rare and large: in a box, so that the future of every call stays small.
+                None => {
+                    (Box::pin(connect(upstream, connect_timeout)).await.map_err(NoAnswer::NotSent)?, true)
+                }
             };
             match sender.try_send_request(request).await {
                 Ok(response) => {
