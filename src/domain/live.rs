@@ -202,18 +202,9 @@ impl<W, A: Clone> LiveSends<W, A> {
         self.remove(identity, send);
     }
 
-    /// Remembers an unsuccessful send from before a restart.
+    /// Remembers an unsuccessful send from before a restart. One that is remembered already only learns of a later attempt.
     pub fn restore(&mut self, identity: Identity, attempt: AttemptId, first_at: Timestamp, ended: Timestamp) {
-        let live = Live {
-            send: attempt.send,
-            first_at,
-            attempts: attempt.number,
-            phase: Phase::Unsuccessful { ended },
-        };
-        self.by_identity.entry(identity).or_default().push(live);
-        self.at_rest += 1;
-        self.resting.push_back((identity, attempt.send));
-        self.keep_within_bounds();
+        self.put_to_rest(identity, attempt, first_at, Phase::Unsuccessful { ended });
     }
 
     /// Remembers a success nobody heard of, from before a restart.
@@ -225,12 +216,21 @@ impl<W, A: Clone> LiveSends<W, A> {
         ended: Timestamp,
         answer: A,
     ) {
-        let live = Live {
-            send: attempt.send,
-            first_at,
-            attempts: attempt.number,
-            phase: Phase::Unheard { ended, answer },
-        };
+        self.put_to_rest(identity, attempt, first_at, Phase::Unheard { ended, answer });
+    }
+
+    fn put_to_rest(
+        &mut self,
+        identity: Identity,
+        attempt: AttemptId,
+        first_at: Timestamp,
+        phase: Phase<W, A>,
+    ) {
+        if let Some(known) = self.find(identity, attempt.send) {
+            known.attempts = known.attempts.max(attempt.number);
+            return;
+        }
+        let live = Live { send: attempt.send, first_at, attempts: attempt.number, phase };
         self.by_identity.entry(identity).or_default().push(live);
         self.at_rest += 1;
         self.resting.push_back((identity, attempt.send));
@@ -396,6 +396,17 @@ mod tests {
             Some((send(5), 2)),
             "kept"
         );
+    }
+
+    #[test]
+    fn a_send_that_is_restored_twice_is_remembered_once() {
+        let mut live = table();
+        // An attempt that was cut off, and the case of those before it.
+        live.restore(identity(1), AttemptId { send: send(1), number: 2 }, at(0), at(60));
+        live.restore(identity(1), AttemptId { send: send(1), number: 1 }, at(0), at(50));
+        assert_eq!(forwarded(&live.begin(identity(1), false, send(2), at(61), || 0)), Some((send(1), 3)));
+        live.end(identity(1), send(1), at(62), RunEnd::Heard);
+        assert!(live.is_empty(), "after its success the text is free");
     }
 
     #[test]
