@@ -4,9 +4,22 @@
     clippy::expect_used,
     clippy::disallowed_methods,
     clippy::print_stderr,
+    clippy::float_cmp,
     missing_docs,
     unreachable_pub
 )]
 
+mod cli;
+mod disk_full;
+mod durability;
 mod harness;
+mod joining;
+mod lifecycle;
+mod outcomes;
+mod proxy_mode;
+mod retention;
+mod secrets;
 mod smoke;
+mod taking_up;
+mod transparent;
+mod websocket;

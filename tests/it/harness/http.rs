@@ -203,7 +203,7 @@ pub fn request(method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]
     let has = |wanted: &str| headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(wanted));
     let mut head = format!("{method} {target} HTTP/1.1\r\n");
     if !has("host") {
-        head.push_str("Host: waha\r\n");
+        head.push_str("Host: localhost\r\n");
     }
     for (name, value) in headers {
         head.push_str(&format!("{name}: {value}\r\n"));
