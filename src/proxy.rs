@@ -31,6 +31,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
+use crate::domain::ledger::AttemptId;
 use crate::domain::live::LiveSends;
 use crate::metrics::Metrics;
 use crate::store::Store;
@@ -40,7 +41,7 @@ pub use settings::{Intents, Retry, Settings};
 pub use upstream::{Upstream, UpstreamError};
 
 /// Sends by identity, with what wakes and answers their calls.
-pub type Live = LiveSends<oneshot::Sender<Option<KeptAnswer>>, KeptAnswer>;
+pub type Live = LiveSends<oneshot::Sender<Option<(AttemptId, KeptAnswer)>>, KeptAnswer>;
 
 /// What all workers share.
 pub struct Shared {

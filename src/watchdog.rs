@@ -183,7 +183,7 @@ impl Watchdog {
         }
         let state = self.heart.state();
         state.cases().values().for_each(|case| self.recall.unsuccessful(case));
-        unheard.iter().for_each(|unheard| self.recall.unheard(unheard));
+        still_unheard(unheard, &pending.changes).iter().for_each(|unheard| self.recall.unheard(unheard));
     }
 
     /// The entries the stored state does not stand for yet.
@@ -287,6 +287,19 @@ impl Watchdog {
             Notice::GivenUp { .. } | Notice::Retried { .. } | Notice::Retry { .. } => {}
         }
     }
+}
+
+/// The successes nobody heard of: those that were stored, and what the entries after them made of it.
+fn still_unheard(stored: Vec<Unheard>, changes: &[Change]) -> Vec<Unheard> {
+    let mut unheard: BTreeMap<_, _> = stored.into_iter().map(|one| (one.attempt.send, one)).collect();
+    for change in changes {
+        match change {
+            Change::Unheard(one) => _ = unheard.insert(one.attempt.send, (**one).clone()),
+            Change::Heard(send) => _ = unheard.remove(send),
+            _ => {}
+        }
+    }
+    unheard.into_values().collect()
 }
 
 impl Pending {

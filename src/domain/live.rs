@@ -69,10 +69,8 @@ pub enum Begin<A> {
         /// When the send's first attempt started.
         first_at: Timestamp,
     },
-    /// Wait for the call that runs. If it succeeds, this call is an attempt of its own all the same (see [`LiveSends::again`]).
+    /// Wait for the call that runs. If it succeeds, this call is an attempt of its own all the same, whose number [`LiveSends::end`] gives.
     Wait {
-        /// The attempt.
-        attempt: AttemptId,
         /// When the send's first attempt started.
         first_at: Timestamp,
     },
@@ -140,11 +138,12 @@ impl<W, A: Clone> LiveSends<W, A> {
                     if !*listening || (named && *was_named) =>
                 {
                     waiting.push(wait());
-                    return Begin::Wait { attempt: next, first_at };
+                    return Begin::Wait { first_at };
                 }
                 Phase::Running { .. } => {}
                 Phase::Unheard { ended, answer } if now.since(*ended) < policy.window => {
                     let answer = answer.clone();
+                    live.attempts = next.number;
                     return Begin::Answer { attempt: next, first_at, answer };
                 }
                 Phase::Unsuccessful { ended } if now.since(*ended) < policy.max_age => {
@@ -165,7 +164,7 @@ impl<W, A: Clone> LiveSends<W, A> {
         Begin::Forward { attempt: AttemptId { send: fresh, number: 1 }, first_at: now }
     }
 
-    /// One more attempt of `send`: the proxy tries again within the same call, or a call that waited was answered.
+    /// One more attempt of `send`: the proxy tries again within the same call.
     pub fn again(&mut self, identity: Identity, send: SendId) -> Option<AttemptId> {
         let live = self.find(identity, send)?;
         live.attempts = live.attempts.saturating_add(1);
@@ -179,16 +178,34 @@ impl<W, A: Clone> LiveSends<W, A> {
         }
     }
 
-    /// The run ended. Gives the calls that waited for it: after a success they get its answer, else they begin anew.
-    pub fn end(&mut self, identity: Identity, send: SendId, now: Timestamp, end: RunEnd<A>) -> Vec<W> {
+    /// The run ended. Gives the calls that waited for it: after a success that can be given again each is the attempt that stands beside
+    /// it, else they begin anew.
+    pub fn end(
+        &mut self,
+        identity: Identity,
+        send: SendId,
+        now: Timestamp,
+        end: RunEnd<A>,
+    ) -> Vec<(W, Option<AttemptId>)> {
+        let anew = |waiting: Vec<W>| waiting.into_iter().map(|waiter| (waiter, None)).collect();
         let phase = match end {
-            RunEnd::Heard => return self.remove(identity, send).map_or_else(Vec::new, waiting),
+            RunEnd::Heard => return anew(self.remove(identity, send).map_or_else(Vec::new, waiting_in)),
             RunEnd::Unheard(answer) => Phase::Unheard { ended: now, answer },
             RunEnd::Unsuccessful => Phase::Unsuccessful { ended: now },
         };
         let Some(live) = self.find(identity, send) else { return Vec::new() };
         let was_at_rest = live.phase.rests();
-        let waiters = waiting(std::mem::replace(&mut live.phase, phase));
+        let succeeded = matches!(phase, Phase::Unheard { .. });
+        let waiting = waiting_in(std::mem::replace(&mut live.phase, phase));
+        let waiters = if succeeded {
+            let numbered = waiting.into_iter().map(|waiter| {
+                live.attempts = live.attempts.saturating_add(1);
+                (waiter, Some(AttemptId { send, number: live.attempts }))
+            });
+            numbered.collect()
+        } else {
+            anew(waiting)
+        };
         if !was_at_rest {
             self.at_rest += 1;
             self.resting.push_back((identity, send));
@@ -202,18 +219,9 @@ impl<W, A: Clone> LiveSends<W, A> {
         self.remove(identity, send);
     }
 
-    /// Remembers an unsuccessful send from before a restart.
+    /// Remembers an unsuccessful send from before a restart. One that is remembered already only learns of a later attempt.
     pub fn restore(&mut self, identity: Identity, attempt: AttemptId, first_at: Timestamp, ended: Timestamp) {
-        let live = Live {
-            send: attempt.send,
-            first_at,
-            attempts: attempt.number,
-            phase: Phase::Unsuccessful { ended },
-        };
-        self.by_identity.entry(identity).or_default().push(live);
-        self.at_rest += 1;
-        self.resting.push_back((identity, attempt.send));
-        self.keep_within_bounds();
+        self.put_to_rest(identity, attempt, first_at, Phase::Unsuccessful { ended });
     }
 
     /// Remembers a success nobody heard of, from before a restart.
@@ -225,12 +233,21 @@ impl<W, A: Clone> LiveSends<W, A> {
         ended: Timestamp,
         answer: A,
     ) {
-        let live = Live {
-            send: attempt.send,
-            first_at,
-            attempts: attempt.number,
-            phase: Phase::Unheard { ended, answer },
-        };
+        self.put_to_rest(identity, attempt, first_at, Phase::Unheard { ended, answer });
+    }
+
+    fn put_to_rest(
+        &mut self,
+        identity: Identity,
+        attempt: AttemptId,
+        first_at: Timestamp,
+        phase: Phase<W, A>,
+    ) {
+        if let Some(known) = self.find(identity, attempt.send) {
+            known.attempts = known.attempts.max(attempt.number);
+            return;
+        }
+        let live = Live { send: attempt.send, first_at, attempts: attempt.number, phase };
         self.by_identity.entry(identity).or_default().push(live);
         self.at_rest += 1;
         self.resting.push_back((identity, attempt.send));
@@ -290,7 +307,7 @@ impl<W, A: Clone> LiveSends<W, A> {
     }
 }
 
-fn waiting<W, A>(phase: Phase<W, A>) -> Vec<W> {
+fn waiting_in<W, A>(phase: Phase<W, A>) -> Vec<W> {
     match phase {
         Phase::Running { waiting, .. } => waiting,
         Phase::Unsuccessful { .. } | Phase::Unheard { .. } => Vec::new(),
@@ -350,13 +367,15 @@ mod tests {
         live.begin(identity(1), false, send(1), at(0), || 0);
         live.orphan(identity(1), send(1));
         let begin = live.begin(identity(1), false, send(2), at(2), || 7);
-        assert_eq!(begin, Begin::Wait { attempt: AttemptId { send: send(1), number: 2 }, first_at: at(0) });
-        assert_eq!(live.end(identity(1), send(1), at(7), RunEnd::Unheard("201")), [7]);
-        let begin = live.begin(identity(1), false, send(3), at(8), || 0);
-        assert_eq!(
-            begin,
-            Begin::Answer { attempt: AttemptId { send: send(1), number: 2 }, first_at: at(0), answer: "201" }
-        );
+        assert_eq!(begin, Begin::Wait { first_at: at(0) });
+        live.begin(identity(1), false, send(3), at(3), || 8);
+        let attempt = |number| AttemptId { send: send(1), number };
+        let woken = live.end(identity(1), send(1), at(7), RunEnd::Unheard("201"));
+        assert_eq!(woken, [(7, Some(attempt(2))), (8, Some(attempt(3)))], "each is an attempt of its own");
+        for (number, now) in [(4, 8), (5, 9)] {
+            let begin = live.begin(identity(1), false, send(4), at(now), || 0);
+            assert_eq!(begin, Begin::Answer { attempt: attempt(number), first_at: at(0), answer: "201" });
+        }
         live.release(identity(1), send(1));
         assert_eq!(forwarded(&live.begin(identity(1), false, send(4), at(9), || 0)), Some((send(4), 1)));
     }
@@ -396,6 +415,17 @@ mod tests {
             Some((send(5), 2)),
             "kept"
         );
+    }
+
+    #[test]
+    fn a_send_that_is_restored_twice_is_remembered_once() {
+        let mut live = table();
+        // An attempt that was cut off, and the case of those before it.
+        live.restore(identity(1), AttemptId { send: send(1), number: 2 }, at(0), at(60));
+        live.restore(identity(1), AttemptId { send: send(1), number: 1 }, at(0), at(50));
+        assert_eq!(forwarded(&live.begin(identity(1), false, send(2), at(61), || 0)), Some((send(1), 3)));
+        live.end(identity(1), send(1), at(62), RunEnd::Heard);
+        assert!(live.is_empty(), "after its success the text is free");
     }
 
     #[test]

@@ -139,13 +139,15 @@ pub(super) async fn send(
             Some(Begin::Answer { attempt, first_at, answer }) => {
                 return latched(&worker, attempt, first_at, now, what, answer).await;
             }
-            Some(Begin::Wait { attempt, first_at }) => {
+            Some(Begin::Wait { first_at }) => {
                 let answer = match waker {
                     Some(woken) => woken.await.ok().flatten(),
                     None => None,
                 };
                 match answer {
-                    Some(answer) => return latched(&worker, attempt, first_at, now, what, answer).await,
+                    Some((attempt, answer)) => {
+                        return latched(&worker, attempt, first_at, now, what, answer).await;
+                    }
                     // The one it waited for did not succeed: now it is this call's turn.
                     None => continue,
                 }
@@ -223,8 +225,6 @@ async fn latched(
     answer: KeptAnswer,
 ) -> Response<DownBody> {
     let identity = what.identity;
-    let attempt =
-        identity.and_then(|identity| worker.shared.live().again(identity, attempt.send)).unwrap_or(attempt);
     let entry = Ended {
         attempt,
         via: Via::Latch,
@@ -456,8 +456,8 @@ impl Place {
             _ => (RunEnd::Unsuccessful, None),
         };
         let waiting = self.shared.live().end(identity, self.send, now, end);
-        for wake in waiting {
-            let _ = wake.send(answer.clone());
+        for (wake, attempt) in waiting {
+            let _ = wake.send(attempt.zip(answer.clone()));
         }
     }
 }

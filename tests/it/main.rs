@@ -1,0 +1,25 @@
+//! The real binary through its real ports, between test bots and a look-alike of WAHA: the promises as tests.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::disallowed_methods,
+    clippy::print_stderr,
+    clippy::float_cmp,
+    missing_docs,
+    unreachable_pub
+)]
+
+mod cli;
+mod disk_full;
+mod durability;
+mod harness;
+mod joining;
+mod lifecycle;
+mod outcomes;
+mod proxy_mode;
+mod retention;
+mod secrets;
+mod smoke;
+mod taking_up;
+mod transparent;
+mod websocket;
