@@ -324,6 +324,7 @@ impl Recall for ProxyRecall {
         let answer = KeptAnswer::from_stored(&unheard.answer);
         self.0.live().restore_unheard(
             unheard.identity,
+            Some(unheard.answer.asked),
             unheard.attempt,
             unheard.first_at,
             unheard.ended,

@@ -112,7 +112,9 @@ impl Refusal {
             }
             Self::UpstreamInvalid => "WAHA's answer breaks the protocol",
             Self::Overloaded => "more connections than this proxy takes; try again",
-            Self::Stopping => "the sidecar stopped before WAHA answered; the message may have been sent, or may still be",
+            Self::Stopping => {
+                "the sidecar stopped before WAHA answered; the message may have been sent, or may still be"
+            }
             Self::Internal => "a fault of the sidecar; please report it",
         }
     }

@@ -71,7 +71,7 @@ pub(super) async fn upgrade(
         tunnels.dec();
     });
     let (mut head, _) = answer.into_parts();
-    headers::strip_hop_by_hop(&mut head.headers);
+    headers::strip(&mut head.headers);
     head.headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
     if let Some(protocol) = protocol {
         head.headers.insert(UPGRADE, protocol);
@@ -122,7 +122,7 @@ async fn exchange(
 
 fn pass(answer: Response<Incoming>, settings: &Settings) -> Response<DownBody> {
     let (mut head, body) = answer.into_parts();
-    headers::strip_hop_by_hop(&mut head.headers);
+    headers::strip(&mut head.headers);
     Response::from_parts(head, DownBody::passing(VecDeque::new(), body, settings.response_timeout))
 }
 

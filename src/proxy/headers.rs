@@ -1,8 +1,8 @@
 //! Headers on their way: what belongs to one connection is taken out, what the bot says to us alone is read and removed.
 
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
-    TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE,
 };
 use http::{HeaderMap, Method};
 use percent_encoding::percent_decode;
@@ -16,10 +16,8 @@ const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection")
 const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 /// All of ours begin so.
 const OURS: &str = "x-watchdog-";
-/// The bot's name for a send.
-pub(super) const NOTIFICATION_ID: &str = "x-watchdog-notification-id";
-/// The bot's name for a send, as others know it; forwarded as it is.
-pub(super) const IDEMPOTENCY_KEY: &str = "idempotency-key";
+/// The bot's name for a send; the second, which others know too, is forwarded as it is.
+const SEND_NAMES: [&str; 2] = ["x-watchdog-notification-id", "idempotency-key"];
 
 const SEND_ID: HeaderName = HeaderName::from_static("x-watchdog-send-id");
 const OUTCOME: HeaderName = HeaderName::from_static("x-watchdog-outcome");
@@ -79,6 +77,12 @@ pub(super) fn asks_for_websocket(method: &Method, headers: &HeaderMap) -> bool {
     *method == Method::GET
         && websocket
         && upgrade.flat_map(|value| value.split(',')).any(|name| name.trim().eq_ignore_ascii_case("upgrade"))
+}
+
+/// The name the bot gave its send, and the header it gave it in. A blank one is none.
+pub(super) fn send_name(headers: &HeaderMap) -> Option<(&'static str, &[u8])> {
+    let given = |name: &'static str| Some((name, headers.get(name)?.as_bytes().trim_ascii()));
+    SEND_NAMES.into_iter().filter_map(given).find(|(_, value)| !value.is_empty())
 }
 
 /// What the bot says of the order, in `X-Watchdog-*` headers: UTF-8, percent-encoded (SPEC 4.2).

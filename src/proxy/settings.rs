@@ -47,7 +47,11 @@ pub struct Settings {
 impl Settings {
     /// How long a call may take where it is WAHA's turn.
     pub(super) const fn call_limits(&self) -> CallLimits {
-        CallLimits { connect: self.connect_timeout, idle: self.upstream_idle_timeout, stall: self.body_timeout }
+        CallLimits {
+            connect: self.connect_timeout,
+            idle: self.upstream_idle_timeout,
+            stall: self.body_timeout,
+        }
     }
 }
 

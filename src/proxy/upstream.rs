@@ -176,9 +176,7 @@ impl Pool {
             let (mut sender, fresh) = match self.take(upstream, limits.idle) {
                 Some(sender) => (sender, false),
                 // Rare and large: in a box, so that the future of every call stays small.
-                None => {
-                    (Box::pin(connect(upstream, limits)).await.map_err(NoAnswer::NotSent)?, true)
-                }
+                None => (Box::pin(connect(upstream, limits)).await.map_err(NoAnswer::NotSent)?, true),
             };
             match sender.try_send_request(request).await {
                 Ok(response) => {
@@ -230,10 +228,7 @@ impl Pool {
     }
 }
 
-async fn connect(
-    upstream: &Arc<Upstream>,
-    limits: CallLimits,
-) -> Result<SendRequest<UpBody>, Cause> {
+async fn connect(upstream: &Arc<Upstream>, limits: CallLimits) -> Result<SendRequest<UpBody>, Cause> {
     let handshake = async {
         let stream = upstream.dial().await?;
         http1::Builder::new()
@@ -242,7 +237,8 @@ async fn connect(
             .await
             .map_err(|_| Cause::ConnectionRefused)
     };
-    let (sender, connection) = timeout(limits.connect, handshake).await.map_err(|_| Cause::ConnectTimeout)??;
+    let (sender, connection) =
+        timeout(limits.connect, handshake).await.map_err(|_| Cause::ConnectTimeout)??;
     tokio::task::spawn_local(async move {
         // How a connection ends shows in the call that used it.
         let _ = connection.with_upgrades().await;
