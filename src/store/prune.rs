@@ -133,6 +133,11 @@ impl Pruner {
         }
     }
 
+    fn has_much_to_do(&self) -> bool {
+        let pending = self.floor().saturating_sub(self.pruned_to);
+        pending >= MUCH || self.crowded || self.aged.is_none() || matches!(self.cases, Round::At(_))
+    }
+
     /// A batch was written, `bytes` of it into the ledger.
     pub(super) fn wrote(&mut self, bytes: usize, next: u64, commit: Option<&Commit>) {
         self.ledger_bytes += wide(bytes);
@@ -188,7 +193,8 @@ impl Pruner {
         } else {
             transaction.abort()?;
         }
-        // Where nothing changed this is only noted: the next commit of the heart stores it.
+        // Where nothing changed, the next commit of the heart stores how far this is, or the next settling.
+        self.unsettled |= pruned_to - self.pruned_to >= MUCH;
         (self.pruned_to, self.ledger_bytes) = (pruned_to, ledger_bytes);
         let mut running = shared.running.lock().unwrap_or_else(PoisonError::into_inner);
         for attempt in step.forgotten {
@@ -206,6 +212,9 @@ impl Pruner {
     }
 
     fn may_settle_in(&self) -> Option<Duration> {
+        if self.has_much_to_do() {
+            return None;
+        }
         let again = self.settled.map_or(Duration::ZERO, |at| SETTLE_EVERY.saturating_sub(at.elapsed()));
         self.unsettled.then(|| again.max(QUIET.saturating_sub(self.wrote.elapsed())))
     }

@@ -335,6 +335,9 @@ impl Writer<'_> {
         self.remember_running(&batch.entries);
         self.next = next;
         self.shared.health.commits.fetch_add(1, Ordering::Relaxed);
+        if !batch.commits.is_empty() {
+            self.shared.measure();
+        }
         self.shared.health.recorded(rows);
         Ok(())
     }
