@@ -113,6 +113,14 @@ fn next(summary: &Summary, lang: Lang, paint: Paint) -> String {
             ),
             &format!("WAHA_WATCHDOG__STORE__PATH={} {program} failed list", quoted(file)),
         );
+    } else if !summary.unnotified.is_empty() {
+        point(
+            lang.pick(
+                "otra vez, conservando el registro para mirar la lista después:",
+                "once more, keeping the store to look at the list afterwards:",
+            ),
+            &format!("{program} demo --for 60s --store demo.redb"),
+        );
     }
     point(
         lang.pick(

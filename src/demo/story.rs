@@ -24,6 +24,8 @@ pub(super) struct Story {
     start: Timestamp,
     /// Whose retries are told one by one.
     followed: Option<String>,
+    /// Where the list of failed notifications is, until it was pointed at.
+    list: Option<String>,
     /// Has WAHA been down?
     had_outage: bool,
     /// Is WAHA back, and nobody told since?
@@ -32,7 +34,7 @@ pub(super) struct Story {
 
 impl Story {
     pub(super) const fn new(lang: Lang, paint: Paint, start: Timestamp) -> Self {
-        Self { lang, paint, start, followed: None, had_outage: false, waiting_for_first: false }
+        Self { lang, paint, start, followed: None, list: None, had_outage: false, waiting_for_first: false }
     }
 
     /// The lines for an event at `now`; none for what is told with another one.
@@ -40,6 +42,7 @@ impl Story {
         match event {
             Event::Started(started) => {
                 self.start = now;
+                self.list = Some(format!("{}/api/notifications/failed", started.admin));
                 self.opening(started)
             }
             Event::OrderPlaced(_) | Event::GaveUp(_) => String::new(),
@@ -155,7 +158,7 @@ impl Story {
                 .pick(format!("cliente avisado al intento {n}"), format!("customer told at attempt {n}")),
         };
         if std::mem::take(&mut self.waiting_for_first) {
-            what += self.lang.pick(": la primera tras la caída", ": the first after the outage");
+            what += self.lang.pick(": primero tras la caída", ": the first after the outage");
         }
         self.order(now, &mark, &told.order, &what)
     }
@@ -186,13 +189,18 @@ impl Story {
         text
     }
 
-    fn not_told(&self, now: Timestamp, listed: &NotificationFailed) -> String {
+    fn not_told(&mut self, now: Timestamp, listed: &NotificationFailed) -> String {
         let attempts = listed.attempts;
         let what = self.lang.pick(
             format!("SIN AVISAR: {attempts} intentos → notificación fallida"),
             format!("NOT TOLD: {attempts} attempts → failed notification"),
         );
-        self.order(now, &self.paint.bad("✗"), &listed.order, &self.paint.bad(&what))
+        let mut text = self.order(now, &self.paint.bad("✗"), &listed.order, &self.paint.bad(&what));
+        if let Some(list) = self.list.take() {
+            let look = self.lang.pick("(la lista, con nombre y teléfono:", "(the list, with name and phone:");
+            text += &format!("{ASIDE}{}\n", self.paint.faint(&format!("{look} {list})")));
+        }
+        text
     }
 
     fn status(&self, now: Timestamp, changed: &StatusChanged) -> String {
@@ -269,11 +277,15 @@ impl Story {
     }
 }
 
-/// A span as it is said: 15 s, not 15s.
+/// A span as it is said: 60 s and not 1m, 15 min and not 15m.
 fn spoken(span: Duration) -> String {
-    let written = format_duration(span);
-    let digits = written.trim_end_matches(|c: char| c.is_ascii_alphabetic()).len();
-    format!("{} {}", &written[..digits], &written[digits..])
+    let (seconds, rest) = (span.as_secs(), span.subsec_nanos());
+    match (seconds, rest) {
+        (0, _) => format!("{} ms", span.as_millis()),
+        (1..=180, 0) => format!("{seconds} s"),
+        (_, 0) if seconds.is_multiple_of(60) && seconds < 7_200 => format!("{} min", seconds / 60),
+        _ => format_duration(span),
+    }
 }
 
 /// This program, as it was called: what can be typed again.
@@ -387,6 +399,20 @@ mod tests {
                     assert!(line.chars().count() <= COLUMNS, "{line}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn spans_are_said_as_people_do() {
+        for (millis, said) in [
+            (250, "250 ms"),
+            (15_000, "15 s"),
+            (60_000, "60 s"),
+            (900_000, "15 min"),
+            (1_500, "1500ms"),
+            (86_400_000, "1d"),
+        ] {
+            assert_eq!(spoken(Duration::from_millis(millis)), said);
         }
     }
 
