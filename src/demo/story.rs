@@ -158,7 +158,7 @@ impl Story {
                 .pick(format!("cliente avisado al intento {n}"), format!("customer told at attempt {n}")),
         };
         if std::mem::take(&mut self.waiting_for_first) {
-            what += self.lang.pick(": primero tras la caída", ": the first after the outage");
+            what += self.lang.pick(": primero tras la caída", ": first after the outage");
         }
         self.order(now, &mark, &told.order, &what)
     }
@@ -369,7 +369,7 @@ mod tests {
     fn the_first_success_after_the_outage_is_told_once() {
         let mut story = Story::new(Lang::En, Paint::none(), START);
         story.tell(START, &Event::OutageEnded(OutageEnded { orders_unnotified: Some(7) }));
-        assert!(story.tell(START, &told(1, 3)).contains("customer told at attempt 3: the first after"));
+        assert!(story.tell(START, &told(1, 3)).contains("customer told at attempt 3: first after"));
         assert!(!story.tell(START, &told(2, 1)).contains("first"));
     }
 
