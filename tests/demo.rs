@@ -113,7 +113,9 @@ fn the_story_the_store_and_the_phones_agree() {
     // The status follows, as the API says it.
     let statuses: Vec<_> =
         named(&events, "status_changed").iter().map(|event| event["to"].as_str().unwrap()).collect();
-    assert_eq!(statuses, ["unknown", "online", "degraded", "incommunicado", "degraded"]);
+    // Whether somebody asked before the first order is a matter of milliseconds.
+    let seen = statuses.strip_prefix(&["unknown"]).unwrap_or(&statuses);
+    assert_eq!(seen, ["online", "degraded", "incommunicado", "degraded"]);
     let silent = place(&events, |event| event["to"] == "incommunicado");
     assert!(down < silent && silent < up);
 

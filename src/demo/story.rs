@@ -251,10 +251,10 @@ impl Story {
         let seconds = finishing.within_ms.div_ceil(1_000).max(1);
         let what = self.lang.pick(
             format!(
-                "No entran más órdenes. El bot aún reintenta {orders}: hasta {seconds} s (Ctrl-C no espera)"
+                "No entran más órdenes. El bot aún reintenta {orders}: hasta {seconds} s (Ctrl-C: sin esperar)"
             ),
             format!(
-                "No more orders. The bot still retries {orders}: up to {seconds} s (Ctrl-C does not wait)"
+                "No more orders. The bot still retries {orders}: up to {seconds} s (Ctrl-C: no waiting)"
             ),
         );
         format!("{}  … {what}\n", self.clock(now))
