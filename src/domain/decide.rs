@@ -217,7 +217,9 @@ impl State {
 
     /// Where the oldest intent stands whose attempt still runs.
     pub fn oldest_running(&self) -> Option<Position> {
-        self.running.values().filter_map(|run| run.intent.as_ref()).map(|(position, _)| *position).min()
+        let intents = self.running.values().filter_map(|run| run.intent.as_ref());
+        // Zero stands for an intent that could not be recorded.
+        intents.map(|(position, _)| *position).filter(|position| position.0 > 0).min()
     }
 
     /// Attempts that began before `before` and whose end an earlier process did not see: they may have been sent (SPEC 4.5).

@@ -1,6 +1,6 @@
 //! The heart's changes, written into their tables. Everything is an upsert under its own key: writing a change twice is writing it once.
 
-use redb::{ReadableTableMetadata, StorageError, TableError, WriteTransaction};
+use redb::{ReadableTable, ReadableTableMetadata, StorageError, TableError, WriteTransaction};
 
 use super::queue::Commit;
 use super::row;

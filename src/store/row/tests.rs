@@ -13,7 +13,7 @@ use crate::domain::ledger::{AttemptId, Ended, Entry, Intent, StoredAnswer, Store
 use crate::domain::notification::{Failure, Method, Resolution};
 use crate::domain::order::{NotificationType, OrderFacts};
 use crate::domain::outcome::{Cause, Outcome};
-use crate::domain::send::{Description, Identity, SendKind};
+use crate::domain::send::{Content, Description, Identity, SendKind};
 use crate::domain::session::{Session, Smoldering};
 use crate::domain::status::{Assessment, Confidence, Reason, Status, StatusChange};
 use crate::domain::window::{Minute, Window};
@@ -73,8 +73,10 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn answer()(status in any::<u16>(), content_type in of(text()), body in vec(any::<u8>(), 0..100)) -> Arc<StoredAnswer> {
-        Arc::new(StoredAnswer { status, content_type, body: body.into() })
+    fn answer()(
+        status in any::<u16>(), content_type in of(text()), body in vec(any::<u8>(), 0..100), asked in any::<[u8; 16]>(),
+    ) -> Arc<StoredAnswer> {
+        Arc::new(StoredAnswer { status, content_type, body: body.into(), asked: Content::from_bytes(asked) })
     }
 }
 

@@ -13,6 +13,7 @@ use crate::domain::id::{Phone, SessionName};
 use crate::domain::ledger::{Entry, Position, StoredAnswer, Via};
 use crate::domain::notification::{Method, Resolution};
 use crate::domain::outcome::Outcome;
+use crate::domain::send::Content;
 use crate::domain::session::Session;
 use crate::domain::status::{Assessment, Confidence, Reason, Status, StatusChange};
 use crate::store::testing::*;
@@ -34,7 +35,12 @@ fn then(name: &str, now: &[u8]) -> Vec<u8> {
 
 fn answer() -> Arc<StoredAnswer> {
     let content_type = Some("application/json".into());
-    Arc::new(StoredAnswer { status: 201, content_type, body: br#"{"id":"3EB0"}"#.as_slice().into() })
+    Arc::new(StoredAnswer {
+        status: 201,
+        content_type,
+        body: br#"{"id":"3EB0"}"#.as_slice().into(),
+        asked: Content::from_bytes([7; 16]),
+    })
 }
 
 fn outcome() -> Entry {
