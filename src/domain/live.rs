@@ -6,7 +6,8 @@
 //! - A call of a send that did not succeed is its next attempt.
 //! - A call of a send whose earlier call still runs with nobody listening (an *orphan*) waits for that one.
 //! - A call of a send that succeeded unheard gets that answer.
-//! - A call like one that still runs *with* its client listening is a message of its own, unless the bot named both alike.
+//! - A call like one that still runs *with* its client listening is a message of its own, unless the bot named both alike. It looks
+//!   twice: a bot that gives up and asks again at once may be heard asking before it is seen going.
 //! - Once the bot has heard of a success, the same text is a new send.
 
 use std::collections::{HashMap, VecDeque};
@@ -69,6 +70,8 @@ pub enum Begin<A> {
         /// When the send's first attempt started.
         first_at: Timestamp,
     },
+    /// Look again in a moment, and say so then: a call like this one runs, and its client seems to listen. It may just have gone.
+    Look,
     /// Wait for the call that runs. If it succeeds, this call is an attempt of its own all the same, whose number [`LiveSends::end`] gives.
     Wait {
         /// When the send's first attempt started.
@@ -117,12 +120,13 @@ impl<W, A: Clone> LiveSends<W, A> {
         self.by_identity.is_empty()
     }
 
-    /// A call of `identity` arrives. `named` says that the bot gave the identity itself. `fresh` names the send if it is a new one;
-    /// `wait` makes the waker if the call has to wait.
+    /// A call of `identity` arrives. `named` says that the bot gave the identity itself, `looked` that the call has looked before.
+    /// `fresh` names the send if it is a new one; `wait` makes the waker if the call has to wait.
     pub fn begin(
         &mut self,
         identity: Identity,
         named: bool,
+        looked: bool,
         fresh: SendId,
         now: Timestamp,
         wait: impl FnOnce() -> W,
@@ -140,6 +144,7 @@ impl<W, A: Clone> LiveSends<W, A> {
                     waiting.push(wait());
                     return Begin::Wait { first_at };
                 }
+                Phase::Running { .. } if !looked => return Begin::Look,
                 Phase::Running { .. } => {}
                 Phase::Unheard { ended, answer } if now.since(*ended) < policy.window => {
                     let answer = answer.clone();
@@ -339,7 +344,7 @@ mod tests {
     fn forwarded(begin: &Begin<&'static str>) -> Option<(SendId, u32)> {
         match begin {
             Begin::Forward { attempt, .. } => Some((attempt.send, attempt.number)),
-            Begin::Wait { .. } | Begin::Answer { .. } => None,
+            Begin::Look | Begin::Wait { .. } | Begin::Answer { .. } => None,
         }
     }
 
@@ -347,15 +352,15 @@ mod tests {
     fn attempts_join_until_success_is_heard() {
         let mut live = table();
         for number in 1..=3 {
-            let begin = live.begin(identity(1), false, send(number), at(i64::from(number)), || 0);
+            let begin = live.begin(identity(1), false, true, send(number), at(i64::from(number)), || 0);
             assert_eq!(forwarded(&begin), Some((send(1), u32::from(number))));
             assert!(live.end(identity(1), send(1), at(i64::from(number)), RunEnd::Unsuccessful).is_empty());
         }
-        live.begin(identity(1), false, send(9), at(9), || 0);
+        live.begin(identity(1), false, true, send(9), at(9), || 0);
         live.end(identity(1), send(1), at(9), RunEnd::Heard);
         assert!(live.is_empty());
         assert_eq!(
-            forwarded(&live.begin(identity(1), false, send(10), at(10), || 0)),
+            forwarded(&live.begin(identity(1), false, true, send(10), at(10), || 0)),
             Some((send(10), 1)),
             "a new send"
         );
@@ -364,54 +369,75 @@ mod tests {
     #[test]
     fn a_retry_latches_onto_an_orphan_and_gets_its_answer() {
         let mut live = table();
-        live.begin(identity(1), false, send(1), at(0), || 0);
+        live.begin(identity(1), false, true, send(1), at(0), || 0);
         live.orphan(identity(1), send(1));
-        let begin = live.begin(identity(1), false, send(2), at(2), || 7);
+        let begin = live.begin(identity(1), false, true, send(2), at(2), || 7);
         assert_eq!(begin, Begin::Wait { first_at: at(0) });
-        live.begin(identity(1), false, send(3), at(3), || 8);
+        live.begin(identity(1), false, true, send(3), at(3), || 8);
         let attempt = |number| AttemptId { send: send(1), number };
         let woken = live.end(identity(1), send(1), at(7), RunEnd::Unheard("201"));
         assert_eq!(woken, [(7, Some(attempt(2))), (8, Some(attempt(3)))], "each is an attempt of its own");
         for (number, now) in [(4, 8), (5, 9)] {
-            let begin = live.begin(identity(1), false, send(4), at(now), || 0);
+            let begin = live.begin(identity(1), false, true, send(4), at(now), || 0);
             assert_eq!(begin, Begin::Answer { attempt: attempt(number), first_at: at(0), answer: "201" });
         }
         live.release(identity(1), send(1));
-        assert_eq!(forwarded(&live.begin(identity(1), false, send(4), at(9), || 0)), Some((send(4), 1)));
+        assert_eq!(
+            forwarded(&live.begin(identity(1), false, true, send(4), at(9), || 0)),
+            Some((send(4), 1))
+        );
     }
 
     #[test]
     fn equal_calls_at_once_are_two_messages_unless_named_alike() {
         let mut live = table();
-        live.begin(identity(1), false, send(1), at(0), || 0);
-        assert_eq!(forwarded(&live.begin(identity(1), false, send(2), at(0), || 0)), Some((send(2), 1)));
-        live.begin(identity(2), true, send(3), at(0), || 0);
-        assert!(matches!(live.begin(identity(2), true, send(4), at(0), || 0), Begin::Wait { .. }));
+        live.begin(identity(1), false, true, send(1), at(0), || 0);
+        assert_eq!(
+            forwarded(&live.begin(identity(1), false, true, send(2), at(0), || 0)),
+            Some((send(2), 1))
+        );
+        live.begin(identity(2), true, true, send(3), at(0), || 0);
+        assert!(matches!(live.begin(identity(2), true, true, send(4), at(0), || 0), Begin::Wait { .. }));
+    }
+
+    #[test]
+    fn a_bot_that_is_heard_asking_before_it_is_seen_going_makes_no_second_message() {
+        let mut live = table();
+        live.begin(identity(1), false, false, send(1), at(0), || 0);
+        assert_eq!(live.begin(identity(1), false, false, send(2), at(1), || 0), Begin::Look);
+        live.orphan(identity(1), send(1));
+        assert_eq!(
+            live.begin(identity(1), false, true, send(2), at(1), || 0),
+            Begin::Wait { first_at: at(0) }
+        );
     }
 
     #[test]
     fn an_unheard_answer_waits_only_for_the_window() {
         let mut live = table();
-        live.begin(identity(1), false, send(1), at(0), || 0);
+        live.begin(identity(1), false, true, send(1), at(0), || 0);
         live.end(identity(1), send(1), at(1), RunEnd::Unheard("201"));
-        assert_eq!(forwarded(&live.begin(identity(1), false, send(2), at(601), || 0)), Some((send(2), 1)));
+        assert_eq!(
+            forwarded(&live.begin(identity(1), false, true, send(2), at(601), || 0)),
+            Some((send(2), 1))
+        );
     }
 
     #[test]
     fn the_table_is_bounded_and_forgets_the_oldest() {
         let mut live = table();
         for n in 1..=5 {
-            live.begin(identity(n), false, send(n), at(0), || 0);
+            live.begin(identity(n), false, true, send(n), at(0), || 0);
             live.end(identity(n), send(n), at(0), RunEnd::Unsuccessful);
         }
         assert_eq!(live.len(), 3);
         assert_eq!(
-            forwarded(&live.begin(identity(1), false, send(11), at(1), || 0)),
+            forwarded(&live.begin(identity(1), false, true, send(11), at(1), || 0)),
             Some((send(11), 1)),
             "forgotten"
         );
         assert_eq!(
-            forwarded(&live.begin(identity(5), false, send(15), at(1), || 0)),
+            forwarded(&live.begin(identity(5), false, true, send(15), at(1), || 0)),
             Some((send(5), 2)),
             "kept"
         );
@@ -423,7 +449,10 @@ mod tests {
         // An attempt that was cut off, and the case of those before it.
         live.restore(identity(1), AttemptId { send: send(1), number: 2 }, at(0), at(60));
         live.restore(identity(1), AttemptId { send: send(1), number: 1 }, at(0), at(50));
-        assert_eq!(forwarded(&live.begin(identity(1), false, send(2), at(61), || 0)), Some((send(1), 3)));
+        assert_eq!(
+            forwarded(&live.begin(identity(1), false, true, send(2), at(61), || 0)),
+            Some((send(1), 3))
+        );
         live.end(identity(1), send(1), at(62), RunEnd::Heard);
         assert!(live.is_empty(), "after its success the text is free");
     }
@@ -432,10 +461,13 @@ mod tests {
     fn an_age_ends_every_identity() {
         let mut live = table();
         live.restore(identity(1), AttemptId { send: send(1), number: 4 }, at(0), at(60));
-        assert_eq!(forwarded(&live.begin(identity(1), false, send(2), at(120), || 0)), Some((send(1), 5)));
+        assert_eq!(
+            forwarded(&live.begin(identity(1), false, true, send(2), at(120), || 0)),
+            Some((send(1), 5))
+        );
         live.end(identity(1), send(1), at(121), RunEnd::Unsuccessful);
         assert_eq!(
-            forwarded(&live.begin(identity(1), false, send(3), at(121 + 24 * 3600), || 0)),
+            forwarded(&live.begin(identity(1), false, true, send(3), at(121 + 24 * 3600), || 0)),
             Some((send(3), 1))
         );
     }

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_TYPE, HeaderValue};
@@ -36,6 +37,9 @@ use crate::waha::route::Route;
 
 /// So much of a body that is too large to keep is held before it leaves: enough to see whom it goes to.
 const BEGINNING_MAX: usize = 64 * 1024;
+
+/// So long it may take until a bot that has gone is seen to be gone, by a worker that has much to do.
+const SEEN_GOING: Duration = Duration::from_millis(50);
 
 /// An answer that can be given again. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -122,12 +126,13 @@ pub(super) async fn send(
     };
     let Described { what, named } = describe::describe(&parts, &route, &taken, &settings);
     let identity = what.identity;
+    let mut looked = false;
     loop {
         let now = worker.shared.clock.now();
         let fresh = worker.shared.clock.send_id();
         let mut waker = None;
         let begin = identity.map(|identity| {
-            worker.shared.live().begin(identity, named == Named::ByBot, fresh, now, || {
+            worker.shared.live().begin(identity, named == Named::ByBot, looked, fresh, now, || {
                 let (wake, woken) = oneshot::channel();
                 waker = Some(woken);
                 wake
@@ -138,6 +143,11 @@ pub(super) async fn send(
             Some(Begin::Forward { attempt, first_at }) => (attempt, first_at),
             Some(Begin::Answer { attempt, first_at, answer }) => {
                 return latched(&worker, attempt, first_at, now, what, answer).await;
+            }
+            Some(Begin::Look) => {
+                tokio::time::sleep(SEEN_GOING).await;
+                looked = true;
+                continue;
             }
             Some(Begin::Wait { first_at }) => {
                 let answer = match waker {
@@ -422,7 +432,7 @@ fn next_try(
     tries: u32,
     began: Timestamp,
     now: Timestamp,
-) -> Option<std::time::Duration> {
+) -> Option<Duration> {
     let retry = settings.retry.filter(|retry| repeatable && tries < retry.attempts)?;
     // An ambiguous one may have arrived: it waits for a look, or for a person.
     if attempted.outcome != Outcome::Failed || worker.kill.is_cancelled() {
