@@ -6,7 +6,8 @@
 //! - A call of a send that did not succeed is its next attempt.
 //! - A call of a send whose earlier call still runs with nobody listening (an *orphan*) waits for that one.
 //! - A call of a send that succeeded unheard gets that answer.
-//! - A call like one that still runs *with* its client listening is a message of its own, unless the bot named both alike.
+//! - A call like one that still runs *with* its client listening is a message of its own, unless the bot named both alike. If that one has run
+//!   for a while, it looks twice: a bot that gives up and asks again at once may be heard asking before it is seen going.
 //! - Once the bot has heard of a success, the same text is a new send.
 //!
 //! A call waits or is answered only where its content is the very same: a name given twice, or a large body known by its beginning alone,
@@ -22,6 +23,8 @@ use super::time::Timestamp;
 
 /// Successes that wait for a bot that did not hear them, at the most: each holds an answer.
 const UNHEARD_MAX: usize = 1024;
+/// A bot that gives up has waited at least so long.
+const PATIENCE_MIN: Duration = Duration::from_millis(200);
 /// Expired sends looked for in one call, so that no call pays for many.
 const SWEPT_AT_A_TIME: usize = 4;
 
@@ -45,6 +48,8 @@ pub struct Call {
     pub named: bool,
     /// The digest of all it says; `None` where only its beginning is known.
     pub content: Option<Content>,
+    /// Has it been told to look again, and does?
+    pub looked: bool,
 }
 
 /// Sends by identity. `W` wakes a call that waits, `A` is an answer that can be given again.
@@ -68,6 +73,7 @@ struct Live<W, A> {
 #[derive(Debug)]
 enum Phase<W, A> {
     Running {
+        since: Timestamp,
         listening: bool,
         named: bool,
         waiting: Vec<W>,
@@ -103,6 +109,8 @@ pub enum Begin<A> {
         /// When the send's first attempt started.
         first_at: Timestamp,
     },
+    /// Look again in a moment, and say so then: a call like this one runs, and its client seems to listen. It may just have gone.
+    Look,
     /// Wait for the call that runs. If it succeeds, this call is an attempt of its own all the same, whose number [`LiveSends::end`] gives.
     Wait {
         /// When the send's first attempt started.
@@ -158,19 +166,22 @@ impl<W, A: Clone> LiveSends<W, A> {
     pub fn begin(&mut self, call: Call, fresh: SendId, now: Timestamp, wait: impl FnOnce() -> W) -> Begin<A> {
         self.forget_expired(now);
         let policy = self.policy;
-        let Call { identity, named, content } = call;
-        let running = || Phase::Running { listening: true, named, waiting: Vec::new() };
+        let Call { identity, named, content, looked } = call;
+        let running = || Phase::Running { since: now, listening: true, named, waiting: Vec::new() };
         let lives = self.by_identity.entry(identity).or_default();
         for live in lives.iter_mut() {
             let first_at = live.first_at;
             let attempt = AttemptId { send: live.send, number: live.attempts.saturating_add(1) };
             let alike = content.is_some() && content == live.content;
             match &mut live.phase {
-                Phase::Running { listening, named: was_named, waiting }
+                Phase::Running { listening, named: was_named, waiting, .. }
                     if alike && (!*listening || (named && *was_named)) =>
                 {
                     waiting.push(wait());
                     return Begin::Wait { first_at };
+                }
+                Phase::Running { since, .. } if alike && !looked && now.since(*since) >= PATIENCE_MIN => {
+                    return Begin::Look;
                 }
                 Phase::Unheard { ended, answer } if alike && now.since(*ended) < policy.window => {
                     let answer = answer.clone();
@@ -393,11 +404,21 @@ mod tests {
 
     /// A call by content, all of it known.
     fn call(n: u8) -> Call {
-        Call { identity: identity(n), named: false, content: Some(Content::from_bytes([n; 16])) }
+        Call {
+            identity: identity(n),
+            named: false,
+            content: Some(Content::from_bytes([n; 16])),
+            looked: false,
+        }
     }
 
     fn named(n: u8, content: u8) -> Call {
-        Call { identity: identity(n), named: true, content: Some(Content::from_bytes([content; 16])) }
+        Call {
+            identity: identity(n),
+            named: true,
+            content: Some(Content::from_bytes([content; 16])),
+            looked: false,
+        }
     }
 
     fn at(seconds: i64) -> Timestamp {
@@ -407,7 +428,7 @@ mod tests {
     fn forwarded(begin: &Begin<&'static str>) -> Option<(SendId, u32)> {
         match begin {
             Begin::Forward { attempt, .. } => Some((attempt.send, attempt.number)),
-            Begin::Wait { .. } | Begin::Answer { .. } => None,
+            Begin::Look | Begin::Wait { .. } | Begin::Answer { .. } => None,
         }
     }
 
@@ -456,6 +477,19 @@ mod tests {
         assert_eq!(forwarded(&live.begin(call(1), send(2), at(0), || 0)), Some((send(2), 1)));
         live.begin(named(2, 2), send(3), at(0), || 0);
         assert!(matches!(live.begin(named(2, 2), send(4), at(0), || 0), Begin::Wait { .. }));
+    }
+
+    #[test]
+    fn a_bot_that_is_heard_asking_before_it_is_seen_going_makes_no_second_message() {
+        let mut live = table();
+        live.begin(call(1), send(1), at(0), || 0);
+        assert_eq!(live.begin(call(1), send(2), at(1), || 0), Begin::Look);
+        live.orphan(identity(1), send(1));
+        let again = Call { looked: true, ..call(1) };
+        assert_eq!(live.begin(again, send(2), at(1), || 0), Begin::Wait { first_at: at(0) });
+        live.begin(call(2), send(3), at(1), || 0);
+        let again = Call { looked: true, ..call(2) };
+        assert_eq!(forwarded(&live.begin(again, send(4), at(2), || 0)), Some((send(4), 1)), "it listens");
     }
 
     #[test]

@@ -52,7 +52,8 @@ pub(super) fn describe(parts: &Parts, route: &Route, taken: &Taken, settings: &S
         Taken::Whole(body) => Some(Content::of(parts.method.as_str(), target(parts), body)),
         Taken::Beginning { .. } => None,
     };
-    let call = what.identity.map(|identity| Call { identity, named: by_bot.is_some(), content });
+    let call =
+        what.identity.map(|identity| Call { identity, named: by_bot.is_some(), content, looked: false });
     Described { what, call }
 }
 

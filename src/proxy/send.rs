@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_TYPE, HeaderValue};
@@ -32,6 +33,9 @@ use crate::domain::refusal::Refusal;
 use crate::domain::send::{BEGINNING, Content, Description, Identity};
 use crate::domain::time::Timestamp;
 use crate::waha::route::Route;
+
+/// So much later a client that has gone has been seen going, even on a busy machine.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// An answer that can be given again. Cheap to clone.
 #[derive(Clone)]
@@ -122,13 +126,13 @@ pub(super) async fn send(
         Ok(taken) => taken,
         Err(refusal) => return worker.refuse(refusal),
     };
-    let Described { what, call } = describe::describe(&parts, &route, &taken, &settings);
+    let Described { what, mut call } = describe::describe(&parts, &route, &taken, &settings);
     let (attempt, first_at) = loop {
         let now = worker.shared.clock.now();
         let fresh = worker.shared.clock.send_id();
-        let Some(call) = call else { break (AttemptId { send: fresh, number: 1 }, now) };
+        let Some(call) = &mut call else { break (AttemptId { send: fresh, number: 1 }, now) };
         let mut waker = None;
-        let begin = worker.shared.live().begin(call, fresh, now, || {
+        let begin = worker.shared.live().begin(*call, fresh, now, || {
             let (wake, woken) = oneshot::channel();
             waker = Some(woken);
             wake
@@ -137,6 +141,10 @@ pub(super) async fn send(
             Begin::Forward { attempt, first_at } => break (attempt, first_at),
             Begin::Answer { attempt, first_at, answer } => {
                 return latched(&worker, attempt, first_at, now, what, answer).await;
+            }
+            Begin::Look => {
+                tokio::time::sleep(LOOK_AGAIN).await;
+                call.looked = true;
             }
             Begin::Wait { first_at } => {
                 let answer = match waker {

@@ -76,6 +76,24 @@ async fn reading_commands_say_the_same_with_and_without_a_process() {
         }
     }
 
+    // The API turns pages.
+    let (mut cursor, mut seen) = (String::new(), Vec::new());
+    loop {
+        let path = format!("/api/notifications/failed?resolved=all&order_by=oldest&limit=1&cursor={cursor}");
+        let page = sidecar.api(&path).await;
+        seen.extend(page["items"].as_array().unwrap().iter().map(|one| one["id"].clone()));
+        let Some(next) = page["next_cursor"].as_str() else { break };
+        cursor = next.to_owned();
+    }
+    let all: Vec<_> = sidecar.failed().await.iter().map(|one| one["id"].clone()).collect();
+    assert_eq!(seen, all);
+    for (query, count) in
+        [("type=ORDER_RECEIVED", 2), ("type=ORDER_SHIPPED", 0), ("order=ORD-2", 1), ("session=other", 0)]
+    {
+        let page = sidecar.api(&format!("/api/notifications/failed?{query}")).await;
+        assert_eq!(page["items"].as_array().unwrap().len(), count, "{query}");
+    }
+
     sidecar.stop().await;
     for (command, before) in commands.iter().zip(&beside) {
         let alone = stdout(&sidecar.cli_alone(command).await);

@@ -264,6 +264,67 @@ async fn an_unheard_answer_is_kept_across_restarts() {
 }
 
 #[tokio::test]
+async fn a_send_that_failed_first_keeps_its_unheard_answer_too() {
+    let (waha, mut sidecar) = pair(Config::new()).await;
+    let text = received("ORD-1");
+    waha.faults().add(Fault::always(FaultKind::Status422).times(1));
+    assert_eq!(sidecar.bot().text(CHAT, &text).await.outcome(), "failed");
+    waha.faults().add(Fault::always(FaultKind::Delay(SLOW)).times(1));
+    assert!(sidecar.bot().text_and_give_up(CHAT, &text, IMPATIENT).await.is_none());
+    until("it is recorded", async || sidecar.sends().await[0]["outcome"] == "accepted").await;
+    sidecar.kill9();
+    sidecar.run().await;
+    let answer = sidecar.bot().text(CHAT, &text).await;
+    assert_same_message(&waha, &answer, &text);
+    let send = sidecar.send_when(&answer.send_id(), |send| send["attempts"] == 3).await;
+    assert_eq!(send["outcome"], "accepted");
+    assert!(sidecar.failed().await.is_empty());
+    assert_ne!(sidecar.bot().text(CHAT, &text).await.send_id(), answer.send_id());
+    assert_eq!(waha.phones().times(CHAT, &text), 2);
+}
+
+#[tokio::test]
+async fn a_send_whose_attempt_still_runs_is_not_given_up() {
+    let (waha, sidecar) = pair(Config::new().set("retry.give_up_after", "600ms")).await;
+    for text in ["hola", &received("ORD-1")] {
+        waha.faults().add(Fault::always(FaultKind::Status422).times(1));
+        assert_eq!(sidecar.bot().text(CHAT, text).await.outcome(), "failed");
+        waha.faults().add(Fault::always(FaultKind::Delay(2 * SLOW)).times(1));
+        assert_eq!(sidecar.bot().text(CHAT, text).await.outcome(), "accepted");
+    }
+    assert!(sidecar.failed().await.is_empty(), "{:?}", sidecar.failed().await);
+    assert!(!sidecar.log().has("a customer was not told"));
+}
+
+#[tokio::test]
+async fn forty_impatient_bots_at_once_make_forty_messages() {
+    let (waha, sidecar) = pair(Config::new()).await;
+    waha.faults().add(Fault::always(FaultKind::Delay(Duration::from_millis(600))).times(40));
+    let bot = sidecar.bot();
+    let bots: Vec<_> = (0..40)
+        .map(|number| {
+            tokio::spawn(async move {
+                let (chat, text) = (format!("5511{number:04}"), format!("hola {number}"));
+                let patience = Duration::from_millis(5 * number);
+                bot.text_and_give_up(&chat, &text, patience).await;
+                bot.text_and_give_up(&chat, &text, patience).await;
+                let answer = bot.text(&chat, &text).await;
+                assert_eq!(answer.status, 201);
+                (chat, text, answer.send_id())
+            })
+        })
+        .collect();
+    for bot in bots {
+        let (chat, text, id) = bot.await.unwrap();
+        assert_eq!(waha.phones().times(&chat, &text), 1, "{text}");
+        let send = sidecar.send_when(&id, |_| true).await;
+        assert_eq!(send["outcome"], "accepted");
+    }
+    assert_eq!(waha.phones().total(), 40);
+    assert_eq!(sidecar.sends().await.len(), 40);
+}
+
+#[tokio::test]
 async fn equal_texts_after_a_success_are_two_messages() {
     let (waha, sidecar) = pair(Config::new()).await;
     let first = sidecar.bot().text(CHAT, "ok").await;

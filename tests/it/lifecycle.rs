@@ -184,6 +184,9 @@ async fn a_second_process_is_refused_and_the_first_goes_on() {
     let mut third = Sidecar::prepare(sidecar.config().clone().set("store.path", &place));
     assert_eq!(third.run_to_end().await, Ended::Code(3), "{}", third.log().text());
     assert!(third.log().has("is not a store of waha-watchdog"));
+    let below_a_file = sidecar.config_path().join("watchdog.redb").display().to_string();
+    let mut fourth = Sidecar::prepare(sidecar.config().clone().set("store.path", &below_a_file));
+    assert_eq!(fourth.run_to_end().await, Ended::Code(3), "{}", fourth.log().text());
 }
 
 #[tokio::test]

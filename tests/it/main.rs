@@ -10,6 +10,7 @@
 )]
 
 mod cli;
+mod clients;
 mod disk_full;
 mod durability;
 mod harness;

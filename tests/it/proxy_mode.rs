@@ -122,3 +122,20 @@ async fn a_bot_that_gives_up_meanwhile_is_served_all_the_same() {
     assert_eq!(waha.phones().times(CHAT, "hola"), 1);
     sidecar.send_when(&answer.send_id(), |send| send["attempts"] == 3).await;
 }
+
+#[tokio::test]
+async fn a_crash_between_two_tries_leaves_one_failed_notification() {
+    let config = retrying().set("retry.backoff", "20s").set("retry.give_up_after", "500ms");
+    let (waha, mut sidecar) = pair(config).await;
+    waha.faults().add(Fault::always(FaultKind::Status422));
+    let bot = sidecar.bot();
+    let sending = tokio::spawn(async move { bot.try_text(CHAT, &received("ORD-1"), &[]).await });
+    sidecar.metric_when(r#"attempts_total{outcome="failed",session="default"}"#, 1.0).await;
+    sidecar.kill9();
+    assert!(sending.await.unwrap().is_err());
+    sidecar.run().await;
+    let failed = sidecar.failed_when(1).await;
+    assert_eq!((&failed[0]["attempts"], &failed[0]["cause"]), (&1.into(), &"session_not_working".into()));
+    sidecar.restart().await;
+    assert_eq!(sidecar.failed().await.len(), 1);
+}

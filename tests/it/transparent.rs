@@ -457,3 +457,39 @@ async fn limits_answer_clearly() {
     connection.until_closed().await;
     assert!(waha.seen().is_empty(), "nothing of it reached WAHA");
 }
+
+#[tokio::test]
+async fn connections_to_waha_are_used_again_only_while_they_are_fresh() {
+    let keep_alive = std::time::Duration::from_millis(400);
+    let waha = FakeWaha::start(Options { keep_alive, ..quick() }).await.unwrap();
+    let config = Config::new().set("proxy.upstream_idle_timeout", "100ms").raw("proxy.workers", "1");
+    let sidecar = Sidecar::start(config.upstream(&waha.url())).await;
+    for nth in 0..12 {
+        let answer = sidecar.bot().text(CHAT, &format!("{nth}")).await;
+        assert_eq!(answer.outcome(), "accepted", "never into a connection that WAHA is closing");
+        tokio::time::sleep(std::time::Duration::from_millis(40 * (nth % 12))).await;
+    }
+    waha.shutdown().await;
+}
+
+#[tokio::test]
+async fn more_bots_than_allowed_are_told_so() {
+    let waha = waha(Engine::Noweb).await;
+    let config = Config::new().raw("proxy.max_connections", "2");
+    let sidecar = Sidecar::start(config.upstream(&waha.url())).await;
+    let mut first = Connection::open(sidecar.proxy()).await.unwrap();
+    let mut second = Connection::open(sidecar.proxy()).await.unwrap();
+    for open in [&mut first, &mut second] {
+        open.write(&request("GET", "/ping", &[], b"")).await;
+        assert_eq!(open.answer(false).await.unwrap().status, 200);
+    }
+    let answer = Connection::open(sidecar.proxy()).await.unwrap().answer(false).await.unwrap();
+    assert_eq!((answer.status, answer.error()), (503, "overloaded"));
+    drop(first);
+    super::harness::until("a place is free", async || {
+        let answer = http::call(sidecar.proxy(), "GET", "/ping", &[], b"").await;
+        answer.is_ok_and(|answer| answer.status == 200)
+    })
+    .await;
+    waha.shutdown().await;
+}
