@@ -11,8 +11,10 @@ pub mod app;
 pub mod cli;
 pub mod clock;
 pub mod config;
+#[allow(clippy::disallowed_methods, reason = "it tells a story as time goes by")]
 pub mod demo;
 pub mod domain;
+#[allow(clippy::disallowed_methods, reason = "a program of its own, with its own clock")]
 pub mod fake_waha;
 pub mod logging;
 pub mod metrics;

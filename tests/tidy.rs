@@ -20,13 +20,15 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("domain", &[]),
     // hands: each touches one outside thing
     ("clock", &["domain"]),
+    ("logging", &[]),
     ("metrics", &["domain"]),
     ("config", &["domain"]),
     ("store", &["domain", "clock", "metrics"]),
     ("waha", &["domain", "clock", "metrics"]),
     // faces and heart: they speak to each other by messages that app connects
     ("watchdog", &["domain", "clock", "metrics", "config", "store", "waha"]),
-    ("admin", &["domain", "clock", "metrics", "config", "store", "waha"]),
+    // admin shows the heart's state, and so stands on it
+    ("admin", &["domain", "clock", "metrics", "config", "store", "waha", "watchdog"]),
     ("proxy", &["domain", "clock", "metrics", "config", "store", "waha"]),
     // roof: joins
     ("app", &["domain", "clock", "metrics", "config", "store", "waha", "watchdog", "admin", "proxy"]),

@@ -187,6 +187,7 @@ impl Drop for Place {
 }
 
 /// The request in the form it leaves in.
+#[expect(clippy::large_enum_variant, reason = "one of them at a time, in a task that is boxed anyway")]
 enum Cargo {
     /// Can be sent again as often as wanted.
     Whole { parts: Parts, body: Bytes },

@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::Shared;
 use super::queue::Queued;
+use crate::clock::instant;
 use crate::domain::ledger::Entry;
 
 /// Where the writer leaves word for a lane.
@@ -123,7 +124,7 @@ impl Lane {
 impl Inner {
     fn wait(&self, ticket: u64) -> impl Future<Output = bool> + use<> {
         let slot = Rc::new(Slot::default());
-        let deadline = Instant::now() + self.shared.settings.commit_wait;
+        let deadline = instant() + self.shared.settings.commit_wait;
         self.waiters.borrow_mut().push_back(Waiter { ticket, deadline, slot: Rc::clone(&slot) });
         if !self.armed.get() {
             self.mailbox.arrived.notify_one();
@@ -181,7 +182,7 @@ async fn settle(lane: Weak<Inner>, mailbox: Arc<Mailbox>) {
         let Some(lane) = lane.upgrade() else { return };
         lane.deliver();
         if alarm.is_none() {
-            lane.expire(Instant::now());
+            lane.expire(instant());
             alarm = lane.waiters.borrow().front().map(|waiter| waiter.deadline);
             lane.armed.set(alarm.is_some());
         }

@@ -23,6 +23,7 @@ use super::row::{self, Kind};
 use super::table::{self, SendKey};
 use super::writer::WriteError;
 use super::{Shared, query};
+use crate::clock::instant;
 use crate::domain::ledger::{AttemptId, Position};
 
 /// Most rows looked at in one step.
@@ -79,7 +80,7 @@ enum Round {
 
 impl Default for Pruner {
     fn default() -> Self {
-        let now = Instant::now();
+        let now = instant();
         Self {
             applied: 0,
             keep_from: 0,
@@ -126,7 +127,7 @@ impl Pruner {
         } else {
             AGE_EVERY
         };
-        let step = pace.saturating_sub(self.stepped.elapsed());
+        let step = pace.saturating_sub(instant() - self.stepped);
         match self.may_settle_in() {
             Some(settle) => step.min(settle),
             None => step,
@@ -143,7 +144,7 @@ impl Pruner {
         self.ledger_bytes += wide(bytes);
         self.next = next;
         self.unsettled = true;
-        self.wrote = Instant::now();
+        self.wrote = instant();
         if let Some(commit) = commit {
             self.applied = commit.applied.0;
             if commit.keep_from.0 > 0 {
@@ -171,10 +172,10 @@ impl Pruner {
         if self.may_settle_in() == Some(Duration::ZERO) {
             return self.settle(db);
         }
-        if self.stepped.elapsed() < self.pace {
+        if (instant() - self.stepped) < self.pace {
             return Ok(());
         }
-        let began = Instant::now();
+        let began = instant();
         shared.measure();
         let mut step = Step::default();
         let transaction = db.begin_write()?;
@@ -201,7 +202,7 @@ impl Pruner {
             running.remove(&attempt);
         }
         drop(running);
-        self.stepped = Instant::now();
+        self.stepped = instant();
         self.pace = ((self.stepped - began) * REST).max(PACE);
         Ok(())
     }
@@ -215,8 +216,8 @@ impl Pruner {
         if self.has_much_to_do() {
             return None;
         }
-        let again = self.settled.map_or(Duration::ZERO, |at| SETTLE_EVERY.saturating_sub(at.elapsed()));
-        self.unsettled.then(|| again.max(QUIET.saturating_sub(self.wrote.elapsed())))
+        let again = self.settled.map_or(Duration::ZERO, |at| SETTLE_EVERY.saturating_sub(instant() - at));
+        self.unsettled.then(|| again.max(QUIET.saturating_sub(instant() - self.wrote)))
     }
 
     /// Makes an idle file quick to open.
@@ -226,7 +227,7 @@ impl Pruner {
         self.note(&transaction, self.next, 0)?;
         transaction.commit()?;
         self.unsettled = false;
-        self.settled = Some(Instant::now());
+        self.settled = Some(instant());
         Ok(())
     }
 
@@ -287,7 +288,7 @@ impl Pruner {
     ) -> Result<(), WriteError> {
         let retention = &shared.settings.retention;
         self.crowded = self.is_crowded(shared);
-        if !self.crowded && self.aged.is_some_and(|at| at.elapsed() < AGE_EVERY) {
+        if !self.crowded && self.aged.is_some_and(|at| (instant() - at) < AGE_EVERY) {
             return Ok(());
         }
         let cutoff = retention.sends_before(shared.clock.now());
@@ -308,7 +309,7 @@ impl Pruner {
             gone.push((position.value(), row.value().len(), Some(glance.attempt)));
         }
         // A whole step of them: there is more.
-        self.aged = (gone.len() < STEP_CHANGES).then(Instant::now);
+        self.aged = (gone.len() < STEP_CHANGES).then(instant);
         // What is left is not ours to take: looking again at once would find no more.
         self.crowded &= !gone.is_empty();
         for (position, bytes, attempt) in gone {
@@ -338,7 +339,7 @@ impl Pruner {
         shared: &Shared,
     ) -> Result<(), WriteError> {
         let from = match self.cases {
-            Round::Done(Some(at)) if at.elapsed() < CASES_EVERY => return Ok(()),
+            Round::Done(Some(at)) if (instant() - at) < CASES_EVERY => return Ok(()),
             Round::Done(_) => Bound::Unbounded,
             Round::At(key) => Bound::Excluded(key),
         };
@@ -360,7 +361,7 @@ impl Pruner {
             forget_case(transaction, &case)?;
             step.changed = true;
         }
-        self.cases = last.map_or_else(|| Round::Done(Some(Instant::now())), Round::At);
+        self.cases = last.map_or_else(|| Round::Done(Some(instant())), Round::At);
         Ok(())
     }
 }

@@ -37,7 +37,7 @@ pub(super) fn what(n: u64) -> Arc<Description> {
         session: SessionName::new("default"),
         chat: ChatId::new(&format!("58424{n:07}")),
         kind: SendKind::Text,
-        path: "/api/sendText".into(),
+        path: "/api/send".into(),
         order: OrderFacts {
             order_number: Some(format!("ORD-{n}")),
             order_total: Some("$45.00".into()),
@@ -51,7 +51,7 @@ pub(super) fn what(n: u64) -> Arc<Description> {
 pub(super) fn request() -> Arc<StoredRequest> {
     Arc::new(StoredRequest {
         method: "POST".into(),
-        target: "/api/sendText".into(),
+        target: "/api/send".into(),
         content_type: Some("application/json".into()),
         body: br#"{"session":"default","chatId":"1@c.us","text":"hola"}"#.as_slice().into(),
     })

@@ -23,6 +23,7 @@ use super::prune::Pruner;
 use super::queue::{Batch, Queued};
 use super::table::LEDGER;
 use super::{OpenReport, Opening, Shared, StoreError, StoreState, query, row};
+use crate::clock::instant;
 use crate::domain::backoff::Backoff;
 use crate::domain::ledger::{AttemptId, Entry, Position};
 
@@ -180,15 +181,15 @@ impl Writer<'_> {
 
     /// Serves the queue without a file for a while. `true` where the store is closed meanwhile.
     fn go_without(&mut self, delay: Duration) -> bool {
-        let until = Instant::now() + delay;
+        let until = instant() + delay;
         loop {
-            let batch = self.shared.queue.take(until.saturating_duration_since(Instant::now()));
+            let batch = self.shared.queue.take(until.saturating_duration_since(instant()));
             let closing = batch.closing && batch.is_empty();
             self.fail(batch);
             if closing {
                 return true;
             }
-            if Instant::now() >= until {
+            if instant() >= until {
                 return false;
             }
         }
@@ -267,9 +268,10 @@ impl Writer<'_> {
     fn serve_queue(&mut self, db: &Arc<Database>, mut pruner: Pruner) -> End {
         loop {
             let batch = self.shared.queue.take(pruner.patience());
-            if self.shared.take_suspicion() && self.verified.is_none_or(|at| at.elapsed() > VERIFY_EVERY) {
+            if self.shared.take_suspicion() && self.verified.is_none_or(|at| (instant() - at) > VERIFY_EVERY)
+            {
                 self.suspect = true;
-                self.verified = Some(Instant::now());
+                self.verified = Some(instant());
                 self.fail(batch);
                 return End::Broken("reading it went wrong: it is verified".to_owned());
             }
@@ -289,7 +291,7 @@ impl Writer<'_> {
 
     /// One transaction, and the word to everybody concerned.
     fn commit(&mut self, db: &Database, pruner: &mut Pruner, batch: Batch) -> Result<(), WriteError> {
-        let started = Instant::now();
+        let started = instant();
         let first = self.next;
         if let Err(error) = self.write(db, pruner, &batch) {
             let entries = batch_of(&batch.entries);
@@ -300,7 +302,7 @@ impl Writer<'_> {
             return Err(error);
         }
         self.shared.health.answered();
-        self.shared.meter.committed(batch.entries.len(), started.elapsed());
+        self.shared.meter.committed(batch.entries.len(), instant() - started);
         self.answer(batch, Ok(first));
         Ok(())
     }

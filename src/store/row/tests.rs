@@ -1,3 +1,5 @@
+//! Every row comes back as it was; what is damaged is an error and never a panic.
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 
