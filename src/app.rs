@@ -385,4 +385,8 @@ impl Meter for StoreMeter {
     fn lost(&self, entries: u64) {
         self.metrics.store.unrecorded.inc_by(entries);
     }
+
+    fn pruned(&self, attempts: u64) {
+        self.metrics.store.pruned.inc_by(attempts);
+    }
 }

@@ -24,7 +24,7 @@ use super::time::Timestamp;
 /// Successes that wait for a bot that did not hear them, at the most: each holds an answer.
 const UNHEARD_MAX: usize = 1024;
 /// A bot that gives up has waited at least so long.
-const PATIENCE_MIN: Duration = Duration::from_millis(200);
+const PATIENCE_MIN: Duration = Duration::from_millis(25);
 /// Expired sends looked for in one call, so that no call pays for many.
 const SWEPT_AT_A_TIME: usize = 4;
 

@@ -305,7 +305,7 @@ async fn forty_impatient_bots_at_once_make_forty_messages() {
         .map(|number| {
             tokio::spawn(async move {
                 let (chat, text) = (format!("5511{number:04}"), format!("hola {number}"));
-                let patience = Duration::from_millis(5 * number);
+                let patience = Duration::from_millis(30 + 5 * number);
                 bot.text_and_give_up(&chat, &text, patience).await;
                 bot.text_and_give_up(&chat, &text, patience).await;
                 let answer = bot.text(&chat, &text).await;
