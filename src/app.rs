@@ -14,6 +14,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use tokio::task::LocalSet;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::{self, Admin};
@@ -96,8 +97,7 @@ pub fn start(config: &Config) -> Result<Running, StartError> {
     let now = clock.now();
     let heart = Arc::new(Heart::new(State::new(&sessions, now), policy, now));
     let (stop, kill) = (CancellationToken::new(), CancellationToken::new());
-    let (loaded, ready, closed) =
-        (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
+    let [loaded, ready, finish, dealt, closed] = std::array::from_fn(|_| CancellationToken::new());
     let admin_room = Arc::new(Admin {
         heart: Arc::clone(&heart),
         store: store.clone(),
@@ -119,11 +119,14 @@ pub fn start(config: &Config) -> Result<Running, StartError> {
             feed,
             clock: clock.clone(),
             metrics: Arc::clone(&metrics),
+            sessions: sessions.clone(),
             recall: Arc::new(ProxyRecall(Arc::clone(&shared))),
             ready: loaded.clone(),
+            finish: finish.clone(),
         },
         listener: admin_listener,
         admin: Arc::clone(&admin_room),
+        dealt: dealt.clone(),
         closed: closed.clone(),
     };
     let office = spawn("office", move || office.run()).map_err(failed)?;
@@ -136,7 +139,8 @@ pub fn start(config: &Config) -> Result<Running, StartError> {
     metrics.reload_timestamp.set(now.millis() / 1000);
     tracing::info!(proxy = %proxy_address, admin = %admin_address, upstream = %config.waha.url, "accepting calls");
 
-    let end = spawn("end", move || end(proxy, store, office, &closed)).map_err(failed)?;
+    let last = Last { proxy, store, office, finish, dealt, closed };
+    let end = spawn("end", move || last.end()).map_err(failed)?;
     Ok(Running {
         proxy: proxy_address,
         admin: admin_address,
@@ -180,6 +184,11 @@ impl Running {
     /// Where the configuration cannot be put into force.
     pub fn reload(&self, config: &Config) -> anyhow::Result<()> {
         let proxy = settings::proxy(config)?;
+        anyhow::ensure!(
+            !config.admin.tokens.is_empty() || self.admin.ip().is_loopback(),
+            "admin.tokens is empty, but the admin listener is bound to {}, which others can reach",
+            self.admin
+        );
         self.shared.settings.store(Arc::new(proxy));
         self.shared.live().set_policy(settings::live(config));
         self.heart.policy.store(Arc::new(settings::policy(config)));
@@ -221,6 +230,8 @@ struct Office {
     watchdog: Watchdog,
     listener: TcpListener,
     admin: Arc<Admin>,
+    /// Told once the heart has ended.
+    dealt: CancellationToken,
     closed: CancellationToken,
 }
 
@@ -234,6 +245,7 @@ impl Office {
             let admin =
                 tokio::task::spawn_local(admin::serve(self.listener, self.admin, self.closed.clone()));
             self.watchdog.run().await;
+            self.dealt.cancel();
             self.closed.cancelled().await;
             // A browser that keeps its connection must not keep the process.
             let _ = tokio::time::timeout(Duration::from_secs(1), admin).await;
@@ -277,22 +289,37 @@ fn await_store(store: &Store, loaded: &CancellationToken, path: &std::path::Path
     })
 }
 
-/// Waits for each part to end, in order.
-fn end(proxy: Proxy, store: Store, office: JoinHandle<()>, closed: &CancellationToken) {
-    proxy.join();
-    if let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_time().build() {
-        let closing = runtime.block_on(async { tokio::time::timeout(CLOSE_WAIT, store.close()).await });
-        if closing.is_err() {
-            tracing::error!("the store did not finish writing in time");
-            // Its thread holds a disk call that may never return: the process ends without it.
-            runtime.shutdown_background();
+/// What has to end, in order.
+struct Last {
+    proxy: Proxy,
+    store: Store,
+    office: JoinHandle<()>,
+    finish: CancellationToken,
+    dealt: CancellationToken,
+    closed: CancellationToken,
+}
+
+impl Last {
+    fn end(self) {
+        self.proxy.join();
+        self.finish.cancel();
+        let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_time().build() else { return };
+        // A disk that hangs holds whoever waits for it, but not the process.
+        let (dealt, closed) = runtime.block_on(async {
+            let dealt = timeout(CLOSE_WAIT, self.dealt.cancelled()).await;
+            (dealt.is_ok(), timeout(CLOSE_WAIT, self.store.close()).await.is_ok())
+        });
+        runtime.shutdown_background();
+        self.closed.cancel();
+        if !(dealt && closed) {
+            tracing::error!(
+                "the store did not finish writing in time; what is missing is made again from the ledger"
+            );
+        } else if self.office.join().is_err() {
+            tracing::error!("the office ended by a panic");
         }
+        tracing::info!("stopped");
     }
-    closed.cancel();
-    if office.join().is_err() {
-        tracing::error!("the office ended by a panic");
-    }
-    tracing::info!("stopped");
 }
 
 fn spawn<T: Send + 'static>(
@@ -324,6 +351,7 @@ impl Recall for ProxyRecall {
         let answer = KeptAnswer::from_stored(&unheard.answer);
         self.0.live().restore_unheard(
             unheard.identity,
+            Some(unheard.answer.asked),
             unheard.attempt,
             unheard.first_at,
             unheard.ended,

@@ -16,6 +16,7 @@ use clap::{Parser, Subcommand};
 use crate::app::StartError;
 use crate::config::command::{ConfigArgs, ConfigCommandError};
 use crate::config::{self, ConfigFaults, Loaded};
+use crate::demo::DemoError;
 use crate::fake_waha::FakeWahaArgs;
 
 /// A sidecar between a shop's WhatsApp bot and WAHA: no order is lost silently.
@@ -54,7 +55,6 @@ enum Command {
     Config(ConfigArgs),
     /// A pretend WAHA with fault switches: try things without WhatsApp.
     FakeWaha(FakeWahaArgs),
-    /// See it work, without WhatsApp: a pretend WAHA, a bot placing orders, an outage and its end.
     Demo(crate::demo::DemoArgs),
 }
 
@@ -98,6 +98,16 @@ impl From<StartError> for Failure {
     }
 }
 
+impl From<DemoError> for Failure {
+    fn from(error: DemoError) -> Self {
+        match error {
+            DemoError::Faults(faults) => faults.into(),
+            DemoError::Start(error) => error.into(),
+            DemoError::Failed(error) => error.into(),
+        }
+    }
+}
+
 /// Runs the command line.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -131,7 +141,7 @@ impl Cli {
             Command::FakeWaha(args) => {
                 block_on(async { crate::fake_waha::run(args).await.map_err(Failure::failed) })??;
             }
-            Command::Demo(args) => crate::demo::run(&args).map_err(Failure::failed)?,
+            Command::Demo(args) => crate::demo::run(&args)?,
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use ring::rand::{SecureRandom, SystemRandom};
+use rand::Rng as _;
 
 use crate::domain::id::SendId;
 use crate::domain::time::Timestamp;
@@ -18,8 +18,8 @@ pub struct Clock(Arc<Source>);
 
 #[derive(Debug)]
 enum Source {
-    System { wall_at_start: Timestamp, start: Instant, random: SystemRandom },
-    Manual { millis: AtomicI64, random: SystemRandom },
+    System { wall_at_start: Timestamp, start: Instant },
+    Manual { millis: AtomicI64 },
 }
 
 impl Clock {
@@ -27,21 +27,17 @@ impl Clock {
     #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the clocks")]
     pub fn system() -> Self {
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-        Self(Arc::new(Source::System {
-            wall_at_start: Timestamp::EPOCH + wall,
-            start: Instant::now(),
-            random: SystemRandom::new(),
-        }))
+        Self(Arc::new(Source::System { wall_at_start: Timestamp::EPOCH + wall, start: Instant::now() }))
     }
 
     /// A clock that stands at `now` until it is moved: for tests.
     pub fn manual(now: Timestamp) -> Self {
-        Self(Arc::new(Source::Manual { millis: AtomicI64::new(now.millis()), random: SystemRandom::new() }))
+        Self(Arc::new(Source::Manual { millis: AtomicI64::new(now.millis()) }))
     }
 
     /// Moves a manual clock; a real one does not listen.
     pub fn advance(&self, by: Duration) {
-        if let Source::Manual { millis, .. } = &*self.0 {
+        if let Source::Manual { millis } = &*self.0 {
             millis.fetch_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX), Ordering::Relaxed);
         }
     }
@@ -49,36 +45,24 @@ impl Clock {
     /// Now.
     pub fn now(&self) -> Timestamp {
         match &*self.0 {
-            Source::System { wall_at_start, start, .. } => *wall_at_start + start.elapsed(),
-            Source::Manual { millis, .. } => Timestamp::from_millis(millis.load(Ordering::Relaxed)),
+            Source::System { wall_at_start, start } => *wall_at_start + start.elapsed(),
+            Source::Manual { millis } => Timestamp::from_millis(millis.load(Ordering::Relaxed)),
         }
     }
 
     /// A number in 0..1, for jitter.
     pub fn chance(&self) -> f64 {
-        let mut bytes = [0; 4];
-        self.fill(&mut bytes);
-        f64::from(u32::from_le_bytes(bytes)) / (f64::from(u32::MAX) + 1.0)
+        f64::from(rand::rng().next_u32()) / (f64::from(u32::MAX) + 1.0)
     }
 
     /// A fresh name for a send: a version 7 UUID, so that names sort by creation to the millisecond.
     pub fn send_id(&self) -> SendId {
         let millis = u64::try_from(self.now().millis()).unwrap_or(0);
         let mut random = [0; 10];
-        self.fill(&mut random);
+        rand::rng().fill_bytes(&mut random);
         SendId::from_bytes(
             uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid().into_bytes(),
         )
-    }
-
-    /// Random bytes. Where the system has none to give, the time stands in: an id must be had all the same.
-    fn fill(&self, bytes: &mut [u8]) {
-        let (Source::System { random, .. } | Source::Manual { random, .. }) = &*self.0;
-        if random.fill(bytes).is_err() {
-            for (byte, part) in bytes.iter_mut().zip(self.now().millis().to_le_bytes()) {
-                *byte ^= part;
-            }
-        }
     }
 }
 

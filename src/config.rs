@@ -31,6 +31,7 @@ pub use init::InitError;
 pub use layers::DEFAULTS;
 pub use secret::Secret;
 pub use settings::*;
+pub use unit::{format_duration, parse_duration};
 pub use upstream::Upstream;
 
 use layers::Layer;

@@ -15,6 +15,7 @@ mod guard;
 mod headers;
 mod order;
 mod pace;
+mod run;
 mod send;
 mod settings;
 mod synthetic;

@@ -4,7 +4,7 @@
 //! whatever waits shares a commit. The writer hands each batch to the heart through a [`Feed`]; what the heart makes of it comes back
 //! through [`Store::commit`] and is written together with the ledger position it stands for. People read through a [`Reader`].
 //!
-//! - `table`: the tables. `row`: what is in them. `file`: making, opening, setting aside.
+//! - `table`: the tables. `row`: what is in them. `file`, `tentative`: making, opening, setting aside.
 //! - `queue`, `lane`, `feed`: the ways to and from the writer. `writer`: commits, failures, recovery.
 //! - `apply`: the heart's changes. `prune`: what goes. `query`, `sends`: reading.
 //!
@@ -21,6 +21,7 @@ mod queue;
 mod row;
 mod sends;
 mod table;
+mod tentative;
 mod writer;
 
 #[cfg(test)]
@@ -132,7 +133,19 @@ pub enum StoreError {
 pub struct Store {
     shared: Arc<Shared>,
     opening: watch::Receiver<Option<Opening>>,
-    thread: Arc<Mutex<Option<JoinHandle<()>>>>,
+    thread: Arc<Thread>,
+}
+
+/// The writing thread; ends with the last handle.
+struct Thread {
+    shared: Arc<Shared>,
+    handle: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Drop for Thread {
+    fn drop(&mut self) {
+        self.shared.queue.close();
+    }
 }
 
 impl fmt::Debug for Store {
@@ -220,7 +233,8 @@ impl Store {
             .name("store-writer".to_owned())
             .spawn(move || writer::run(&writing))?;
         let feed = Feed::new(buffer, Reader::live(Arc::clone(&shared)));
-        Ok((Self { shared, opening, thread: Arc::new(Mutex::new(Some(thread))) }, feed))
+        let thread = Arc::new(Thread { shared: Arc::clone(&shared), handle: Mutex::new(Some(thread)) });
+        Ok((Self { shared, opening, thread }, feed))
     }
 
     /// How the first opening went, once that is known.
@@ -298,7 +312,7 @@ impl Store {
     /// Writes what waits and closes the file. Nothing can be recorded afterwards.
     pub async fn close(self) {
         self.shared.queue.close();
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let thread = self.thread.handle.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(thread) = thread {
             // A disk that hangs must not hold the process: the caller bounds this wait.
             let _joined = tokio::task::spawn_blocking(move || thread.join()).await;

@@ -1,10 +1,13 @@
 //! The heart's loop: receive what the store has committed, decide, commit what follows, then act.
 //!
-//! One loop, one state, one sleep for every timer. The loop starts when the store is open: it takes up what was stored, meets the entries
-//! that came after, and writes down the attempts an earlier process left open. Where the store is in trouble the loop goes on from what is
-//! handed over unrecorded, and what it could not commit is committed later.
+//! One loop, one state, one sleep for every timer. It never waits for the store: entries are dealt with as they are handed over, recorded or not,
+//! and what follows is committed when that is possible, with what came later on top. Once the store is open the loop takes up what was
+//! stored, meets the entries that came after, and writes down the attempts an earlier process left open.
+
+mod desk;
 
 use std::collections::BTreeMap;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -12,14 +15,16 @@ use arc_swap::ArcSwap;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use self::desk::Desk;
 use crate::clock::Clock;
 use crate::domain::case::Case;
-use crate::domain::decide::{Change, Decision, Notice, Policy, State, Unheard};
+use crate::domain::decide::{Change, Notice, Policy, State, Unheard};
+use crate::domain::id::SessionName;
 use crate::domain::ledger::{Entry, Position};
 use crate::domain::status::Status;
 use crate::domain::time::Timestamp;
 use crate::metrics::Metrics;
-use crate::store::{Feed, Handed, Loaded, Opening, Reader, Store};
+use crate::store::{Feed, Handed, Lane, Loaded, Opening, ReadError, Reader, Store, StoreError};
 
 /// What only moves clocks is committed no oftener than this: the ledger says it too.
 const QUIET_COMMIT: Duration = Duration::from_millis(500);
@@ -27,8 +32,8 @@ const QUIET_COMMIT: Duration = Duration::from_millis(500);
 const COMMIT_AGAIN: Duration = Duration::from_secs(1);
 /// Entries read at a time while the state is taken up.
 const CATCH_UP: usize = 2_000;
-/// Changes that wait for the store at the most; beyond that the oldest are left to the ledger.
-const PENDING_MAX: usize = 100_000;
+/// So long without another entry, and there are none left.
+const DRAINED: Duration = Duration::from_millis(20);
 
 /// The heart, as others see it.
 pub struct Heart {
@@ -88,169 +93,213 @@ pub struct Watchdog {
     pub clock: Clock,
     /// What it counts.
     pub metrics: Arc<Metrics>,
+    /// The sessions of `waha.sessions`.
+    pub sessions: Vec<SessionName>,
     /// Who wants to know what was stored.
     pub recall: Arc<dyn Recall>,
     /// Told once the state is taken up.
     pub ready: CancellationToken,
+    /// Says that nothing more will be recorded: deal with what is there, and end.
+    pub finish: CancellationToken,
 }
 
-/// Changes that wait to be committed.
-#[derive(Default)]
-struct Pending {
-    changes: Vec<Change>,
-    applied: Position,
-    moved: bool,
-}
+type Committing = Pin<Box<dyn Future<Output = Result<(), StoreError>>>>;
 
 impl Watchdog {
-    /// Runs until the store is closed and everything it handed over is dealt with. Inside a `LocalSet`.
+    /// Runs until it is told to finish, and has. Inside a `LocalSet`.
     pub async fn run(mut self) {
-        let mut pending = Pending::default();
-        match self.store.ready().await {
-            Opening::Ready(_) => self.take_up(&mut pending).await,
-            // The process is about to end.
-            Opening::Refused(_) | Opening::Unavailable(_) => return,
-        }
-        self.ready.cancel();
-        let mut quiet_since = self.clock.now();
+        let began = self.clock.now();
+        let lane = self.store.lane();
+        let store = self.store.clone();
+        let mut opening: Option<Pin<Box<dyn Future<Output = Opening>>>> =
+            Some(Box::pin(async move { store.ready().await }));
+        let mut desk = Desk::default();
+        let mut committing: Option<Committing> = None;
+        let mut commit_at = began;
         loop {
-            let now = self.clock.now();
-            let deadline = self.heart.state().next_deadline();
-            let patience = if pending.moved { QUIET_COMMIT } else { Duration::from_secs(60) };
-            let nap = deadline.since(now).min(patience);
-            let mut notices = Vec::new();
-            let closed = match timeout(nap, self.feed.next()).await {
-                Ok(Some(handed)) => {
-                    self.receive(handed, &mut pending, &mut notices);
-                    false
-                }
-                Ok(None) => true,
-                Err(_) => false,
+            let nap = self.heart.state().next_deadline().since(self.clock.now());
+            let nap = if desk.has_work() && committing.is_none() {
+                nap.min(commit_at.since(self.clock.now()))
+            } else {
+                nap
             };
-            let now = self.clock.now();
-            let policy = self.heart.policy.load();
-            let decision = self.heart.state().tick(now, &policy);
-            pending.take(decision, &mut notices);
-            let quiet = pending.changes.is_empty();
-            if closed || !quiet || (pending.moved && now.since(quiet_since) >= QUIET_COMMIT) {
-                self.commit(&mut pending).await;
-                quiet_since = now;
+            tokio::select! {
+                biased;
+                () = self.finish.cancelled() => break,
+                opened = async { Some(opening.as_mut()?.await) }, if opening.is_some() => {
+                    opening = None;
+                    if matches!(opened, Some(Opening::Ready(_))) {
+                        self.take_up(&mut desk, &lane, began).await;
+                        self.ready.cancel();
+                    }
+                }
+                done = async { Some(committing.as_mut()?.await) }, if committing.is_some() => {
+                    committing = None;
+                    let now = self.clock.now();
+                    commit_at = now + self.committed(&mut desk, done.unwrap_or(Err(StoreError::Closed)));
+                }
+                handed = self.feed.next() => match handed {
+                    Some(handed) => self.receive(handed, &mut desk),
+                    // The store has ended by itself.
+                    None => break,
+                },
+                () = sleep(nap) => {}
             }
-            notices.iter().for_each(|notice| self.tell(notice));
-            if closed {
-                return;
+            let now = self.clock.now();
+            self.tick(now, &mut desk);
+            let due = desk.is_urgent() && !desk.failed() || now >= commit_at;
+            if committing.is_none() && opening.is_none() && desk.has_work() && due {
+                committing = Some(self.commit(&mut desk));
             }
         }
+        self.end(&mut desk, committing).await;
     }
 
-    /// Takes up what was stored, meets what came after it, and writes down what an earlier process left open.
-    async fn take_up(&mut self, pending: &mut Pending) {
+    /// Deals with what is left, and commits it if the store still takes it.
+    async fn end(&mut self, desk: &mut Desk, committing: Option<Committing>) {
+        if let Some(committing) = committing {
+            let done = committing.await;
+            self.committed(desk, done);
+        }
+        // What waits in front of this commit is committed and handed over by it.
+        let flushed = self.commit(desk).await;
+        self.committed(desk, flushed);
+        while let Ok(Some(handed)) = timeout(DRAINED, self.feed.next()).await {
+            self.receive(handed, desk);
+        }
+        self.tick(self.clock.now(), desk);
+        let done = self.commit(desk).await;
+        if let Err(error) = &done {
+            tracing::warn!(%error, "the last records were not written; they are made again from the ledger at the next start");
+        }
+        self.committed(desk, done);
+    }
+
+    /// Takes up what was stored, meets what came after it, and writes down what an earlier process left open. What was dealt with before
+    /// the store was open is in the ledger by now, or lost: the state is made anew from what is stored.
+    async fn take_up(&mut self, desk: &mut Desk, lane: &Lane, began: Timestamp) {
+        while let Ok(Some(_)) = timeout(Duration::ZERO, self.feed.next()).await {}
         let reader = self.store.reader();
-        let loaded = loop {
-            match reader.load() {
-                Ok(loaded) => break loaded,
-                Err(error) => {
-                    tracing::error!(%error, "what is stored cannot be read; trying again");
-                    sleep(COMMIT_AGAIN).await;
-                }
-            }
-        };
+        let Some(loaded) = self.patiently(|| reader.load()).await else { return };
         let Loaded { cases, sessions, unheard, intents, applied, last } = loaded;
         let policy = self.heart.policy.load_full();
+        *desk = Desk::standing_at(applied);
         {
             let mut state = self.heart.state();
+            *state = State::new(&self.sessions, self.clock.now());
             state.restore(cases, sessions, &unheard, &policy);
             for (position, intent) in intents {
                 state.restore_intent(position, intent);
             }
         }
         self.feed.skip_to(last);
-        self.catch_up(&reader, applied, last, &policy, pending).await;
-        pending.applied = last;
-        let now = self.clock.now();
-        let left = self.heart.state().interrupted(now);
+        let mut changes = Vec::new();
+        self.catch_up(&reader, applied, last, &policy, desk, &mut changes).await;
+        desk.applied(last);
+        let left = self.heart.state().interrupted(began, self.clock.now());
         if !left.is_empty() {
             tracing::warn!(
                 attempts = left.len(),
                 "attempts were cut off by the end of the last run: they may have been sent"
             );
         }
-        let lane = self.store.lane();
         for ended in left {
-            // Back through the ledger, like every other outcome.
-            lane.note(Entry::Ended(Box::new(ended.clone())));
             self.recall.unsuccessful(&Case::open(&ended));
+            // Back through the ledger, like every other outcome.
+            lane.note(Entry::Ended(Box::new(ended)));
         }
         let state = self.heart.state();
         state.cases().values().for_each(|case| self.recall.unsuccessful(case));
-        still_unheard(unheard, &pending.changes).iter().for_each(|unheard| self.recall.unheard(unheard));
+        still_unheard(unheard, &changes).iter().for_each(|unheard| self.recall.unheard(unheard));
     }
 
-    /// The entries the stored state does not stand for yet.
+    /// The entries the stored state does not stand for yet. What follows from them was not told by the process that lived through them.
     async fn catch_up(
         &self,
         reader: &Reader,
         applied: Position,
         last: Position,
         policy: &Policy,
-        pending: &mut Pending,
+        desk: &mut Desk,
+        changes: &mut Vec<Change>,
     ) {
         let mut from = Position(applied.0 + 1);
         while from <= last {
-            let entries = match reader.entries(from, last, CATCH_UP) {
-                Ok(entries) => entries,
-                Err(error) => {
-                    tracing::error!(%error, "the ledger cannot be read; trying again");
-                    sleep(COMMIT_AGAIN).await;
-                    continue;
-                }
-            };
+            let Some(entries) = self.patiently(|| reader.entries(from, last, CATCH_UP)).await else { return };
             let full = entries.len() == CATCH_UP;
             let upto = entries.last().map_or(last, |(position, _)| *position);
             let mut state = self.heart.state();
             for (position, entry) in entries {
-                // Already counted by the process that lived through it: only what follows is taken.
                 let decision = state.entry(position, entry, policy);
-                pending.take(decision, &mut Vec::new());
+                changes.extend(
+                    decision
+                        .changes
+                        .iter()
+                        .filter(|change| matches!(change, Change::Unheard(_) | Change::Heard(_)))
+                        .cloned(),
+                );
+                desk.take(decision);
             }
             from = if full { Position(upto.0 + 1) } else { Position(last.0 + 1) };
         }
     }
 
-    fn receive(&self, handed: Handed, pending: &mut Pending, notices: &mut Vec<Notice>) {
+    /// Reads until it succeeds; `None` where the end comes first.
+    async fn patiently<T>(&self, read: impl Fn() -> Result<T, ReadError>) -> Option<T> {
+        loop {
+            match read() {
+                Ok(read) => return Some(read),
+                Err(error) => tracing::error!(%error, "what is stored cannot be read; trying again"),
+            }
+            tokio::select! {
+                () = self.finish.cancelled() => return None,
+                () = sleep(COMMIT_AGAIN) => {}
+            }
+        }
+    }
+
+    fn receive(&self, handed: Handed, desk: &mut Desk) {
         let policy = self.heart.policy.load();
         let mut state = self.heart.state();
         for (position, entry) in handed.entries {
             if let Entry::Ended(ended) = &entry {
                 self.metrics.heart.attempt(state.session_of(&ended.what).as_str(), ended);
             }
-            pending.take(state.entry(position, entry, &policy), notices);
+            desk.take(state.entry(position, entry, &policy));
         }
-        pending.applied = pending.applied.max(handed.applied);
-        pending.moved = true;
+        desk.applied(handed.applied);
     }
 
-    /// Commits what is pending; what cannot be committed stays so.
-    async fn commit(&self, pending: &mut Pending) {
+    fn tick(&self, now: Timestamp, desk: &mut Desk) {
+        let policy = self.heart.policy.load();
+        desk.take(self.heart.state().tick(now, &policy));
+    }
+
+    /// Begins to commit what lies on the desk.
+    fn commit(&self, desk: &mut Desk) -> Committing {
         let (moved, oldest) = {
             let mut state = self.heart.state();
             (state.checkpoint(), state.oldest_running())
         };
-        pending.changes.extend(moved);
-        let keep_from =
-            oldest.unwrap_or(Position(pending.applied.0 + 1)).min(Position(pending.applied.0 + 1));
-        match self.store.commit(pending.changes.clone(), pending.applied, keep_from).await {
-            Ok(()) => {
-                pending.changes.clear();
-                pending.moved = false;
-            }
-            Err(error) => {
-                let too_many = pending.changes.len().saturating_sub(PENDING_MAX);
-                pending.changes.drain(..too_many);
-                tracing::error!(%error, waiting = pending.changes.len(), "records cannot be written; trying again");
-                sleep(COMMIT_AGAIN).await;
-            }
+        let (changes, applied) = desk.hand_in(moved);
+        let next = Position(applied.0 + 1);
+        let keep_from = oldest.unwrap_or(next).min(next);
+        let store = self.store.clone();
+        Box::pin(async move { store.commit(changes, applied, keep_from).await })
+    }
+
+    /// A commit is over. Gives how long to wait before the next.
+    fn committed(&self, desk: &mut Desk, done: Result<(), StoreError>) -> Duration {
+        let failed = done.as_ref().err().filter(|error| **error != StoreError::Closed);
+        if let Some(error) = failed
+            && !desk.failed()
+        {
+            tracing::error!(%error, "records cannot be written; trying again");
         }
+        for notice in desk.handed_in(done.is_ok()) {
+            self.tell(&notice);
+        }
+        if done.is_ok() { QUIET_COMMIT } else { COMMIT_AGAIN }
     }
 
     /// Counts a notice, and says it where somebody should read it.
@@ -300,11 +349,4 @@ fn still_unheard(stored: Vec<Unheard>, changes: &[Change]) -> Vec<Unheard> {
         }
     }
     unheard.into_values().collect()
-}
-
-impl Pending {
-    fn take(&mut self, decision: Decision, notices: &mut Vec<Notice>) {
-        self.changes.extend(decision.changes);
-        notices.extend(decision.notices);
-    }
 }

@@ -2,6 +2,7 @@
 //!
 //! A send that is accepted at once has no case; its ledger entry says all.
 
+use std::fmt;
 use std::sync::Arc;
 
 use super::id::SendId;
@@ -39,8 +40,8 @@ pub struct Case {
     pub failure: Option<Failure>,
 }
 
-/// One attempt in a case.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// One attempt in a case. Prints nothing of what the answer said.
+#[derive(Clone, PartialEq, Eq)]
 pub struct AttemptLine {
     /// Which attempt.
     pub number: u32,
@@ -100,6 +101,25 @@ impl Case {
         }
     }
 
+    /// What an earlier record of the same send knew and this one does not: a failed notification is never forgotten.
+    #[must_use]
+    pub fn after(mut self, earlier: Self) -> Self {
+        if self.failure.is_none() && earlier.failure.is_some() {
+            self.failure = earlier.failure;
+            self.exhausted |= earlier.exhausted;
+            self.first_at = self.first_at.min(earlier.first_at);
+            let mut lines = earlier.lines;
+            lines.retain(|line| self.lines.binary_search_by_key(&line.number, |known| known.number).is_err());
+            lines.append(&mut self.lines);
+            lines.sort_unstable_by_key(|line| line.number);
+            while lines.len() > LINES_MAX {
+                lines.remove(LINES_MAX / 2);
+            }
+            self.lines = lines;
+        }
+        self
+    }
+
     /// Is there nothing left to do or to wait for?
     pub fn is_settled(&self) -> bool {
         match &self.failure {
@@ -111,6 +131,17 @@ impl Case {
     /// Its latest attempt.
     pub const fn attempt(&self) -> AttemptId {
         AttemptId { send: self.send, number: self.attempts }
+    }
+}
+
+impl fmt::Debug for AttemptLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AttemptLine")
+            .field("number", &self.number)
+            .field("outcome", &self.outcome)
+            .field("cause", &self.cause)
+            .field("status", &self.status)
+            .finish_non_exhaustive()
     }
 }
 

@@ -60,15 +60,29 @@ pub struct State {
     /// Successes nobody heard of yet, and when they ended.
     unheard: BTreeMap<SendId, Timestamp>,
     /// Attempts that run: where their intents stand, and what they say. Those without an intent are only known to run.
-    running: BTreeMap<AttemptId, Option<(Position, Intent)>>,
+    running: BTreeMap<AttemptId, Running>,
     /// When to look whether a case is given up. May name one more than once, or one that has moved on.
     due: BTreeSet<(Timestamp, SendId)>,
     /// Sessions that moved since the last checkpoint.
     moved: BTreeSet<SessionName>,
-    /// When all sessions are looked at next.
+    /// When all sessions were looked at, and when they are next.
+    looked: Timestamp,
     next_look: Timestamp,
     other: SessionName,
 }
+
+/// An attempt that runs.
+#[derive(Debug)]
+struct Running {
+    /// When it was heard of, at the latest.
+    since: Timestamp,
+    /// Its intent and where that stands, if it has one.
+    intent: Option<(Position, Intent)>,
+}
+
+/// No attempt runs longer than this: a huge body moving at the slowest pace allowed, and then the wait for its answer. Whatever was not heard
+/// of for so long has been cut off.
+const RUN_MAX: Duration = Duration::from_secs(6 * 60 * 60);
 
 /// What to write down.
 #[derive(Clone, Debug)]
@@ -169,6 +183,7 @@ impl State {
             running: BTreeMap::new(),
             due: BTreeSet::new(),
             moved: BTreeSet::new(),
+            looked: now,
             next_look: now + LOOK_EVERY,
             other,
         }
@@ -196,17 +211,21 @@ impl State {
 
     /// An intent from before the checkpoint whose outcome is not there yet: known, not counted again.
     pub fn restore_intent(&mut self, position: Position, intent: Intent) {
-        self.running.insert(intent.attempt, Some((position, intent)));
+        let since = intent.started;
+        self.running.insert(intent.attempt, Running { since, intent: Some((position, intent)) });
     }
 
     /// Where the oldest intent stands whose attempt still runs.
     pub fn oldest_running(&self) -> Option<Position> {
-        self.running.values().flatten().map(|(position, _)| *position).min()
+        let intents = self.running.values().filter_map(|run| run.intent.as_ref());
+        // Zero stands for an intent that could not be recorded.
+        intents.map(|(position, _)| *position).filter(|position| position.0 > 0).min()
     }
 
-    /// Attempts that an earlier process began and did not see the end of: they may have been sent (SPEC 4.5).
-    pub fn interrupted(&self, now: Timestamp) -> Vec<Ended> {
-        let mut left: Vec<_> = self.running.values().flatten().collect();
+    /// Attempts that began before `before` and whose end an earlier process did not see: they may have been sent (SPEC 4.5).
+    pub fn interrupted(&self, before: Timestamp, now: Timestamp) -> Vec<Ended> {
+        let intents = self.running.values().filter_map(|run| run.intent.as_ref());
+        let mut left: Vec<_> = intents.filter(|(_, intent)| intent.started < before).collect();
         left.sort_unstable_by_key(|(position, _)| *position);
         left.into_iter().map(|(_, intent)| interrupted(intent, now)).collect()
     }
@@ -257,10 +276,11 @@ impl State {
             Entry::Intent(intent) => {
                 let name = self.session_of(&intent.what).clone();
                 self.with_session(&name, |session| session.active(intent.started));
-                self.running.insert(intent.attempt, Some((position, intent)));
+                let since = intent.started;
+                self.running.insert(intent.attempt, Running { since, intent: Some((position, intent)) });
             }
             Entry::Begun(attempt) => {
-                self.running.insert(attempt, None);
+                self.running.insert(attempt, Running { since: self.looked, intent: None });
             }
             Entry::Ended(ended) => self.ended(&ended, policy, &mut decision),
         }
@@ -277,7 +297,8 @@ impl State {
             self.look_at_case(send, now, policy, &mut decision);
         }
         if now >= self.next_look {
-            self.next_look = now + LOOK_EVERY;
+            (self.looked, self.next_look) = (now, now + LOOK_EVERY);
+            self.give_up_lost_runs(now, policy, &mut decision);
             let names: Vec<_> = self.sessions.keys().cloned().collect();
             for name in names {
                 self.look_at_session(&name, now, policy, &mut decision);
@@ -289,9 +310,27 @@ impl State {
         decision
     }
 
+    /// Runs whose end was lost on the way here must not keep their sends waiting for ever.
+    fn give_up_lost_runs(&mut self, now: Timestamp, policy: &Policy, decision: &mut Decision) {
+        let lost: Vec<_> = self
+            .running
+            .iter()
+            .filter(|(_, run)| now.since(run.since) >= RUN_MAX)
+            .map(|(id, _)| *id)
+            .collect();
+        for attempt in lost {
+            if let Some(Running { intent: Some((_, intent)), .. }) = self.running.remove(&attempt) {
+                self.ended(&interrupted(&intent, now), policy, decision);
+            } else if let Some(case) = self.cases.get(&attempt.send) {
+                let case = case.clone();
+                self.expect_more(&case, policy);
+            }
+        }
+    }
+
     fn ended(&mut self, ended: &Ended, policy: &Policy, decision: &mut Decision) {
         let send = ended.attempt.send;
-        let intent = self.running.remove(&ended.attempt).flatten();
+        let intent = self.running.remove(&ended.attempt).and_then(|run| run.intent);
         let request = ended.request.clone().or_else(|| intent.and_then(|(_, intent)| intent.request));
         if ended.attempt.number > 1 {
             decision.notices.push(Notice::Retry { what: Arc::clone(&ended.what) });
@@ -308,6 +347,8 @@ impl State {
                 case.add(ended);
                 case
             }
+            // The call heard of a success that settled its send: nothing opens again.
+            None if ended.via == Via::Latch => return,
             None => Case::open(ended),
         };
         match case.outcome {

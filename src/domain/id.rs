@@ -24,20 +24,26 @@ impl SendId {
     }
 }
 
-impl fmt::Display for SendId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut text = [0u8; 36];
+impl SendId {
+    /// The text form, written into `buffer`.
+    pub fn text<'a>(&self, buffer: &'a mut [u8; 36]) -> &'a str {
         let mut at = 0;
         for (index, byte) in self.0.iter().enumerate() {
             if matches!(index, 4 | 6 | 8 | 10) {
-                text[at] = b'-';
+                buffer[at] = b'-';
                 at += 1;
             }
-            text[at] = HEX[usize::from(byte >> 4)];
-            text[at + 1] = HEX[usize::from(byte & 15)];
+            buffer[at] = HEX[usize::from(byte >> 4)];
+            buffer[at + 1] = HEX[usize::from(byte & 15)];
             at += 2;
         }
-        f.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
+        std::str::from_utf8(buffer).unwrap_or_else(|_| unreachable!("hexadecimal digits and dashes"))
+    }
+}
+
+impl fmt::Display for SendId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.text(&mut [0; 36]))
     }
 }
 

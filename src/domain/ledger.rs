@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use super::id::SendId;
 use super::outcome::{Cause, Outcome};
-use super::send::Description;
+use super::send::{Content, Description};
 use super::time::Timestamp;
 
 /// Position of an entry in the ledger, ascending from 1.
@@ -77,6 +77,8 @@ pub struct StoredAnswer {
     pub content_type: Option<String>,
     /// The body.
     pub body: Bytes,
+    /// What was asked: only the very same call gets it.
+    pub asked: Content,
 }
 
 impl fmt::Debug for StoredAnswer {
@@ -102,8 +104,8 @@ pub struct Intent {
     pub request: Option<Arc<StoredRequest>>,
 }
 
-/// An attempt has ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// An attempt has ended. Prints nothing of what the answer said.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Ended {
     /// Which attempt.
     pub attempt: AttemptId,
@@ -133,6 +135,21 @@ pub struct Ended {
     pub unheard: Option<Arc<StoredAnswer>>,
     /// The request, where it may have to be sent again and no intent holds it.
     pub request: Option<Arc<StoredRequest>>,
+}
+
+impl fmt::Debug for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ended")
+            .field("attempt", &self.attempt)
+            .field("via", &self.via)
+            .field("started", &self.started)
+            .field("ended", &self.ended)
+            .field("what", &self.what)
+            .field("outcome", &self.outcome)
+            .field("cause", &self.cause)
+            .field("status", &self.status)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Longest detail kept of an answer, in bytes.

@@ -9,14 +9,22 @@
 //! - A call like one that still runs *with* its client listening is a message of its own, unless the bot named both alike. It looks
 //!   twice: a bot that gives up and asks again at once may be heard asking before it is seen going.
 //! - Once the bot has heard of a success, the same text is a new send.
+//!
+//! A call waits or is answered only where its content is the very same: a name given twice, or a large body known by its beginning alone,
+//! must never swallow a message.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use super::id::SendId;
 use super::ledger::AttemptId;
-use super::send::Identity;
+use super::send::{Content, Identity};
 use super::time::Timestamp;
+
+/// Successes that wait for a bot that did not hear them, at the most: each holds an answer.
+const UNHEARD_MAX: usize = 1024;
+/// Expired sends looked for in one call, so that no call pays for many.
+const SWEPT_AT_A_TIME: usize = 4;
 
 /// For how long, and how many.
 #[derive(Debug, Clone, Copy)]
@@ -25,8 +33,21 @@ pub struct LivePolicy {
     pub window: Duration,
     /// How long a send that did not succeed keeps its identity: `recovery.max_age`.
     pub max_age: Duration,
-    /// How many sends are remembered at the most: `sends.live_max`. The oldest go first.
+    /// How many unsuccessful sends are remembered at the most: `sends.live_max`. The oldest go first.
     pub live_max: usize,
+}
+
+/// What a call says of which send it belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Call {
+    /// What joins it to a send.
+    pub identity: Identity,
+    /// Did the bot itself give the identity?
+    pub named: bool,
+    /// The digest of all it says; `None` where only its beginning is known.
+    pub content: Option<Content>,
+    /// Has it looked once already (see [`Begin::Look`])?
+    pub looked: bool,
 }
 
 /// Sends by identity. `W` wakes a call that waits, `A` is an answer that can be given again.
@@ -34,14 +55,14 @@ pub struct LivePolicy {
 pub struct LiveSends<W, A> {
     policy: LivePolicy,
     by_identity: HashMap<Identity, Vec<Live<W, A>>>,
-    /// Those at rest, oldest first; may name some that are gone.
-    resting: VecDeque<(Identity, SendId)>,
-    at_rest: usize,
+    unsuccessful: Resting,
+    unheard: Resting,
 }
 
 #[derive(Debug)]
 struct Live<W, A> {
     send: SendId,
+    content: Option<Content>,
     first_at: Timestamp,
     attempts: u32,
     phase: Phase<W, A>,
@@ -49,15 +70,30 @@ struct Live<W, A> {
 
 #[derive(Debug)]
 enum Phase<W, A> {
-    Running { listening: bool, named: bool, waiting: Vec<W> },
-    Unsuccessful { ended: Timestamp },
-    Unheard { ended: Timestamp, answer: A },
+    Running {
+        listening: bool,
+        named: bool,
+        waiting: Vec<W>,
+    },
+    /// It succeeded, and the bot is just about to hear so.
+    Answered {
+        ended: Timestamp,
+        answer: A,
+    },
+    Unsuccessful {
+        ended: Timestamp,
+    },
+    Unheard {
+        ended: Timestamp,
+        answer: A,
+    },
 }
 
-impl<W, A> Phase<W, A> {
-    const fn rests(&self) -> bool {
-        !matches!(self, Self::Running { .. })
-    }
+/// Sends at rest, oldest first. May name some that have moved on.
+#[derive(Debug, Default)]
+struct Resting {
+    order: VecDeque<(Identity, SendId)>,
+    count: usize,
 }
 
 /// What to do with a call.
@@ -70,7 +106,7 @@ pub enum Begin<A> {
         /// When the send's first attempt started.
         first_at: Timestamp,
     },
-    /// Look again in a moment, and say so then: a call like this one runs, and its client seems to listen. It may just have gone.
+    /// Look again in a moment, and say so then: a call of the same content runs, and its client seems to listen. It may just have gone.
     Look,
     /// Wait for the call that runs. If it succeeds, this call is an attempt of its own all the same, whose number [`LiveSends::end`] gives.
     Wait {
@@ -91,10 +127,8 @@ pub enum Begin<A> {
 /// How a run ended, as far as joining goes.
 #[derive(Debug)]
 pub enum RunEnd<A> {
-    /// Accepted, and the bot is still there to hear it.
-    Heard,
-    /// Accepted, and the bot has gone.
-    Unheard(A),
+    /// Accepted, with this answer.
+    Accepted(A),
     /// Anything else.
     Unsuccessful,
 }
@@ -102,7 +136,12 @@ pub enum RunEnd<A> {
 impl<W, A: Clone> LiveSends<W, A> {
     /// An empty table.
     pub fn new(policy: LivePolicy) -> Self {
-        Self { policy, by_identity: HashMap::new(), resting: VecDeque::new(), at_rest: 0 }
+        Self {
+            policy,
+            by_identity: HashMap::new(),
+            unsuccessful: Resting::default(),
+            unheard: Resting::default(),
+        }
     }
 
     /// Changes the policy, for sends from now on.
@@ -120,52 +159,44 @@ impl<W, A: Clone> LiveSends<W, A> {
         self.by_identity.is_empty()
     }
 
-    /// A call of `identity` arrives. `named` says that the bot gave the identity itself, `looked` that the call has looked before.
-    /// `fresh` names the send if it is a new one; `wait` makes the waker if the call has to wait.
-    pub fn begin(
-        &mut self,
-        identity: Identity,
-        named: bool,
-        looked: bool,
-        fresh: SendId,
-        now: Timestamp,
-        wait: impl FnOnce() -> W,
-    ) -> Begin<A> {
+    /// A call arrives. `fresh` names the send if it is a new one; `wait` makes the waker if the call has to wait.
+    pub fn begin(&mut self, call: Call, fresh: SendId, now: Timestamp, wait: impl FnOnce() -> W) -> Begin<A> {
         self.forget_expired(now);
         let policy = self.policy;
+        let Call { identity, named, content, looked } = call;
+        let running = || Phase::Running { listening: true, named, waiting: Vec::new() };
         let lives = self.by_identity.entry(identity).or_default();
         for live in lives.iter_mut() {
             let first_at = live.first_at;
-            let next = AttemptId { send: live.send, number: live.attempts.saturating_add(1) };
+            let attempt = AttemptId { send: live.send, number: live.attempts.saturating_add(1) };
+            let alike = content.is_some() && content == live.content;
             match &mut live.phase {
                 Phase::Running { listening, named: was_named, waiting }
-                    if !*listening || (named && *was_named) =>
+                    if alike && (!*listening || (named && *was_named)) =>
                 {
                     waiting.push(wait());
                     return Begin::Wait { first_at };
                 }
-                Phase::Running { .. } if !looked => return Begin::Look,
-                Phase::Running { .. } => {}
-                Phase::Unheard { ended, answer } if now.since(*ended) < policy.window => {
+                Phase::Running { .. } | Phase::Answered { .. } if alike && !looked => return Begin::Look,
+                Phase::Unheard { ended, answer } if alike && now.since(*ended) < policy.window => {
                     let answer = answer.clone();
-                    live.attempts = next.number;
-                    return Begin::Answer { attempt: next, first_at, answer };
+                    live.attempts = attempt.number;
+                    return Begin::Answer { attempt, first_at, answer };
                 }
                 Phase::Unsuccessful { ended } if now.since(*ended) < policy.max_age => {
-                    live.attempts = next.number;
-                    live.phase = Phase::Running { listening: true, named, waiting: Vec::new() };
-                    self.at_rest -= 1;
-                    return Begin::Forward { attempt: next, first_at };
+                    live.attempts = attempt.number;
+                    live.content = content;
+                    live.phase = running();
+                    self.unsuccessful.count -= 1;
+                    return Begin::Forward { attempt, first_at };
                 }
-                Phase::Unheard { .. } | Phase::Unsuccessful { .. } => {}
+                Phase::Running { .. }
+                | Phase::Answered { .. }
+                | Phase::Unheard { .. }
+                | Phase::Unsuccessful { .. } => {}
             }
         }
-        lives.push(Live {
-            send: fresh,
-            first_at: now,
-            attempts: 1,
-            phase: Phase::Running { listening: true, named, waiting: Vec::new() },
-        });
+        lives.push(Live { send: fresh, content, first_at: now, attempts: 1, phase: running() });
         Begin::Forward { attempt: AttemptId { send: fresh, number: 1 }, first_at: now }
     }
 
@@ -176,15 +207,21 @@ impl<W, A: Clone> LiveSends<W, A> {
         Some(AttemptId { send, number: live.attempts })
     }
 
-    /// The client of the run has gone.
+    /// The client of the run has gone. If the run has just succeeded, nobody heard so.
     pub fn orphan(&mut self, identity: Identity, send: SendId) {
-        if let Some(Live { phase: Phase::Running { listening, .. }, .. }) = self.find(identity, send) {
-            *listening = false;
+        let Some(live) = self.find(identity, send) else { return };
+        match &mut live.phase {
+            Phase::Running { listening, .. } => *listening = false,
+            Phase::Answered { ended, answer } => {
+                live.phase = Phase::Unheard { ended: *ended, answer: answer.clone() };
+                self.unheard.push(identity, send);
+                self.keep_within_bounds();
+            }
+            Phase::Unsuccessful { .. } | Phase::Unheard { .. } => {}
         }
     }
 
-    /// The run ended. Gives the calls that waited for it: after a success that can be given again each is the attempt that stands beside
-    /// it, else they begin anew.
+    /// The run ended. Gives the calls that waited for it: after a success each is the attempt that stands beside it, else they begin anew.
     pub fn end(
         &mut self,
         identity: Identity,
@@ -192,130 +229,153 @@ impl<W, A: Clone> LiveSends<W, A> {
         now: Timestamp,
         end: RunEnd<A>,
     ) -> Vec<(W, Option<AttemptId>)> {
-        let anew = |waiting: Vec<W>| waiting.into_iter().map(|waiter| (waiter, None)).collect();
-        let phase = match end {
-            RunEnd::Heard => return anew(self.remove(identity, send).map_or_else(Vec::new, waiting_in)),
-            RunEnd::Unheard(answer) => Phase::Unheard { ended: now, answer },
-            RunEnd::Unsuccessful => Phase::Unsuccessful { ended: now },
-        };
         let Some(live) = self.find(identity, send) else { return Vec::new() };
-        let was_at_rest = live.phase.rests();
-        let succeeded = matches!(phase, Phase::Unheard { .. });
-        let waiting = waiting_in(std::mem::replace(&mut live.phase, phase));
-        let waiters = if succeeded {
-            let numbered = waiting.into_iter().map(|waiter| {
-                live.attempts = live.attempts.saturating_add(1);
-                (waiter, Some(AttemptId { send, number: live.attempts }))
-            });
-            numbered.collect()
-        } else {
-            anew(waiting)
+        let Phase::Running { listening, waiting, .. } =
+            std::mem::replace(&mut live.phase, Phase::Unsuccessful { ended: now })
+        else {
+            return Vec::new();
         };
-        if !was_at_rest {
-            self.at_rest += 1;
-            self.resting.push_back((identity, send));
-        }
+        let waiting = match end {
+            RunEnd::Unsuccessful => {
+                self.unsuccessful.push(identity, send);
+                waiting.into_iter().map(|waiter| (waiter, None)).collect()
+            }
+            RunEnd::Accepted(answer) => {
+                let numbered = waiting.into_iter().map(|waiter| {
+                    live.attempts = live.attempts.saturating_add(1);
+                    (waiter, Some(AttemptId { send, number: live.attempts }))
+                });
+                let numbered = numbered.collect();
+                if listening {
+                    live.phase = Phase::Answered { ended: now, answer };
+                } else {
+                    live.phase = Phase::Unheard { ended: now, answer };
+                    self.unheard.push(identity, send);
+                }
+                numbered
+            }
+        };
         self.keep_within_bounds();
-        waiters
+        waiting
     }
 
-    /// The bot has heard of the success after all, or the record was resolved: the identity is free.
+    /// The bot has heard of the success, or the record was resolved: the identity is free.
     pub fn release(&mut self, identity: Identity, send: SendId) {
-        self.remove(identity, send);
+        let Some(lives) = self.by_identity.get_mut(&identity) else { return };
+        let Some(at) = lives.iter().position(|live| live.send == send) else { return };
+        match lives.swap_remove(at).phase {
+            Phase::Unsuccessful { .. } => self.unsuccessful.count -= 1,
+            Phase::Unheard { .. } => self.unheard.count -= 1,
+            Phase::Running { .. } | Phase::Answered { .. } => {}
+        }
+        if lives.is_empty() {
+            self.by_identity.remove(&identity);
+        }
     }
 
     /// Remembers an unsuccessful send from before a restart. One that is remembered already only learns of a later attempt.
     pub fn restore(&mut self, identity: Identity, attempt: AttemptId, first_at: Timestamp, ended: Timestamp) {
-        self.put_to_rest(identity, attempt, first_at, Phase::Unsuccessful { ended });
+        if self.put_to_rest(identity, None, attempt, first_at, Phase::Unsuccessful { ended }) {
+            self.unsuccessful.push(identity, attempt.send);
+        }
+        self.keep_within_bounds();
     }
 
     /// Remembers a success nobody heard of, from before a restart.
     pub fn restore_unheard(
         &mut self,
         identity: Identity,
+        content: Option<Content>,
         attempt: AttemptId,
         first_at: Timestamp,
         ended: Timestamp,
         answer: A,
     ) {
-        self.put_to_rest(identity, attempt, first_at, Phase::Unheard { ended, answer });
+        if self.put_to_rest(identity, content, attempt, first_at, Phase::Unheard { ended, answer }) {
+            self.unheard.push(identity, attempt.send);
+        }
+        self.keep_within_bounds();
     }
 
     fn put_to_rest(
         &mut self,
         identity: Identity,
+        content: Option<Content>,
         attempt: AttemptId,
         first_at: Timestamp,
         phase: Phase<W, A>,
-    ) {
+    ) -> bool {
         if let Some(known) = self.find(identity, attempt.send) {
             known.attempts = known.attempts.max(attempt.number);
-            return;
+            return false;
         }
-        let live = Live { send: attempt.send, first_at, attempts: attempt.number, phase };
+        let live = Live { send: attempt.send, content, first_at, attempts: attempt.number, phase };
         self.by_identity.entry(identity).or_default().push(live);
-        self.at_rest += 1;
-        self.resting.push_back((identity, attempt.send));
-        self.keep_within_bounds();
+        true
     }
 
     fn find(&mut self, identity: Identity, send: SendId) -> Option<&mut Live<W, A>> {
         self.by_identity.get_mut(&identity)?.iter_mut().find(|live| live.send == send)
     }
 
-    fn remove(&mut self, identity: Identity, send: SendId) -> Option<Phase<W, A>> {
-        let lives = self.by_identity.get_mut(&identity)?;
-        let at = lives.iter().position(|live| live.send == send)?;
-        let live = lives.swap_remove(at);
-        if lives.is_empty() {
-            self.by_identity.remove(&identity);
-        }
-        if live.phase.rests() {
-            self.at_rest -= 1;
-        }
-        Some(live.phase)
-    }
-
-    /// Drops from the front what no longer joins anything. Looks at a few at a time, so that no call pays for many.
+    /// Drops from the front of each queue what no longer joins anything.
     fn forget_expired(&mut self, now: Timestamp) {
-        const AT_A_TIME: usize = 4;
-        for _ in 0..AT_A_TIME {
-            let Some((identity, send)) = self.resting.front().copied() else { return };
-            let policy = self.policy;
+        let LivePolicy { window, max_age, .. } = self.policy;
+        for _ in 0..SWEPT_AT_A_TIME {
+            let Some((identity, send)) = self.unsuccessful.order.front().copied() else { break };
             match self.find(identity, send).map(|live| &live.phase) {
-                Some(Phase::Unsuccessful { ended }) if now.since(*ended) < policy.max_age => return,
-                Some(Phase::Unheard { ended, .. }) if now.since(*ended) < policy.window => return,
-                Some(Phase::Unsuccessful { .. } | Phase::Unheard { .. }) => {
-                    self.remove(identity, send);
-                }
-                Some(Phase::Running { .. }) | None => {}
+                Some(Phase::Unsuccessful { ended }) if now.since(*ended) < max_age => break,
+                Some(Phase::Unsuccessful { .. }) => self.release(identity, send),
+                _ => {}
             }
-            self.resting.pop_front();
+            self.unsuccessful.order.pop_front();
+        }
+        for _ in 0..SWEPT_AT_A_TIME {
+            let Some((identity, send)) = self.unheard.order.front().copied() else { break };
+            match self.find(identity, send).map(|live| &live.phase) {
+                Some(Phase::Unheard { ended, .. }) if now.since(*ended) < window => break,
+                Some(Phase::Unheard { .. }) => self.release(identity, send),
+                _ => {}
+            }
+            self.unheard.order.pop_front();
         }
     }
 
+    /// Forgets the oldest where there are too many, and names in the queues that have moved on where there are too many of those.
     fn keep_within_bounds(&mut self) {
-        while self.at_rest > self.policy.live_max {
-            let Some((identity, send)) = self.resting.pop_front() else { return };
-            if self.find(identity, send).is_some_and(|live| live.phase.rests()) {
-                self.remove(identity, send);
+        while self.unsuccessful.count > self.policy.live_max {
+            let Some((identity, send)) = self.unsuccessful.order.pop_front() else { break };
+            if self.find(identity, send).is_some_and(|live| matches!(live.phase, Phase::Unsuccessful { .. }))
+            {
+                self.release(identity, send);
             }
         }
-        if self.resting.len() > 2 * self.policy.live_max + 1024 {
-            let by_identity = &self.by_identity;
-            self.resting.retain(|(identity, send)| {
-                by_identity
-                    .get(identity)
-                    .is_some_and(|lives| lives.iter().any(|live| live.send == *send && live.phase.rests()))
-            });
+        while self.unheard.count > UNHEARD_MAX {
+            let Some((identity, send)) = self.unheard.order.pop_front() else { break };
+            if self.find(identity, send).is_some_and(|live| matches!(live.phase, Phase::Unheard { .. })) {
+                self.release(identity, send);
+            }
         }
+        let by_identity = &self.by_identity;
+        let rests = |identity: &Identity, send: &SendId| {
+            by_identity.get(identity).is_some_and(|lives| lives.iter().any(|live| live.send == *send))
+        };
+        self.unsuccessful.tidy(rests);
+        self.unheard.tidy(rests);
     }
 }
 
-fn waiting_in<W, A>(phase: Phase<W, A>) -> Vec<W> {
-    match phase {
-        Phase::Running { waiting, .. } => waiting,
-        Phase::Unsuccessful { .. } | Phase::Unheard { .. } => Vec::new(),
+impl Resting {
+    fn push(&mut self, identity: Identity, send: SendId) {
+        self.order.push_back((identity, send));
+        self.count += 1;
+    }
+
+    /// Leaves out names that rest no more, once they outnumber the others.
+    fn tidy(&mut self, rests: impl Fn(&Identity, &SendId) -> bool) {
+        if self.order.len() > 2 * self.count + 1024 {
+            self.order.retain(|(identity, send)| rests(identity, send));
+        }
     }
 }
 
@@ -337,6 +397,17 @@ mod tests {
         Identity::from_bytes([n; 16])
     }
 
+    /// A call by content, all of it known.
+    fn call(n: u8) -> Call {
+        let content = Some(Content::from_bytes([n; 16]));
+        Call { identity: identity(n), named: false, content, looked: true }
+    }
+
+    fn named(n: u8, content: u8) -> Call {
+        let content = Some(Content::from_bytes([content; 16]));
+        Call { identity: identity(n), named: true, content, looked: true }
+    }
+
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_millis(seconds * 1000)
     }
@@ -352,15 +423,16 @@ mod tests {
     fn attempts_join_until_success_is_heard() {
         let mut live = table();
         for number in 1..=3 {
-            let begin = live.begin(identity(1), false, true, send(number), at(i64::from(number)), || 0);
+            let begin = live.begin(call(1), send(number), at(i64::from(number)), || 0);
             assert_eq!(forwarded(&begin), Some((send(1), u32::from(number))));
             assert!(live.end(identity(1), send(1), at(i64::from(number)), RunEnd::Unsuccessful).is_empty());
         }
-        live.begin(identity(1), false, true, send(9), at(9), || 0);
-        live.end(identity(1), send(1), at(9), RunEnd::Heard);
+        live.begin(call(1), send(9), at(9), || 0);
+        live.end(identity(1), send(1), at(9), RunEnd::Accepted("201"));
+        live.release(identity(1), send(1));
         assert!(live.is_empty());
         assert_eq!(
-            forwarded(&live.begin(identity(1), false, true, send(10), at(10), || 0)),
+            forwarded(&live.begin(call(1), send(10), at(10), || 0)),
             Some((send(10), 1)),
             "a new send"
         );
@@ -369,78 +441,66 @@ mod tests {
     #[test]
     fn a_retry_latches_onto_an_orphan_and_gets_its_answer() {
         let mut live = table();
-        live.begin(identity(1), false, true, send(1), at(0), || 0);
+        live.begin(call(1), send(1), at(0), || 0);
         live.orphan(identity(1), send(1));
-        let begin = live.begin(identity(1), false, true, send(2), at(2), || 7);
+        let begin = live.begin(call(1), send(2), at(2), || 7);
         assert_eq!(begin, Begin::Wait { first_at: at(0) });
-        live.begin(identity(1), false, true, send(3), at(3), || 8);
+        live.begin(call(1), send(3), at(3), || 8);
         let attempt = |number| AttemptId { send: send(1), number };
-        let woken = live.end(identity(1), send(1), at(7), RunEnd::Unheard("201"));
+        let woken = live.end(identity(1), send(1), at(7), RunEnd::Accepted("201"));
         assert_eq!(woken, [(7, Some(attempt(2))), (8, Some(attempt(3)))], "each is an attempt of its own");
         for (number, now) in [(4, 8), (5, 9)] {
-            let begin = live.begin(identity(1), false, true, send(4), at(now), || 0);
+            let begin = live.begin(call(1), send(4), at(now), || 0);
             assert_eq!(begin, Begin::Answer { attempt: attempt(number), first_at: at(0), answer: "201" });
         }
         live.release(identity(1), send(1));
-        assert_eq!(
-            forwarded(&live.begin(identity(1), false, true, send(4), at(9), || 0)),
-            Some((send(4), 1))
-        );
+        assert_eq!(forwarded(&live.begin(call(1), send(4), at(9), || 0)), Some((send(4), 1)));
     }
 
     #[test]
     fn equal_calls_at_once_are_two_messages_unless_named_alike() {
         let mut live = table();
-        live.begin(identity(1), false, true, send(1), at(0), || 0);
-        assert_eq!(
-            forwarded(&live.begin(identity(1), false, true, send(2), at(0), || 0)),
-            Some((send(2), 1))
-        );
-        live.begin(identity(2), true, true, send(3), at(0), || 0);
-        assert!(matches!(live.begin(identity(2), true, true, send(4), at(0), || 0), Begin::Wait { .. }));
+        live.begin(call(1), send(1), at(0), || 0);
+        assert_eq!(forwarded(&live.begin(call(1), send(2), at(0), || 0)), Some((send(2), 1)));
+        live.begin(named(2, 2), send(3), at(0), || 0);
+        assert!(matches!(live.begin(named(2, 2), send(4), at(0), || 0), Begin::Wait { .. }));
     }
 
     #[test]
     fn a_bot_that_is_heard_asking_before_it_is_seen_going_makes_no_second_message() {
         let mut live = table();
-        live.begin(identity(1), false, false, send(1), at(0), || 0);
-        assert_eq!(live.begin(identity(1), false, false, send(2), at(1), || 0), Begin::Look);
+        let first_look = Call { looked: false, ..call(1) };
+        live.begin(first_look, send(1), at(0), || 0);
+        assert_eq!(live.begin(first_look, send(2), at(1), || 0), Begin::Look);
         live.orphan(identity(1), send(1));
-        assert_eq!(
-            live.begin(identity(1), false, true, send(2), at(1), || 0),
-            Begin::Wait { first_at: at(0) }
-        );
+        assert_eq!(live.begin(call(1), send(2), at(1), || 0), Begin::Wait { first_at: at(0) });
+        // The same where WAHA has answered, and the bot may be about to hear so or not.
+        live.begin(Call { looked: false, ..call(2) }, send(3), at(2), || 0);
+        live.end(identity(2), send(3), at(3), RunEnd::Accepted("201"));
+        assert_eq!(live.begin(Call { looked: false, ..call(2) }, send(4), at(3), || 0), Begin::Look);
+        live.orphan(identity(2), send(3));
+        assert!(matches!(live.begin(call(2), send(4), at(3), || 0), Begin::Answer { .. }));
     }
 
     #[test]
     fn an_unheard_answer_waits_only_for_the_window() {
         let mut live = table();
-        live.begin(identity(1), false, true, send(1), at(0), || 0);
-        live.end(identity(1), send(1), at(1), RunEnd::Unheard("201"));
-        assert_eq!(
-            forwarded(&live.begin(identity(1), false, true, send(2), at(601), || 0)),
-            Some((send(2), 1))
-        );
+        live.begin(call(1), send(1), at(0), || 0);
+        live.end(identity(1), send(1), at(1), RunEnd::Accepted("201"));
+        live.orphan(identity(1), send(1));
+        assert_eq!(forwarded(&live.begin(call(1), send(2), at(601), || 0)), Some((send(2), 1)));
     }
 
     #[test]
     fn the_table_is_bounded_and_forgets_the_oldest() {
         let mut live = table();
         for n in 1..=5 {
-            live.begin(identity(n), false, true, send(n), at(0), || 0);
+            live.begin(call(n), send(n), at(0), || 0);
             live.end(identity(n), send(n), at(0), RunEnd::Unsuccessful);
         }
         assert_eq!(live.len(), 3);
-        assert_eq!(
-            forwarded(&live.begin(identity(1), false, true, send(11), at(1), || 0)),
-            Some((send(11), 1)),
-            "forgotten"
-        );
-        assert_eq!(
-            forwarded(&live.begin(identity(5), false, true, send(15), at(1), || 0)),
-            Some((send(5), 2)),
-            "kept"
-        );
+        assert_eq!(forwarded(&live.begin(call(1), send(11), at(1), || 0)), Some((send(11), 1)), "forgotten");
+        assert_eq!(forwarded(&live.begin(call(5), send(15), at(1), || 0)), Some((send(5), 2)), "kept");
     }
 
     #[test]
@@ -449,26 +509,69 @@ mod tests {
         // An attempt that was cut off, and the case of those before it.
         live.restore(identity(1), AttemptId { send: send(1), number: 2 }, at(0), at(60));
         live.restore(identity(1), AttemptId { send: send(1), number: 1 }, at(0), at(50));
-        assert_eq!(
-            forwarded(&live.begin(identity(1), false, true, send(2), at(61), || 0)),
-            Some((send(1), 3))
-        );
-        live.end(identity(1), send(1), at(62), RunEnd::Heard);
+        assert_eq!(forwarded(&live.begin(call(1), send(2), at(61), || 0)), Some((send(1), 3)));
+        live.end(identity(1), send(1), at(62), RunEnd::Accepted("201"));
+        live.release(identity(1), send(1));
         assert!(live.is_empty(), "after its success the text is free");
+    }
+
+    #[test]
+    fn a_success_just_about_to_be_heard_swallows_nothing() {
+        let mut live = table();
+        live.begin(call(1), send(1), at(0), || 0);
+        live.end(identity(1), send(1), at(1), RunEnd::Accepted("201"));
+        assert_eq!(forwarded(&live.begin(call(1), send(2), at(1), || 0)), Some((send(2), 1)));
+        live.orphan(identity(1), send(1));
+        assert!(
+            matches!(live.begin(call(1), send(3), at(2), || 0), Begin::Answer { .. }),
+            "now it is unheard"
+        );
+    }
+
+    #[test]
+    fn a_name_given_to_two_messages_swallows_neither() {
+        let mut live = table();
+        live.begin(named(1, 10), send(1), at(0), || 0);
+        assert_eq!(forwarded(&live.begin(named(1, 11), send(2), at(0), || 0)), Some((send(2), 1)));
+        live.orphan(identity(1), send(1));
+        assert_eq!(forwarded(&live.begin(named(1, 12), send(3), at(1), || 0)), Some((send(3), 1)));
+        live.end(identity(1), send(1), at(2), RunEnd::Accepted("201"));
+        assert_eq!(forwarded(&live.begin(named(1, 13), send(4), at(3), || 0)), Some((send(4), 1)));
+        assert!(matches!(live.begin(named(1, 10), send(5), at(3), || 0), Begin::Answer { .. }));
+    }
+
+    #[test]
+    fn what_is_known_by_its_beginning_alone_joins_but_never_waits() {
+        let mut live = table();
+        let large = Call { content: None, ..call(1) };
+        live.begin(large, send(1), at(0), || 0);
+        live.orphan(identity(1), send(1));
+        assert_eq!(forwarded(&live.begin(large, send(2), at(1), || 0)), Some((send(2), 1)));
+        live.end(identity(1), send(1), at(2), RunEnd::Unsuccessful);
+        assert_eq!(forwarded(&live.begin(large, send(3), at(3), || 0)), Some((send(1), 2)));
+    }
+
+    #[test]
+    fn unheard_answers_are_bounded() {
+        let mut live = table();
+        for n in 0..=u8::MAX {
+            for m in 0..8 {
+                let identity = Identity::from_bytes([n, m, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+                let send = SendId::from_bytes([n, m, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+                live.begin(Call { identity, ..call(1) }, send, at(0), || 0);
+                live.orphan(identity, send);
+                live.end(identity, send, at(0), RunEnd::Accepted("201"));
+            }
+        }
+        assert_eq!(live.len(), UNHEARD_MAX);
     }
 
     #[test]
     fn an_age_ends_every_identity() {
         let mut live = table();
         live.restore(identity(1), AttemptId { send: send(1), number: 4 }, at(0), at(60));
-        assert_eq!(
-            forwarded(&live.begin(identity(1), false, true, send(2), at(120), || 0)),
-            Some((send(1), 5))
-        );
+        assert_eq!(forwarded(&live.begin(call(1), send(2), at(120), || 0)), Some((send(1), 5)));
         live.end(identity(1), send(1), at(121), RunEnd::Unsuccessful);
-        assert_eq!(
-            forwarded(&live.begin(identity(1), false, true, send(3), at(121 + 24 * 3600), || 0)),
-            Some((send(3), 1))
-        );
+        assert_eq!(forwarded(&live.begin(call(1), send(3), at(121 + 24 * 3600), || 0)), Some((send(3), 1)));
     }
 }

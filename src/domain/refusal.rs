@@ -27,13 +27,15 @@ pub enum Refusal {
     UpstreamInvalid,
     /// More connections than `proxy.max_connections`.
     Overloaded,
+    /// The sidecar is stopping and could not wait for WAHA any longer.
+    Stopping,
     /// A bug of ours.
     Internal,
 }
 
 impl Refusal {
     /// All of them, in the order that label sets are created.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::AbsoluteForm,
         Self::Connect,
         Self::BadRequest,
@@ -46,6 +48,7 @@ impl Refusal {
         Self::UpstreamLost,
         Self::UpstreamInvalid,
         Self::Overloaded,
+        Self::Stopping,
         Self::Internal,
     ];
 
@@ -64,6 +67,7 @@ impl Refusal {
             Self::UpstreamLost => "upstream_lost",
             Self::UpstreamInvalid => "upstream_invalid",
             Self::Overloaded => "overloaded",
+            Self::Stopping => "stopping",
             Self::Internal => "internal",
         }
     }
@@ -78,7 +82,7 @@ impl Refusal {
             Self::BodyTooSlow => 408,
             Self::UpstreamUnreachable | Self::UpstreamLost | Self::UpstreamInvalid => 502,
             Self::UpstreamTimeout => 504,
-            Self::Overloaded => 503,
+            Self::Overloaded | Self::Stopping => 503,
             Self::Internal => 500,
         }
     }
@@ -107,7 +111,10 @@ impl Refusal {
                 "the connection to WAHA broke before its answer was whole; the message may have been sent"
             }
             Self::UpstreamInvalid => "WAHA's answer breaks the protocol",
-            Self::Overloaded => "more connections than proxy.max_connections; try again",
+            Self::Overloaded => "more connections than this proxy takes; try again",
+            Self::Stopping => {
+                "the sidecar stopped before WAHA answered; the message may have been sent, or may still be"
+            }
             Self::Internal => "a fault of the sidecar; please report it",
         }
     }

@@ -1,5 +1,6 @@
 //! A send: what the bot wants delivered, and what makes two calls the same send (SPEC 4.2).
 
+use std::fmt;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
@@ -24,28 +25,68 @@ impl Identity {
 
     /// From a name the bot gave: `X-Watchdog-Notification-Id` or `Idempotency-Key`.
     pub fn named(header: &str, value: &[u8]) -> Self {
-        Self::digest(&[b"named", header.as_bytes(), value])
+        Self(digest(&[b"named", header.as_bytes(), value]))
     }
 
-    /// From what is sent: session, chat, path and body.
-    pub fn content(session: Option<&SessionName>, chat: Option<&ChatId>, path: &str, body: &[u8]) -> Self {
+    /// From what is sent: session, chat, target, the body's length, and its beginning, cut at [`BEGINNING`]. Two large bodies that begin alike
+    /// and are as long count as attempts of one send; that they are the same, only [`Content`] can say.
+    pub fn content(
+        session: Option<&SessionName>,
+        chat: Option<&ChatId>,
+        target: &str,
+        length: u64,
+        beginning: &[u8],
+    ) -> Self {
         let session = session.map_or("", SessionName::as_str);
         let chat = chat.map_or("", ChatId::expose);
-        Self::digest(&[b"content", session.as_bytes(), chat.as_bytes(), path.as_bytes(), body])
+        let beginning = &beginning[..beginning.len().min(BEGINNING)];
+        let length = length.to_le_bytes();
+        Self(digest(&[
+            b"content",
+            session.as_bytes(),
+            chat.as_bytes(),
+            target.as_bytes(),
+            &length,
+            beginning,
+        ]))
+    }
+}
+
+/// So much of a body makes its send's identity, in bytes.
+pub const BEGINNING: usize = 64 * 1024;
+
+/// The digest of everything a call says: two calls with one content ask for the same.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Content([u8; 16]);
+
+impl Content {
+    /// Of a call's method, target and body.
+    pub fn of(method: &str, target: &str, body: &[u8]) -> Self {
+        Self(digest(&[b"whole", method.as_bytes(), target.as_bytes(), body]))
     }
 
-    /// Each part goes in with its length, so that no two lists of parts run together alike.
-    fn digest(parts: &[&[u8]]) -> Self {
-        let mut hash = Sha256::new();
-        for part in parts {
-            hash.update((part.len() as u64).to_le_bytes());
-            hash.update(part);
-        }
-        let digest = hash.finalize();
-        let mut bytes = [0; 16];
-        bytes.copy_from_slice(&digest[..16]);
+    /// From raw bytes.
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(bytes)
     }
+
+    /// The raw bytes.
+    pub const fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+}
+
+/// Each part goes in with its length, so that no two lists of parts run together alike.
+fn digest(parts: &[&[u8]]) -> [u8; 16] {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part);
+    }
+    let digest = hash.finalize();
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&digest[..16]);
+    bytes
 }
 
 /// What a sending endpoint sends; a closed list, so that it can be a metric label.
@@ -131,8 +172,8 @@ impl SendKind {
     }
 }
 
-/// What is known about a send, shared by all its records.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What is known about a send, shared by all its records. Prints neither chat nor path, which may name one.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Description {
     /// What joins attempts to this send; `None` where nothing can (a large body that names its chat last).
     pub identity: Option<Identity>,
@@ -148,6 +189,18 @@ pub struct Description {
     pub order: OrderFacts,
 }
 
+impl fmt::Debug for Description {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Description")
+            .field("identity", &self.identity)
+            .field("session", &self.session)
+            .field("chat", &self.chat)
+            .field("kind", &self.kind)
+            .field("order", &self.order)
+            .finish_non_exhaustive()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -156,16 +209,24 @@ mod tests {
     fn parts_do_not_run_together() {
         let chat = ChatId::new("1@c.us");
         let session = SessionName::new("default");
-        let base = Identity::content(session.as_ref(), chat.as_ref(), "/a", b"x");
-        assert_eq!(base, Identity::content(session.as_ref(), chat.as_ref(), "/a", b"x"));
+        let base = Identity::content(session.as_ref(), chat.as_ref(), "/a", 1, b"x");
+        assert_eq!(base, Identity::content(session.as_ref(), chat.as_ref(), "/a", 1, b"x"));
         for other in [
-            Identity::content(session.as_ref(), chat.as_ref(), "/ax", b""),
-            Identity::content(None, chat.as_ref(), "/a", b"x"),
-            Identity::content(session.as_ref(), None, "/a", b"x"),
+            Identity::content(session.as_ref(), chat.as_ref(), "/ax", 1, b""),
+            Identity::content(session.as_ref(), chat.as_ref(), "/a", 2, b"x"),
+            Identity::content(None, chat.as_ref(), "/a", 1, b"x"),
+            Identity::content(session.as_ref(), None, "/a", 1, b"x"),
             Identity::named("idempotency-key", b"x"),
         ] {
             assert_ne!(base, other);
         }
+        let long = [0; BEGINNING + 1];
+        assert_eq!(
+            Identity::content(None, None, "/a", 9, &long),
+            Identity::content(None, None, "/a", 9, &long[..BEGINNING]),
+            "however much of it was read"
+        );
+        assert_ne!(Content::of("POST", "/a", b"x"), Content::of("PUT", "/a", b"x"));
         assert_ne!(Identity::named("a", b"bc"), Identity::named("ab", b"c"));
     }
 }

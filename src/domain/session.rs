@@ -122,7 +122,7 @@ impl Session {
 
     /// Unsuccessful sends to two chats or more, or one given up, and nothing accepted since (SPEC 7).
     pub fn sends_failing(&self) -> bool {
-        self.failing_chats.len() >= 2 || !self.exhausted.is_empty()
+        self.failing_chats.iter().flatten().count() >= 2 || !self.exhausted.is_empty()
     }
 
     /// To how many chats sends were given up within `span`, where there were `failures` or more of them; else 0.
@@ -132,7 +132,8 @@ impl Session {
         if recent.len() < usize::try_from(failures).unwrap_or(usize::MAX) {
             return 0;
         }
-        let mut chats = recent;
+        // A send to no chat (a status post, say) is no second chat.
+        let mut chats: Vec<_> = recent.into_iter().flatten().collect();
         chats.sort_unstable();
         chats.dedup();
         chats.len()

@@ -1,30 +1,34 @@
 //! One attempt: the request goes to WAHA, what comes back is held as far as it tells the outcome, and judged.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::header::CONTENT_ENCODING;
+use http::Method;
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use http::response::Parts;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper::{Request, Response};
-use tokio::time::timeout;
+use tokio::time::timeout_at;
 
 use super::body::{DownBody, Passage, UpBody};
 use super::headers;
 use super::send::KeptAnswer;
 use super::settings::Settings;
-use super::synthetic;
-use super::upstream::{Held, NoAnswer};
+use super::upstream::NoAnswer;
 use super::worker::Worker;
+use crate::clock::instant;
 use crate::domain::outcome::{Cause, Outcome, Reply, judge};
 use crate::domain::refusal::Refusal;
 use crate::waha::reply::{LOOK_MAX, Reading, read};
 
 /// Largest answer that is held whole, in bytes; of a larger one the rest passes through.
 const HOLD_MAX: usize = 256 * 1024;
+/// Largest answer that is kept for a bot that did not hear it, in bytes.
+const KEEP_MAX: usize = 16 * 1024;
 
 /// How an attempt went, and what the bot gets.
 pub(super) struct Attempted {
@@ -44,101 +48,129 @@ pub(super) async fn attempt(
     request: Request<UpBody>,
     passage: &Passage,
 ) -> Attempted {
-    let call = worker.pool.call(
-        &settings.upstream,
-        request,
-        settings.connect_timeout,
-        settings.upstream_idle_timeout,
-    );
+    let inflight = InFlight::new(worker);
+    let head_came = Cell::new(false);
+    let asked_for_head = *request.method() == Method::HEAD;
+    let whole = async {
+        match worker.pool.call(&settings.upstream, request, settings.call_limits()).await {
+            Ok(answer) => {
+                head_came.set(true);
+                answered(worker, answer, asked_for_head, settings).await
+            }
+            Err(missing) => unanswered(worker, missing, passage),
+        }
+    };
     let late = async {
         passage.gone().await;
         tokio::time::sleep(settings.response_timeout).await;
+        // From its head on, an answer has a limit of its own.
+        if head_came.get() {
+            std::future::pending::<()>().await;
+        }
     };
-    tokio::select! {
+    let attempted = tokio::select! {
         biased;
-        answer = call => match answer {
-            Ok(answer) => answered(answer, settings).await,
-            Err(missing) => unanswered(missing, passage),
-        },
-        () = late => without_answer(Reply::Lost(Cause::ResponseTimeout), Refusal::UpstreamTimeout),
-        () = worker.kill.cancelled() => without_answer(Reply::Lost(Cause::Interrupted), Refusal::Internal),
-    }
+        attempted = whole => attempted,
+        () = late => without_answer(worker, Reply::Lost(Cause::ResponseTimeout), Refusal::UpstreamTimeout),
+        () = worker.kill.cancelled() => without_answer(worker, Reply::Lost(Cause::Interrupted), Refusal::Stopping),
+    };
+    drop(inflight);
+    attempted
 }
 
-fn unanswered(missing: NoAnswer, passage: &Passage) -> Attempted {
+fn unanswered(worker: &Worker, missing: NoAnswer, passage: &Passage) -> Attempted {
     // WAHA cannot read half a request: the bot's fault, and surely not sent.
     if let Some(fault) = passage.fault() {
-        return without_answer(Reply::NotSent(Cause::IncompleteRequest), fault);
+        return without_answer(worker, Reply::NotSent(Cause::IncompleteRequest), fault);
     }
     match missing {
-        NoAnswer::NotSent(cause) => without_answer(Reply::NotSent(cause), Refusal::UpstreamUnreachable),
-        NoAnswer::Lost(cause) => without_answer(Reply::Lost(cause), Refusal::UpstreamLost),
-        NoAnswer::Invalid => without_answer(Reply::Lost(Cause::ConnectionLost), Refusal::UpstreamInvalid),
+        NoAnswer::NotSent(cause) => {
+            without_answer(worker, Reply::NotSent(cause), Refusal::UpstreamUnreachable)
+        }
+        NoAnswer::Lost(cause) => without_answer(worker, Reply::Lost(cause), Refusal::UpstreamLost),
+        NoAnswer::Invalid => {
+            without_answer(worker, Reply::Lost(Cause::ConnectionLost), Refusal::UpstreamInvalid)
+        }
     }
 }
 
-fn without_answer(reply: Reply, refusal: Refusal) -> Attempted {
+fn without_answer(worker: &Worker, reply: Reply, refusal: Refusal) -> Attempted {
     let (outcome, cause) = judge(reply);
-    let response = synthetic::answer(refusal);
+    let response = worker.refuse(refusal);
     Attempted { outcome, cause, status: None, reading: Reading::default(), response, kept: None }
 }
 
-async fn answered(answer: Response<Incoming>, settings: &Settings) -> Attempted {
+async fn answered(
+    worker: &Worker,
+    answer: Response<Incoming>,
+    asked_for_head: bool,
+    settings: &Settings,
+) -> Attempted {
     let (mut head, body) = answer.into_parts();
     let status = head.status.as_u16();
     if !(200..=599).contains(&status) {
-        return without_answer(Reply::Lost(Cause::ConnectionLost), Refusal::UpstreamInvalid);
+        return without_answer(worker, Reply::Lost(Cause::ConnectionLost), Refusal::UpstreamInvalid);
     }
-    headers::strip_hop_by_hop(&mut head.headers);
+    headers::strip(&mut head.headers);
     let held = hold(body, settings.response_timeout).await;
     let beginning = match &held {
         Held::Whole(bytes) | Held::Broken(bytes) => bytes.clone(),
         Held::Beginning(frames, _) => gather(frames, LOOK_MAX),
     };
     // A compressed answer is never inflated: its status has to do.
-    let reading = if head.headers.contains_key(CONTENT_ENCODING) {
-        Reading::default()
-    } else {
-        read(status, &beginning)
-    };
+    let compressed = head.headers.contains_key(CONTENT_ENCODING);
+    let reading = if compressed { Reading::default() } else { read(status, &beginning) };
     match held {
-        Held::Broken(_) => broken(status, reading),
+        // An answer that breaks off proves nothing, unless its status alone says that nothing was sent.
+        Held::Broken(_) => {
+            let reply = match status {
+                300..=499 => Reply::Answer { status, said: reading.said },
+                _ => Reply::Lost(Cause::TruncatedAnswer),
+            };
+            Attempted {
+                status: Some(status),
+                reading,
+                ..without_answer(worker, reply, Refusal::UpstreamLost)
+            }
+        }
         Held::Whole(bytes) => {
+            // The length is what was held, whatever was announced: the next answer begins right behind it.
+            if !asked_for_head && !bytes.is_empty() {
+                head.headers.insert(CONTENT_LENGTH, HeaderValue::from(bytes.len()));
+            }
             let kept = KeptAnswer::of(&head, &bytes);
-            judged(status, reading, Response::from_parts(head, DownBody::whole(bytes)), Some(kept))
+            judged(status, reading, Response::from_parts(head, DownBody::whole(bytes)), kept)
         }
         Held::Beginning(frames, rest) => {
+            let kept = KeptAnswer::of(&head, &Bytes::new());
             let body = DownBody::passing(VecDeque::from(frames), rest, settings.response_timeout);
-            judged(status, reading, Response::from_parts(head, body), None)
+            judged(status, reading, Response::from_parts(head, body), kept)
         }
     }
 }
 
-fn judged(
-    status: u16,
-    reading: Reading,
-    response: Response<DownBody>,
-    kept: Option<KeptAnswer>,
-) -> Attempted {
+fn judged(status: u16, reading: Reading, response: Response<DownBody>, kept: KeptAnswer) -> Attempted {
     let (outcome, cause) = judge(Reply::Answer { status, said: reading.said });
-    Attempted { outcome, cause, status: Some(status), reading, response, kept }
+    Attempted { outcome, cause, status: Some(status), reading, response, kept: Some(kept) }
 }
 
-/// An answer that breaks off proves nothing, unless its status alone says that nothing was sent.
-fn broken(status: u16, reading: Reading) -> Attempted {
-    let reply = match status {
-        300..=499 => Reply::Answer { status, said: reading.said },
-        _ => Reply::Lost(Cause::TruncatedAnswer),
-    };
-    Attempted { status: Some(status), reading, ..without_answer(reply, Refusal::UpstreamLost) }
+/// An answer read as far as it is worth holding.
+enum Held {
+    /// All of it.
+    Whole(Bytes),
+    /// Its beginning; the rest passes through.
+    Beginning(Vec<Bytes>, Incoming),
+    /// It broke off after this.
+    Broken(Bytes),
 }
 
-/// Holds the answer whole up to [`HOLD_MAX`]; WAHA may pause no longer than `pause`.
-async fn hold(mut body: Incoming, pause: Duration) -> Held {
+/// Holds the answer whole up to [`HOLD_MAX`], for no longer than `limit`.
+async fn hold(mut body: Incoming, limit: Duration) -> Held {
+    let until = instant() + limit;
     let mut frames: Vec<Bytes> = Vec::new();
     let mut length = 0;
     loop {
-        match timeout(pause, body.frame()).await {
+        match timeout_at(until, body.frame()).await {
             Ok(None) => return Held::Whole(gather(&frames, usize::MAX)),
             Ok(Some(Ok(frame))) => {
                 if let Ok(bytes) = frame.into_data() {
@@ -168,11 +200,28 @@ fn gather(frames: &[Bytes], max: usize) -> Bytes {
 }
 
 impl KeptAnswer {
+    /// Copied, so that it does not hold a connection's buffer. Of a large answer only that it was a success is kept.
     fn of(head: &Parts, body: &Bytes) -> Self {
-        Self {
-            status: head.status,
-            content_type: head.headers.get(http::header::CONTENT_TYPE).cloned(),
-            body: body.clone(),
-        }
+        let body = match body.len() {
+            1..=KEEP_MAX => Bytes::copy_from_slice(body),
+            _ => Bytes::from_static(b"{}"),
+        };
+        Self { status: head.status, content_type: head.headers.get(CONTENT_TYPE).cloned(), body }
+    }
+}
+
+/// A call that runs, in the gauge.
+struct InFlight<'a>(&'a Worker);
+
+impl<'a> InFlight<'a> {
+    fn new(worker: &'a Worker) -> Self {
+        worker.shared.metrics.proxy.inflight.inc();
+        Self(worker)
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.shared.metrics.proxy.inflight.dec();
     }
 }

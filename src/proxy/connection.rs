@@ -14,7 +14,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Request, Response};
+use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::TcpStream;
@@ -105,6 +105,9 @@ pub(super) async fn serve(worker: Rc<Worker>, dealt: Dealt) {
         let worker = Rc::clone(&of_calls);
         async move {
             let answer = handle(worker, request).await;
+            if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+                turn.becomes_tunnel();
+            }
             Ok::<_, Infallible>(answer.map(|body| Held { body, _turn: turn }))
         }
     });
@@ -140,7 +143,7 @@ async fn handle(worker: Rc<Worker>, mut request: Request<Incoming>) -> Response<
     drop(settings);
     match (route, upgrade) {
         (Some(route), _) => send::send(worker, parts, body, route).await,
-        (None, Some(upgrade)) => forward::upgrade(&worker, parts, body, upgrade).await,
+        (None, Some(upgrade)) => Box::pin(forward::upgrade(&worker, parts, body, upgrade)).await,
         (None, None) => forward::forward(&worker, parts, body).await,
     }
 }
@@ -159,6 +162,8 @@ struct Turns {
 enum TurnOf {
     /// A call is being served: then nothing is expected of the bot but its body, which has its own pace.
     Ours,
+    /// The connection is a tunnel now, which has its own limits.
+    Tunnel,
     /// The bot may begin a call, until then.
     BotAtRest(Instant),
     /// The bot has begun a head and must end it, until then.
@@ -186,7 +191,7 @@ impl Turns {
     /// Until when the bot must have sent something.
     fn until(&self) -> Option<Instant> {
         match *self.now() {
-            TurnOf::Ours => None,
+            TurnOf::Ours | TurnOf::Tunnel => None,
             TurnOf::BotAtRest(until) | TurnOf::BotInHead(until) => Some(until),
         }
     }
@@ -202,9 +207,19 @@ impl Turn {
     }
 }
 
+impl Turn {
+    /// The answer agrees to another protocol: the bot has no turns any more.
+    fn becomes_tunnel(&self) {
+        *self.0.now() = TurnOf::Tunnel;
+    }
+}
+
 impl Drop for Turn {
     fn drop(&mut self) {
-        *self.0.now() = TurnOf::BotAtRest(instant() + self.0.idle_timeout);
+        let mut now = self.0.now();
+        if matches!(*now, TurnOf::Ours) {
+            *now = TurnOf::BotAtRest(instant() + self.0.idle_timeout);
+        }
     }
 }
 
@@ -231,10 +246,14 @@ impl AsyncRead for TimedReads {
                 Poll::Ready(read)
             }
             Poll::Pending => {
-                let Some(until) = this.turns.until() else { return Poll::Pending };
-                // One timer serves the whole connection: it is moved only when it goes off too early.
-                let timer = this.timer.get_or_insert_with(|| Box::pin(sleep_until(until)));
+                // One timer serves the whole connection. It goes on while a call is served, because hyper need not read again when that
+                // is over; it is moved only when it goes off too early.
+                let first = this.turns.until();
+                let timer = this.timer.get_or_insert_with(|| {
+                    Box::pin(sleep_until(first.unwrap_or_else(|| instant() + LOOK_AGAIN)))
+                });
                 while timer.as_mut().poll(cx).is_ready() {
+                    let until = this.turns.until().unwrap_or_else(|| instant() + LOOK_AGAIN);
                     if instant() >= until {
                         return Poll::Ready(Err(io::Error::new(
                             io::ErrorKind::TimedOut,
@@ -248,6 +267,9 @@ impl AsyncRead for TimedReads {
         }
     }
 }
+
+/// How often it is looked whose turn it is, while it is ours.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 impl AsyncWrite for TimedReads {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {

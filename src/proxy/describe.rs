@@ -6,16 +6,20 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use http::Method;
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use http::request::Parts;
+use http::uri::PathAndQuery;
 
+use super::body::Limited;
 use super::headers;
 use super::settings::Settings;
 use crate::domain::extract::extract;
 use crate::domain::id::{ChatId, SessionName};
 use crate::domain::ledger::StoredRequest;
+use crate::domain::live::Call;
 use crate::domain::order::OrderFacts;
-use crate::domain::send::{Description, Identity};
+use crate::domain::send::{BEGINNING, Content, Description, Identity};
 use crate::waha::request::{FieldScan, SendFields, urlencoded, without_key};
 use crate::waha::route::Route;
 
@@ -24,37 +28,37 @@ pub(super) enum Taken {
     /// All of it.
     Whole(Bytes),
     /// Its beginning; the rest will pass by the scan.
-    Beginning(VecDeque<Bytes>, Rc<RefCell<FieldScan>>),
-}
-
-/// Who named a send.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Named {
-    /// The bot did, in a header.
-    ByBot,
-    /// Its content does.
-    ByContent,
+    Beginning { before: VecDeque<Bytes>, scan: Rc<RefCell<FieldScan>>, rest: Limited },
 }
 
 /// A send as far as it is known before it leaves.
 pub(super) struct Described {
     pub(super) what: Description,
-    pub(super) named: Named,
+    /// What joins the call to its send; `None` where nothing can.
+    pub(super) call: Option<Call>,
 }
 
 /// What is known of a send whose route is `route`.
 pub(super) fn describe(parts: &Parts, route: &Route, taken: &Taken, settings: &Settings) -> Described {
     let fields = match taken {
         Taken::Whole(body) => whole_fields(parts, route, body),
-        Taken::Beginning(_, scan) => scan.borrow().fields(),
+        Taken::Beginning { scan, .. } => scan.borrow().fields(),
     };
     let order = headers::order_facts(&parts.headers);
     let mut what = known(parts.uri.path(), route, &fields, order, settings);
-    let by_bot = [headers::NOTIFICATION_ID, headers::IDEMPOTENCY_KEY]
-        .into_iter()
-        .find_map(|name| Some(Identity::named(name, parts.headers.get(name)?.as_bytes())));
-    what.identity = by_bot.or_else(|| by_content(parts, route, taken, &what));
-    Described { what, named: if by_bot.is_some() { Named::ByBot } else { Named::ByContent } }
+    let by_bot = headers::send_name(&parts.headers).map(|(header, name)| Identity::named(header, name));
+    what.identity = by_bot.or_else(|| by_content(parts, taken, &what));
+    let content = match taken {
+        Taken::Whole(body) => Some(Content::of(parts.method.as_str(), target(parts), body)),
+        Taken::Beginning { .. } => None,
+    };
+    let call =
+        what.identity.map(|identity| Call { identity, named: by_bot.is_some(), content, looked: false });
+    Described { what, call }
+}
+
+fn target(parts: &Parts) -> &str {
+    parts.uri.path_and_query().map_or("/", PathAndQuery::as_str)
 }
 
 /// The same once the whole body has passed by: the scan may know more.
@@ -68,13 +72,31 @@ pub(super) fn complete(
     Description { identity: before.identity, path: Arc::clone(&before.path), ..after }
 }
 
-/// The request as it can be sent again.
-pub(super) fn stored(parts: &Parts, body: &Bytes) -> StoredRequest {
-    StoredRequest {
-        method: parts.method.as_str().to_owned(),
-        target: without_key(parts.uri.path_and_query().map_or("/", |target| target.as_str())),
-        content_type: parts.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).map(str::to_owned),
-        body: body.clone(),
+/// A request that can be sent again; cheap to keep, and put into its stored form only where it has to be.
+pub(super) struct Repeatable {
+    method: Method,
+    target: Option<PathAndQuery>,
+    content_type: Option<HeaderValue>,
+    body: Bytes,
+}
+
+impl Repeatable {
+    pub(super) fn of(parts: &Parts, body: &Bytes) -> Self {
+        Self {
+            method: parts.method.clone(),
+            target: parts.uri.path_and_query().cloned(),
+            content_type: parts.headers.get(CONTENT_TYPE).cloned(),
+            body: body.clone(),
+        }
+    }
+
+    pub(super) fn stored(&self) -> Arc<StoredRequest> {
+        Arc::new(StoredRequest {
+            method: self.method.as_str().to_owned(),
+            target: without_key(self.target.as_ref().map_or("/", PathAndQuery::as_str)),
+            content_type: self.content_type.as_ref().and_then(|kind| kind.to_str().ok()).map(str::to_owned),
+            body: self.body.clone(),
+        })
     }
 }
 
@@ -116,22 +138,20 @@ fn known(
     Description { identity: None, session, chat, kind: route.kind, path: Arc::from(path), order }
 }
 
-/// A whole body names its send. A large one does if its beginning names the chat and its length is known: then two that begin alike and
-/// are as long are the same; else nothing can be joined to it.
-fn by_content(parts: &Parts, route: &Route, taken: &Taken, what: &Description) -> Option<Identity> {
-    let (session, chat) = (what.session.as_ref(), what.chat.as_ref());
+/// What is sent names the send, where its chat and its length are known.
+fn by_content(parts: &Parts, taken: &Taken, what: &Description) -> Option<Identity> {
+    let (session, chat, target) = (what.session.as_ref(), what.chat.as_ref(), target(parts));
     match taken {
-        Taken::Whole(body) if route.in_query => {
-            let query = parts.uri.query().unwrap_or_default();
-            Some(Identity::content(session, chat, &what.path, &[query.as_bytes(), body].concat()))
-        }
-        Taken::Whole(body) => Some(Identity::content(session, chat, &what.path, body)),
-        Taken::Beginning(before, _) => {
-            let length = parts.headers.get(CONTENT_LENGTH)?;
+        Taken::Whole(body) => Some(Identity::content(session, chat, target, body.len() as u64, body)),
+        Taken::Beginning { before, .. } => {
+            let length = parts.headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()?;
             chat?;
-            let mut beginning: Vec<u8> = length.as_bytes().to_vec();
-            before.iter().for_each(|bytes| beginning.extend_from_slice(bytes));
-            Some(Identity::content(session, chat, &what.path, &beginning))
+            let mut beginning = Vec::with_capacity(BEGINNING);
+            for bytes in before {
+                let room = BEGINNING - beginning.len();
+                beginning.extend_from_slice(&bytes[..bytes.len().min(room)]);
+            }
+            Some(Identity::content(session, chat, target, length, &beginning))
         }
     }
 }

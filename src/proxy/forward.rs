@@ -27,7 +27,7 @@ use crate::domain::refusal::Refusal;
 /// A tunnel in which nothing moves for so long is closed; WAHA pings every 60 s.
 const TUNNEL_IDLE: Duration = Duration::from_secs(180);
 /// Tunnels open at once, per worker.
-const TUNNELS_MAX: i64 = 64;
+const TUNNELS_MAX: usize = 64;
 
 /// Forwards a call that is not a send.
 pub(super) async fn forward(worker: &Rc<Worker>, parts: Parts, body: Limited) -> Response<DownBody> {
@@ -46,7 +46,7 @@ pub(super) async fn upgrade(
     bot: OnUpgrade,
 ) -> Response<DownBody> {
     let settings = worker.shared.settings.load_full();
-    if worker.shared.metrics.proxy.tunnels.get() >= TUNNELS_MAX {
+    if worker.tunnels.len() >= TUNNELS_MAX {
         return worker.refuse(Refusal::Overloaded);
     }
     let protocol = parts.headers.get(UPGRADE).cloned();
@@ -71,7 +71,7 @@ pub(super) async fn upgrade(
         tunnels.dec();
     });
     let (mut head, _) = answer.into_parts();
-    headers::strip_hop_by_hop(&mut head.headers);
+    headers::strip(&mut head.headers);
     head.headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
     if let Some(protocol) = protocol {
         head.headers.insert(UPGRADE, protocol);
@@ -102,12 +102,7 @@ async fn exchange(
         passage.gone().await;
         tokio::time::sleep(settings.response_timeout).await;
     };
-    let call = worker.pool.call(
-        &settings.upstream,
-        request,
-        settings.connect_timeout,
-        settings.upstream_idle_timeout,
-    );
+    let call = worker.pool.call(&settings.upstream, request, settings.call_limits());
     let answer = tokio::select! {
         biased;
         answer = call => answer.map_err(|missing| passage.fault().unwrap_or(match missing {
@@ -116,7 +111,7 @@ async fn exchange(
             NoAnswer::Invalid => Refusal::UpstreamInvalid,
         }))?,
         () = late => return Err(Refusal::UpstreamTimeout),
-        () = worker.kill.cancelled() => return Err(Refusal::Internal),
+        () = worker.kill.cancelled() => return Err(Refusal::Stopping),
     };
     metrics.call(answer.status().as_u16(), instant() - started);
     let sound = (200..=599).contains(&answer.status().as_u16());
@@ -127,7 +122,7 @@ async fn exchange(
 
 fn pass(answer: Response<Incoming>, settings: &Settings) -> Response<DownBody> {
     let (mut head, body) = answer.into_parts();
-    headers::strip_hop_by_hop(&mut head.headers);
+    headers::strip(&mut head.headers);
     Response::from_parts(head, DownBody::passing(VecDeque::new(), body, settings.response_timeout))
 }
 

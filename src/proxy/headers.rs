@@ -1,8 +1,8 @@
 //! Headers on their way: what belongs to one connection is taken out, what the bot says to us alone is read and removed.
 
 use http::header::{
-    CONNECTION, EXPECT, HOST, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
-    TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE,
 };
 use http::{HeaderMap, Method};
 use percent_encoding::percent_decode;
@@ -16,17 +16,25 @@ const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection")
 const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 /// All of ours begin so.
 const OURS: &str = "x-watchdog-";
-/// The bot's name for a send.
-pub(super) const NOTIFICATION_ID: &str = "x-watchdog-notification-id";
-/// The bot's name for a send, as others know it; forwarded as it is.
-pub(super) const IDEMPOTENCY_KEY: &str = "idempotency-key";
+/// The bot's name for a send; the second, which others know too, is forwarded as it is.
+const SEND_NAMES: [&str; 2] = ["x-watchdog-notification-id", "idempotency-key"];
 
 const SEND_ID: HeaderName = HeaderName::from_static("x-watchdog-send-id");
 const OUTCOME: HeaderName = HeaderName::from_static("x-watchdog-outcome");
 const RECORDED: HeaderName = HeaderName::from_static("x-watchdog-recorded");
 
-/// Takes out what belongs to this connection alone (RFC 9110, 7.6.1): the fixed names and those that `Connection` names.
-pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap) {
+/// Takes out what belongs to this connection alone (RFC 9110, 7.6.1): the fixed names and those that `Connection` names; the length too,
+/// where chunks said otherwise; and names of ours, which only we may say.
+pub(super) fn strip(headers: &mut HeaderMap) {
+    if headers.contains_key(TRANSFER_ENCODING) {
+        headers.remove(CONTENT_LENGTH);
+    }
+    if headers.keys().any(|name| name.as_str().starts_with(OURS)) {
+        let ours: Vec<_> = headers.keys().filter(|name| name.as_str().starts_with(OURS)).cloned().collect();
+        for name in ours {
+            headers.remove(name);
+        }
+    }
     if headers.contains_key(CONNECTION) {
         let named: Vec<HeaderName> = headers
             .get_all(CONNECTION)
@@ -56,14 +64,8 @@ pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap) {
 
 /// Makes a bot's request headers WAHA's: `upstream` as Host, nothing of this connection, nothing of ours.
 pub(super) fn for_upstream(headers: &mut HeaderMap, upstream: &HeaderValue) {
-    strip_hop_by_hop(headers);
+    strip(headers);
     headers.remove(EXPECT);
-    if headers.keys().any(|name| name.as_str().starts_with(OURS)) {
-        let ours: Vec<_> = headers.keys().filter(|name| name.as_str().starts_with(OURS)).cloned().collect();
-        for name in ours {
-            headers.remove(name);
-        }
-    }
     headers.insert(HOST, upstream.clone());
 }
 
@@ -75,6 +77,12 @@ pub(super) fn asks_for_websocket(method: &Method, headers: &HeaderMap) -> bool {
     *method == Method::GET
         && websocket
         && upgrade.flat_map(|value| value.split(',')).any(|name| name.trim().eq_ignore_ascii_case("upgrade"))
+}
+
+/// The name the bot gave its send, and the header it gave it in. A blank one is none.
+pub(super) fn send_name(headers: &HeaderMap) -> Option<(&'static str, &[u8])> {
+    let given = |name: &'static str| Some((name, headers.get(name)?.as_bytes().trim_ascii()));
+    SEND_NAMES.into_iter().filter_map(given).find(|(_, value)| !value.is_empty())
 }
 
 /// What the bot says of the order, in `X-Watchdog-*` headers: UTF-8, percent-encoded (SPEC 4.2).
@@ -100,15 +108,10 @@ pub(super) fn order_facts(headers: &HeaderMap) -> OrderFacts {
 /// Says what became of a send.
 pub(super) fn mark(headers: &mut HeaderMap, send: SendId, outcome: Outcome, recorded: bool) {
     let mut text = [0u8; 36];
-    let id = write_id(&mut text, send);
-    headers.insert(SEND_ID, id);
+    let id = HeaderValue::from_str(send.text(&mut text));
+    headers.insert(SEND_ID, id.unwrap_or_else(|_| unreachable!("hexadecimal digits and dashes")));
     headers.insert(OUTCOME, HeaderValue::from_static(outcome.as_str()));
     headers.insert(RECORDED, HeaderValue::from_static(if recorded { "1" } else { "0" }));
-}
-
-fn write_id(text: &mut [u8; 36], send: SendId) -> HeaderValue {
-    uuid::Uuid::from_bytes(*send.as_bytes()).hyphenated().encode_lower(text);
-    HeaderValue::from_bytes(text).unwrap_or_else(|_| HeaderValue::from_static("invalid"))
 }
 
 #[cfg(test)]

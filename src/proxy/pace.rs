@@ -8,7 +8,9 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep};
+
+use crate::clock::instant;
 
 /// What must move within one span, in bytes: a phone on a bad network does thousands of times that.
 pub(super) const PROGRESS_MIN: u64 = 4 * 1024;
@@ -18,28 +20,33 @@ pub(super) const PROGRESS_MIN: u64 = 4 * 1024;
 pub(super) struct Pace {
     span: Duration,
     progress_min: u64,
+    /// Since the last time enough had moved: bytes moved, and how long was waited for them.
     moved: u64,
-    timer: Option<Pin<Box<Sleep>>>,
+    waited: Duration,
+    waiting: Option<(Instant, Pin<Box<Sleep>>)>,
 }
 
 impl Pace {
     pub(super) const fn new(span: Duration, progress_min: u64) -> Self {
-        Self { span, progress_min, moved: 0, timer: None }
+        Self { span, progress_min, moved: 0, waited: Duration::ZERO, waiting: None }
     }
 
-    /// Bytes moved.
+    /// Bytes moved: we do not wait any more.
     pub(super) fn moved(&mut self, bytes: usize) {
         self.moved += bytes as u64;
+        if let Some((since, _)) = self.waiting.take() {
+            self.waited += instant() - since;
+        }
         if self.moved >= self.progress_min {
-            self.moved = 0;
-            self.timer = None;
+            (self.moved, self.waited) = (0, Duration::ZERO);
         }
     }
 
     /// We wait for the other side: ready once it has been too slow.
     pub(super) fn too_slow(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let span = self.span;
-        self.timer.get_or_insert_with(|| Box::pin(sleep(span))).as_mut().poll(cx)
+        let left = self.span.saturating_sub(self.waited);
+        let (_, timer) = self.waiting.get_or_insert_with(|| (instant(), Box::pin(sleep(left))));
+        timer.as_mut().poll(cx)
     }
 }
 

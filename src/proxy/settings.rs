@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::upstream::Upstream;
+use super::upstream::{CallLimits, Upstream};
 use crate::domain::backoff::Backoff;
 use crate::domain::extract::Rule;
 
@@ -42,6 +42,17 @@ pub struct Settings {
     pub retry: Option<Retry>,
     /// `[[extract]]`.
     pub rules: Vec<Rule>,
+}
+
+impl Settings {
+    /// How long a call may take where it is WAHA's turn.
+    pub(super) const fn call_limits(&self) -> CallLimits {
+        CallLimits {
+            connect: self.connect_timeout,
+            idle: self.upstream_idle_timeout,
+            stall: self.body_timeout,
+        }
+    }
 }
 
 /// Which sends are on disk before they leave (SPEC 4.5).

@@ -54,6 +54,7 @@ const fn closes(refusal: Refusal) -> bool {
         | Refusal::BodyTooLarge
         | Refusal::BodyTooSlow
         | Refusal::BodyIncomplete
+        | Refusal::Stopping
         | Refusal::Overloaded => true,
     }
 }

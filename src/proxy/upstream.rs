@@ -10,7 +10,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::HeaderValue;
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
@@ -25,6 +24,7 @@ use tokio_rustls::TlsConnector;
 use tokio_util::either::Either;
 
 use super::body::UpBody;
+use super::pace::PacedWrites;
 use crate::clock::instant;
 use crate::domain::outcome::Cause;
 
@@ -140,6 +140,17 @@ pub(super) enum NoAnswer {
     Invalid,
 }
 
+/// How long a call may take where it is WAHA's turn.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct CallLimits {
+    /// To have a connection.
+    pub(super) connect: Duration,
+    /// For a connection to rest and still be used.
+    pub(super) idle: Duration,
+    /// Without taking anything of what we write.
+    pub(super) stall: Duration,
+}
+
 /// A worker's connections to WAHA.
 #[derive(Debug, Default)]
 pub(super) struct Pool {
@@ -159,13 +170,13 @@ impl Pool {
         self: &Rc<Self>,
         upstream: &Arc<Upstream>,
         mut request: Request<UpBody>,
-        connect_timeout: Duration,
-        idle: Duration,
+        limits: CallLimits,
     ) -> Result<Response<Incoming>, NoAnswer> {
         loop {
-            let (mut sender, fresh) = match self.take(upstream, idle) {
+            let (mut sender, fresh) = match self.take(upstream, limits.idle) {
                 Some(sender) => (sender, false),
-                None => (connect(upstream, connect_timeout).await.map_err(NoAnswer::NotSent)?, true),
+                // Rare and large: in a box, so that the future of every call stays small.
+                None => (Box::pin(connect(upstream, limits)).await.map_err(NoAnswer::NotSent)?, true),
             };
             match sender.try_send_request(request).await {
                 Ok(response) => {
@@ -217,29 +228,20 @@ impl Pool {
     }
 }
 
-async fn connect(upstream: &Arc<Upstream>, limit: Duration) -> Result<SendRequest<UpBody>, Cause> {
+async fn connect(upstream: &Arc<Upstream>, limits: CallLimits) -> Result<SendRequest<UpBody>, Cause> {
     let handshake = async {
         let stream = upstream.dial().await?;
         http1::Builder::new()
             .preserve_header_case(true)
-            .handshake::<_, UpBody>(TokioIo::new(stream))
+            .handshake::<_, UpBody>(TokioIo::new(PacedWrites::new(stream, limits.stall)))
             .await
             .map_err(|_| Cause::ConnectionRefused)
     };
-    let (sender, connection) = timeout(limit, handshake).await.map_err(|_| Cause::ConnectTimeout)??;
+    let (sender, connection) =
+        timeout(limits.connect, handshake).await.map_err(|_| Cause::ConnectTimeout)??;
     tokio::task::spawn_local(async move {
         // How a connection ends shows in the call that used it.
         let _ = connection.with_upgrades().await;
     });
     Ok(sender)
-}
-
-/// An answer read as far as it is worth holding.
-pub(super) enum Held {
-    /// All of it.
-    Whole(Bytes),
-    /// Its beginning; the rest passes through.
-    Beginning(Vec<Bytes>, Incoming),
-    /// It broke off after this.
-    Broken(Bytes),
 }

@@ -66,11 +66,13 @@ pub(super) fn apply(transaction: &WriteTransaction, commit: &Commit) -> Result<(
 
 fn put_case(transaction: &WriteTransaction, case: &Case) -> Result<(), ApplyError> {
     let key = case.send.as_bytes();
-    let row = row::case_row(case);
-    let before = transaction.open_table(table::CASES)?.insert(key, row.as_slice())?.map(|old| {
-        // One that cannot be read has no index entries we could find; they point at the new row then.
-        row::case_of(old.value()).ok().and_then(|old| old.failure).map(|failure| failure.created_at)
-    });
+    let mut cases = transaction.open_table(table::CASES)?;
+    // One that cannot be read has no index entries we could find; they point at the new row then.
+    let earlier = cases.get(key)?.and_then(|old| row::case_of(old.value()).ok());
+    let before = earlier.as_ref().map(|old| old.failure.as_ref().map(|failure| failure.created_at));
+    let merged = earlier.map(|earlier| case.clone().after(earlier));
+    let case = merged.as_ref().unwrap_or(case);
+    cases.insert(key, row::case_row(case).as_slice())?;
     let mut open = transaction.open_table(table::OPEN)?;
     let mut failed = transaction.open_table(table::FAILED)?;
     let mut unsettled = transaction.open_table(table::UNSETTLED)?;

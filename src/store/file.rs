@@ -11,7 +11,9 @@ use std::path::{Path, PathBuf};
 use redb::backends::FileBackend;
 use redb::{Builder, Database, DatabaseError, ReadOnlyDatabase, ReadableDatabase, StorageError, TableError};
 
+use super::query::ReadError;
 use super::table;
+use super::tentative::Tentative;
 use crate::domain::time::Timestamp;
 
 /// Where the file is and how it is opened.
@@ -61,6 +63,12 @@ pub(super) enum Failure {
     Unavailable(String),
 }
 
+/// Lets an opened file be written.
+type Accept = Box<dyn FnOnce() -> io::Result<()>>;
+
+/// Reads what a file must hold.
+pub(super) type Look<'a> = &'a mut dyn FnMut(&Database) -> Result<(), ReadError>;
+
 /// What is wrong with a file, before it is known what to do about it.
 enum Wrong {
     Failure(Failure),
@@ -68,8 +76,9 @@ enum Wrong {
 }
 
 impl Place {
-    /// Opens the file, making it where there is none. `suspect` has all of it verified first. `now` names what is set aside.
-    pub(super) fn open(&self, now: Timestamp, suspect: bool) -> Result<Opened, Failure> {
+    /// Opens the file, making it where there is none. `suspect` has all of it verified first; `look` reads what it must hold, before
+    /// anything is written to it. `now` names what is set aside.
+    pub(super) fn open(&self, now: Timestamp, suspect: bool, look: Look<'_>) -> Result<Opened, Failure> {
         let directory = self.make_directory()?;
         let mut set_aside = None;
         match fs::metadata(&self.path) {
@@ -81,7 +90,7 @@ impl Place {
             }
             Ok(_) => {}
         }
-        let db = match self.try_open(suspect) {
+        let db = match self.try_open(suspect, look) {
             Ok(db) => db,
             Err(Wrong::Failure(failure)) => return Err(failure),
             Err(Wrong::Broken(why)) => {
@@ -89,7 +98,7 @@ impl Place {
                 tracing::error!(path = %broken.display(), "the store was broken and is set aside, a new one is made: {why}");
                 set_aside = Some(broken);
                 self.create(&directory)?;
-                self.try_open(false).map_err(|wrong| match wrong {
+                self.try_open(false, look).map_err(|wrong| match wrong {
                     Wrong::Failure(failure) => failure,
                     Wrong::Broken(why) => Failure::Unavailable(format!("the new store is broken too: {why}")),
                 })?
@@ -102,7 +111,12 @@ impl Place {
         let parent = self.path.parent().filter(|parent| !parent.as_os_str().is_empty());
         let directory = parent.unwrap_or(Path::new(".")).to_path_buf();
         let made = DirBuilder::new().recursive(true).mode(0o700).create(&directory);
-        made.map_err(|error| self.failure(&error))?;
+        made.map_err(|error| match error.kind() {
+            ErrorKind::AlreadyExists | ErrorKind::NotADirectory => {
+                Failure::Refused(Refused::NotAStore(self.path.clone(), "its directory is a file"))
+            }
+            _ => self.failure(&error),
+        })?;
         Ok(directory)
     }
 
@@ -128,7 +142,7 @@ impl Place {
         }
         let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&draft);
         let made = self.caught(|| {
-            let db = self.database(file?, false)?;
+            let db = self.make(file?)?;
             make_tables(&db)?;
             db.close().map_err(Trouble::from)
         });
@@ -150,7 +164,7 @@ impl Place {
         })
     }
 
-    fn try_open(&self, suspect: bool) -> Result<Database, Wrong> {
+    fn try_open(&self, suspect: bool, look: Look<'_>) -> Result<Database, Wrong> {
         // Looked at without writing first, so that a newer file stays as it is.
         match self.caught(|| {
             let file = File::open(&self.path)?;
@@ -166,15 +180,27 @@ impl Place {
             Err(Wrong::Broken(why)) if why == NEEDS_REPAIR => {}
             Err(wrong) => return Err(wrong),
         }
-        let (db, version) = self.caught(|| {
+        let (db, version, accept) = self.caught(|| {
             let file = OpenOptions::new().read(true).write(true).open(&self.path)?;
-            let db = self.database(file, suspect)?;
+            let (db, accept) = self.tentative(file, suspect)?;
             let version = version(&db)?;
-            Ok((db, version))
+            Ok((db, version, accept))
         })?;
-        self.check(version)?;
-        self.caught(|| make_tables(&db))?;
-        Ok(db)
+        let checked = self.check(version).and_then(|()| {
+            self.caught(|| {
+                make_tables(&db)?;
+                look(&db)?;
+                Ok(accept()?)
+            })
+        });
+        match checked {
+            Ok(()) => Ok(db),
+            Err(wrong) => {
+                // Closing a broken database may panic too.
+                let _closed = self.caught(|| Ok(db.close()?));
+                Err(wrong)
+            }
+        }
     }
 
     fn check(&self, version: Option<u64>) -> Result<(), Wrong> {
@@ -193,15 +219,31 @@ impl Place {
         builder
     }
 
-    fn database(&self, file: File, suspect: bool) -> Result<Database, Trouble> {
+    /// Makes the database in an empty file.
+    fn make(&self, file: File) -> Result<Database, Trouble> {
+        let backend = FileBackend::new(file)?;
+        #[cfg(test)]
+        if let Some(wrap) = &self.wrap {
+            return Ok(self.builder().create_with_backend(wrap(backend))?);
+        }
+        Ok(self.builder().create_with_backend(backend)?)
+    }
+
+    /// Opens the database without writing to its file until the returned function is called.
+    fn tentative(&self, file: File, suspect: bool) -> Result<(Database, Accept), Trouble> {
+        fn open<B: redb::StorageBackend>(builder: &Builder, file: B) -> Result<(Database, Accept), Trouble> {
+            let file = Tentative::new(file);
+            let db = builder.create_with_backend(file.clone())?;
+            Ok((db, Box::new(move || file.accept())))
+        }
         let mut builder = self.builder();
         builder.set_check_integrity_on_open(suspect);
         let backend = FileBackend::new(file)?;
         #[cfg(test)]
         if let Some(wrap) = &self.wrap {
-            return Ok(builder.create_with_backend(wrap(backend))?);
+            return open(&builder, wrap(backend));
         }
-        Ok(builder.create_with_backend(backend)?)
+        open(&builder, backend)
     }
 
     /// Moves a broken file out of the way, under a name nothing has.
@@ -274,7 +316,7 @@ impl Place {
                 Ok(ReadOnly::Clean(db))
             }
             Err(Wrong::Broken(why)) if why == NEEDS_REPAIR => {
-                self.try_open(false).map(ReadOnly::Repaired).map_err(say)
+                self.try_open(false, &mut |_| Ok(())).map(ReadOnly::Repaired).map_err(say)
             }
             Err(wrong) => Err(say(wrong)),
         }
@@ -298,6 +340,15 @@ impl From<io::Error> for Trouble {
                 Self::Broken(error.to_string())
             }
             _ => Self::Io(error),
+        }
+    }
+}
+
+impl From<ReadError> for Trouble {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Damaged(why) => Self::Broken(why),
+            error => Self::Other(error.to_string()),
         }
     }
 }
@@ -363,11 +414,24 @@ fn version(db: &impl ReadableDatabase) -> Result<Option<u64>, Trouble> {
 
 /// Makes the tables that are not there yet, and writes nothing where all are.
 fn make_tables(db: &Database) -> Result<(), Trouble> {
-    let names = |names: &mut dyn Iterator<Item = String>| names.collect::<std::collections::BTreeSet<_>>();
     let there = db.begin_read()?;
-    let there = names(&mut there.list_tables()?.map(|table| redb::TableHandle::name(&table).to_owned()));
-    if table::NAMES.iter().all(|name| there.contains(*name)) {
-        return Ok(());
+    let opened = (|| {
+        there.open_table(table::LEDGER)?;
+        there.open_table(table::CASES)?;
+        there.open_table(table::REQUESTS)?;
+        there.open_table(table::UNHEARD)?;
+        there.open_table(table::OPEN)?;
+        there.open_table(table::FAILED)?;
+        there.open_table(table::UNSETTLED)?;
+        there.open_table(table::SESSIONS)?;
+        there.open_table(table::HISTORY)?;
+        there.open_table(table::META)?;
+        Ok(())
+    })();
+    match opened {
+        Ok(()) => return Ok(()),
+        Err(TableError::TableDoesNotExist(_)) => {}
+        Err(error) => return Err(error.into()),
     }
     let transaction = db.begin_write()?;
     transaction.open_table(table::LEDGER)?;

@@ -1,47 +1,385 @@
-//! Keeps the file small while nothing waits: what nobody needs any more goes, in small steps off the send path.
+//! Keeps the file small: what nobody needs any more goes, in small steps, when nothing waits.
+//!
+//! - Intents whose attempt has ended and is applied, and requests that outcomes still hold although they are applied (the heart keeps its
+//!   own copy where one is needed): only outcome rows stay.
+//! - Ledger rows older than `store.sends_for`, and cases that may be forgotten. Open notifications never go.
+//! - The oldest ledger rows before their time, where the file would outgrow `store.max_size`.
+//!
+//! Freed pages are written again, so the file stops growing; it is not made smaller while it is open, because that would hold up every
+//! send for as long as it takes to copy the file. When nothing happens for a moment, one commit with redb's *quick repair* is made: it
+//! costs two syncs once, and an idle process that is killed opens in milliseconds instead of reading its whole file.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::PoisonError;
 use std::time::Duration;
 
-use redb::{Database, ReadTransaction, WriteTransaction};
+use redb::{Database, ReadTransaction, ReadableTable, WriteTransaction};
+use tokio::time::Instant;
 
+use super::apply::forget_case;
 use super::queue::Commit;
+use super::row::{self, Kind};
+use super::table::{self, SendKey};
 use super::writer::WriteError;
-use super::{Shared, query, table};
+use super::{Shared, query};
 use crate::domain::ledger::{AttemptId, Position};
+
+/// Most rows looked at in one step.
+const STEP_ROWS: usize = 2_048;
+/// Most rows changed in one step: about five milliseconds.
+const STEP_CHANGES: usize = 256;
+/// After a step that took so long, at least four times that is left to the others.
+const REST: u32 = 4;
+/// Between two steps while there is much to do, at the least.
+const PACE: Duration = Duration::from_millis(5);
+/// Between two steps while there is little to do.
+const LEISURE: Duration = Duration::from_secs(2);
+/// So many applied rows are much to do.
+const MUCH: u64 = 1_024;
+/// How often the oldest rows are looked at.
+const AGE_EVERY: Duration = Duration::from_secs(60);
+/// How often all cases are looked at.
+const CASES_EVERY: Duration = Duration::from_secs(3_600);
+/// How long nothing must have happened before an idle file is made quick to open.
+const QUIET: Duration = Duration::from_secs(1);
+/// How often that is done at the most.
+const SETTLE_EVERY: Duration = Duration::from_secs(10);
+/// Share of the room a ledger may fill before its oldest rows go, in percent; and what is left then.
+const FULL: u64 = 85;
+const ROOMY: u64 = 80;
+/// A byte of the ledger takes so much of the file, in percent: pages are not full.
+const SPREAD: u64 = 140;
 
 /// What is pruned, and how far that has come.
 pub(super) struct Pruner {
     pub(super) applied: u64,
+    keep_from: u64,
+    pruned_to: u64,
+    /// Bytes of the ledger's values.
     ledger_bytes: u64,
+    /// The next position.
+    pub(super) next: u64,
+    /// Something was written since the file was last made quick to open.
+    unsettled: bool,
+    crowded: bool,
+    stepped: Instant,
+    pace: Duration,
+    wrote: Instant,
+    settled: Option<Instant>,
+    aged: Option<Instant>,
+    cases: Round,
+}
+
+/// Where the look at all cases stands.
+enum Round {
+    Done(Option<Instant>),
+    At(SendKey),
+}
+
+impl Default for Pruner {
+    fn default() -> Self {
+        let now = Instant::now();
+        Self {
+            applied: 0,
+            keep_from: 0,
+            pruned_to: 0,
+            ledger_bytes: 0,
+            next: 1,
+            // An open file that is killed is slow to open, even where nothing was written.
+            unsettled: true,
+            crowded: false,
+            stepped: now,
+            pace: PACE,
+            wrote: now,
+            settled: None,
+            aged: None,
+            cases: Round::Done(None),
+        }
+    }
 }
 
 impl Pruner {
     pub(super) fn start(
         transaction: &ReadTransaction,
-        _shared: &Shared,
-    ) -> Result<(BTreeMap<AttemptId, Position>, Self), WriteError> {
-        let running = query::running(transaction).map_err(|_| WriteError::Panicked)?;
-        let applied = query::meta(transaction, table::APPLIED).map_err(|_| WriteError::Panicked)?;
-        Ok((running, Self { applied, ledger_bytes: 0 }))
+    ) -> Result<(BTreeMap<AttemptId, Position>, Self), query::ReadError> {
+        let tail = query::tail(transaction)?;
+        let pruner = Self {
+            applied: query::meta(transaction, table::APPLIED)?,
+            keep_from: query::meta(transaction, table::KEEP_FROM)?,
+            pruned_to: query::meta(transaction, table::PRUNED_TO)?,
+            ledger_bytes: tail.ledger_bytes,
+            ..Self::default()
+        };
+        Ok((tail.running, pruner))
     }
 
+    /// How long the queue may be waited for before there is something to do here.
     pub(super) fn patience(&self) -> Duration {
-        Duration::from_secs(1)
-    }
-
-    pub(super) fn note_size(&self, _: &WriteTransaction, _: u64, _: usize) -> Result<(), WriteError> {
-        Ok(())
-    }
-
-    pub(super) fn wrote(&mut self, bytes: usize, commit: Option<&Commit>) {
-        self.ledger_bytes += bytes as u64;
-        if let Some(commit) = commit {
-            self.applied = commit.applied.0;
+        let pending = self.floor().saturating_sub(self.pruned_to);
+        let much =
+            pending >= MUCH || self.crowded || self.aged.is_none() || matches!(self.cases, Round::At(_));
+        let pace = if much {
+            self.pace
+        } else if pending > 0 {
+            LEISURE
+        } else {
+            AGE_EVERY
+        };
+        let step = pace.saturating_sub(self.stepped.elapsed());
+        match self.may_settle_in() {
+            Some(settle) => step.min(settle),
+            None => step,
         }
     }
 
-    pub(super) fn idle(&mut self, _: &Database, _: &Shared) -> Result<(), WriteError> {
+    fn has_much_to_do(&self) -> bool {
+        let pending = self.floor().saturating_sub(self.pruned_to);
+        pending >= MUCH || self.crowded || self.aged.is_none() || matches!(self.cases, Round::At(_))
+    }
+
+    /// A batch was written, `bytes` of it into the ledger.
+    pub(super) fn wrote(&mut self, bytes: usize, next: u64, commit: Option<&Commit>) {
+        self.ledger_bytes += wide(bytes);
+        self.next = next;
+        self.unsettled = true;
+        self.wrote = Instant::now();
+        if let Some(commit) = commit {
+            self.applied = commit.applied.0;
+            if commit.keep_from.0 > 0 {
+                self.keep_from = commit.keep_from.0;
+            }
+        }
+    }
+
+    /// Stores how far this is, as it will be once `bytes` more are in the ledger and `next` is the next position.
+    pub(super) fn note(
+        &self,
+        transaction: &WriteTransaction,
+        next: u64,
+        bytes: usize,
+    ) -> Result<(), WriteError> {
+        let mut meta = transaction.open_table(table::META)?;
+        meta.insert(table::PRUNED_TO, self.pruned_to)?;
+        meta.insert(table::LEDGER_BYTES, self.ledger_bytes + wide(bytes))?;
+        meta.insert(table::COUNTED_TO, next)?;
         Ok(())
     }
+
+    /// One step; the queue is empty.
+    pub(super) fn idle(&mut self, db: &Database, shared: &Shared) -> Result<(), WriteError> {
+        if self.may_settle_in() == Some(Duration::ZERO) {
+            return self.settle(db);
+        }
+        if self.stepped.elapsed() < self.pace {
+            return Ok(());
+        }
+        let began = Instant::now();
+        shared.measure();
+        let mut step = Step::default();
+        let transaction = db.begin_write()?;
+        let pruned_to = self.drop_intents(&transaction, &mut step, shared)?;
+        self.drop_old(&transaction, &mut step, shared, pruned_to)?;
+        self.drop_cases(&transaction, &mut step, shared)?;
+        let ledger_bytes = self.ledger_bytes.saturating_sub(step.freed);
+        if step.changed {
+            let mut meta = transaction.open_table(table::META)?;
+            meta.insert(table::PRUNED_TO, pruned_to)?;
+            meta.insert(table::LEDGER_BYTES, ledger_bytes)?;
+            meta.insert(table::COUNTED_TO, self.next)?;
+            drop(meta);
+            transaction.commit()?;
+            self.unsettled = true;
+        } else {
+            transaction.abort()?;
+        }
+        // Where nothing changed, the next commit of the heart stores how far this is, or the next settling.
+        self.unsettled |= pruned_to - self.pruned_to >= MUCH;
+        (self.pruned_to, self.ledger_bytes) = (pruned_to, ledger_bytes);
+        let mut running = shared.running.lock().unwrap_or_else(PoisonError::into_inner);
+        for attempt in step.forgotten {
+            running.remove(&attempt);
+        }
+        drop(running);
+        self.stepped = Instant::now();
+        self.pace = ((self.stepped - began) * REST).max(PACE);
+        Ok(())
+    }
+
+    /// Rows before this are applied, and their attempts have ended.
+    fn floor(&self) -> u64 {
+        (self.applied + 1).min(if self.keep_from == 0 { u64::MAX } else { self.keep_from })
+    }
+
+    fn may_settle_in(&self) -> Option<Duration> {
+        if self.has_much_to_do() {
+            return None;
+        }
+        let again = self.settled.map_or(Duration::ZERO, |at| SETTLE_EVERY.saturating_sub(at.elapsed()));
+        self.unsettled.then(|| again.max(QUIET.saturating_sub(self.wrote.elapsed())))
+    }
+
+    /// Makes an idle file quick to open.
+    fn settle(&mut self, db: &Database) -> Result<(), WriteError> {
+        let mut transaction = db.begin_write()?;
+        transaction.set_quick_repair(true);
+        self.note(&transaction, self.next, 0)?;
+        transaction.commit()?;
+        self.unsettled = false;
+        self.settled = Some(Instant::now());
+        Ok(())
+    }
+
+    /// Applied intents whose outcome is recorded go, and so do requests. Returns how far that came.
+    fn drop_intents(
+        &self,
+        transaction: &WriteTransaction,
+        step: &mut Step,
+        shared: &Shared,
+    ) -> Result<u64, WriteError> {
+        let floor = self.floor();
+        if self.pruned_to >= floor {
+            return Ok(self.pruned_to);
+        }
+        let mut ledger = transaction.open_table(table::LEDGER)?;
+        let (mut gone, mut lighter) = (Vec::new(), Vec::new());
+        let mut pruned_to = floor;
+        for (looked_at, row) in ledger.range(self.pruned_to..floor)?.enumerate() {
+            let (position, row) = row?;
+            let (position, row) = (position.value(), row.value());
+            if looked_at == STEP_ROWS || gone.len() + lighter.len() == STEP_CHANGES {
+                pruned_to = position;
+                break;
+            }
+            match row::glance(row) {
+                Ok(glance) if glance.kind == Kind::Intent => gone.push((position, row.len(), glance.attempt)),
+                Ok(glance) if glance.holds_request => {
+                    if let Ok(without) = row::without_request(row) {
+                        lighter.push((position, row.len().saturating_sub(without.len()), without));
+                    }
+                }
+                // Unreadable rows are left to those who read them.
+                Ok(_) | Err(_) => {}
+            }
+        }
+        // What nobody recorded the end of stays: it is all there is of that attempt.
+        let running = shared.running.lock().unwrap_or_else(PoisonError::into_inner);
+        gone.retain(|(_, _, attempt)| !running.contains_key(attempt));
+        drop(running);
+        for (position, bytes, _) in gone {
+            ledger.remove(position)?;
+            step.free(bytes);
+        }
+        for (position, bytes, row) in lighter {
+            ledger.insert(position, row.as_slice())?;
+            step.free(bytes);
+        }
+        Ok(pruned_to)
+    }
+
+    /// Rows that are too old go, or the oldest where there is no room.
+    fn drop_old(
+        &mut self,
+        transaction: &WriteTransaction,
+        step: &mut Step,
+        shared: &Shared,
+        pruned_to: u64,
+    ) -> Result<(), WriteError> {
+        let retention = &shared.settings.retention;
+        self.crowded = self.is_crowded(shared);
+        if !self.crowded && self.aged.is_some_and(|at| at.elapsed() < AGE_EVERY) {
+            return Ok(());
+        }
+        let cutoff = retention.sends_before(shared.clock.now());
+        let mut ledger = transaction.open_table(table::LEDGER)?;
+        let mut gone = Vec::new();
+        let mut unreadable = Vec::new();
+        for row in ledger.range(..pruned_to)?.take(STEP_CHANGES) {
+            let (position, row) = row?;
+            let Ok(glance) = row::glance(row.value()) else {
+                // Its age is that of its neighbours.
+                unreadable.push((position.value(), row.value().len(), None));
+                continue;
+            };
+            if !self.crowded && glance.at >= cutoff {
+                break;
+            }
+            gone.append(&mut unreadable);
+            gone.push((position.value(), row.value().len(), Some(glance.attempt)));
+        }
+        // A whole step of them: there is more.
+        self.aged = (gone.len() < STEP_CHANGES).then(Instant::now);
+        // What is left is not ours to take: looking again at once would find no more.
+        self.crowded &= !gone.is_empty();
+        for (position, bytes, attempt) in gone {
+            ledger.remove(position)?;
+            step.free(bytes);
+            step.forgotten.extend(attempt);
+        }
+        Ok(())
+    }
+
+    /// Would the ledger make the file outgrow its limit? redb doubles a file that is full.
+    fn is_crowded(&self, shared: &Shared) -> bool {
+        let limit = shared.settings.retention.max_size;
+        let file = shared.health.file_bytes.load(std::sync::atomic::Ordering::Relaxed);
+        if file.saturating_mul(2) <= limit {
+            return false;
+        }
+        let used = self.ledger_bytes / 100 * SPREAD;
+        used > file.min(limit) / 100 * if self.crowded { ROOMY } else { FULL }
+    }
+
+    /// Cases that may be forgotten go; never before the ledger rows of their send.
+    fn drop_cases(
+        &mut self,
+        transaction: &WriteTransaction,
+        step: &mut Step,
+        shared: &Shared,
+    ) -> Result<(), WriteError> {
+        let from = match self.cases {
+            Round::Done(Some(at)) if at.elapsed() < CASES_EVERY => return Ok(()),
+            Round::Done(_) => Bound::Unbounded,
+            Round::At(key) => Bound::Excluded(key),
+        };
+        let now = shared.clock.now();
+        let retention = &shared.settings.retention;
+        let mut gone = Vec::new();
+        let mut last = None;
+        let cases = transaction.open_table(table::CASES)?;
+        for row in cases.range::<SendKey>((from, Bound::Unbounded))?.take(STEP_CHANGES) {
+            let (key, row) = row?;
+            last = Some(key.value());
+            let case = row::case_of(row.value()).ok();
+            gone.extend(case.filter(|case| {
+                retention.may_forget(case, now) && now.since(case.last_at) >= retention.sends_for
+            }));
+        }
+        drop(cases);
+        for case in gone {
+            forget_case(transaction, &case)?;
+            step.changed = true;
+        }
+        self.cases = last.map_or_else(|| Round::Done(Some(Instant::now())), Round::At);
+        Ok(())
+    }
+}
+
+/// What one step did.
+#[derive(Default)]
+struct Step {
+    freed: u64,
+    changed: bool,
+    forgotten: Vec<AttemptId>,
+}
+
+impl Step {
+    fn free(&mut self, bytes: usize) {
+        self.freed += wide(bytes);
+        self.changed = true;
+    }
+}
+
+fn wide(bytes: usize) -> u64 {
+    u64::try_from(bytes).unwrap_or(u64::MAX)
 }

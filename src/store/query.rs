@@ -33,6 +33,9 @@ pub enum ReadError {
     /// The database says so.
     #[error("the store could not be read: {0}")]
     Storage(String),
+    /// The file is damaged.
+    #[error("the store is damaged: {0}. It is verified by itself, and set aside where that confirms it")]
+    Damaged(String),
     /// The one row that was asked for.
     #[error("the row {key} of {table} could not be read: {source}")]
     Row {
@@ -49,7 +52,10 @@ impl<E: Into<redb::Error>> From<E> for ReadError {
     fn from(error: E) -> Self {
         match error.into() {
             redb::Error::DatabaseClosed => Self::Unavailable("it was closed meanwhile".to_owned()),
-            error => Self::Storage(error.to_string()),
+            error @ (redb::Error::Io(_) | redb::Error::PreviousIo | redb::Error::Backend(_)) => {
+                Self::Storage(error.to_string())
+            }
+            error => Self::Damaged(error.to_string()),
         }
     }
 }
@@ -159,7 +165,7 @@ impl Reader {
     pub(super) fn offline(file: ReadOnly, health: Health) -> Result<Self, ReadError> {
         let offline = Offline { file, health, running: Running::default() };
         let reader = Self(Source::Offline(Arc::new(offline)));
-        let running = reader.guarded(|_, transaction| running(transaction))?;
+        let running = reader.guarded(|_, transaction| Ok(tail(transaction)?.running))?;
         *reader.running().lock().unwrap_or_else(PoisonError::into_inner) = running;
         Ok(reader)
     }
@@ -205,20 +211,21 @@ impl Reader {
         &self,
         read: impl FnOnce(&Health, &ReadTransaction) -> Result<T, ReadError>,
     ) -> Result<T, ReadError> {
-        let tripped = |why: String| {
+        let tripped = |error: ReadError| {
             if let Source::Live(shared) = &self.0 {
                 shared.suspect();
             }
-            ReadError::Storage(why)
+            error
         };
+        let panicked = || tripped(ReadError::Damaged("the database panicked".to_owned()));
         let transaction = match catch_unwind(AssertUnwindSafe(|| self.begin())) {
             Ok(begun) => begun?,
-            Err(_) => return Err(tripped("the database panicked".to_owned())),
+            Err(_) => return Err(panicked()),
         };
         match catch_unwind(AssertUnwindSafe(|| read(self.health(), &transaction))) {
-            Ok(Err(ReadError::Storage(why))) => Err(tripped(why)),
+            Ok(Err(error @ (ReadError::Storage(_) | ReadError::Damaged(_)))) => Err(tripped(error)),
             Ok(result) => result,
-            Err(_) => Err(tripped("the database panicked".to_owned())),
+            Err(_) => Err(panicked()),
         }
     }
 
@@ -369,11 +376,12 @@ impl Reader {
     ) -> Result<Vec<StatusChange>, ReadError> {
         self.guarded(|health, transaction| {
             let table = transaction.open_table(table::HISTORY)?;
-            let end = before.map(|change| (change.at.millis(), change.session.as_str()));
-            let range: (Bound<(i64, &str)>, Bound<(i64, &str)>) =
-                (Bound::Unbounded, end.map_or(Bound::Unbounded, Bound::Excluded));
+            let rows = match before {
+                Some(change) => table.range(..(change.at.millis(), change.session.as_str()))?,
+                None => table.iter()?,
+            };
             let mut changes = Vec::new();
-            for row in table.range(range)?.rev().take(limit) {
+            for row in rows.rev().take(limit) {
                 let (key, row) = row?;
                 changes.extend(readable(health, "history", &key.value().0, row::change_of(row.value())));
             }
@@ -421,22 +429,36 @@ pub(super) fn last(ledger: &impl ReadableTable<u64, &'static [u8]>) -> Result<Po
     Ok(Position(ledger.last()?.map_or(0, |(position, _)| position.value())))
 }
 
-/// Intents without a recorded outcome, from where the pruning stands: before that, every intent that is left is one.
-pub(super) fn running(transaction: &ReadTransaction) -> Result<BTreeMap<AttemptId, Position>, ReadError> {
-    let mut running = BTreeMap::new();
+/// What has to be looked up once at the opening.
+pub(super) struct Tail {
+    /// Intents without a recorded outcome, from where the pruning stands: before that, every intent that is left is one.
+    pub(super) running: BTreeMap<AttemptId, Position>,
+    /// Bytes of the ledger's values.
+    pub(super) ledger_bytes: u64,
+}
+
+pub(super) fn tail(transaction: &ReadTransaction) -> Result<Tail, ReadError> {
+    let pruned_to = meta(transaction, table::PRUNED_TO)?;
+    let counted_to = meta(transaction, table::COUNTED_TO)?;
+    let ledger_bytes = meta(transaction, table::LEDGER_BYTES)?;
+    let mut tail = Tail { running: BTreeMap::new(), ledger_bytes };
     let ledger = transaction.open_table(table::LEDGER)?;
-    for row in ledger.range(meta(transaction, table::PRUNED_TO)?..)? {
+    for row in ledger.range(pruned_to.min(counted_to)..)? {
         let (position, row) = row?;
-        match row::glance(row.value()) {
-            Ok(glance) if glance.kind == Kind::Intent => {
-                running.insert(glance.attempt, Position(position.value()));
+        let (position, row) = (position.value(), row.value());
+        if position >= counted_to {
+            tail.ledger_bytes += u64::try_from(row.len()).unwrap_or(u64::MAX);
+        }
+        // An unreadable one is told of when somebody reads it.
+        match row::glance(row) {
+            Ok(glance) if glance.kind == Kind::Intent && position >= pruned_to => {
+                tail.running.insert(glance.attempt, Position(position));
             }
             Ok(glance) => {
-                running.remove(&glance.attempt);
+                tail.running.remove(&glance.attempt);
             }
-            // Told of when somebody reads it.
             Err(_) => {}
         }
     }
-    Ok(running)
+    Ok(tail)
 }

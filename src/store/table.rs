@@ -50,7 +50,3 @@ pub(super) const FORMAT: u64 = 1;
 pub(super) const fn timed(at: Timestamp, send: SendId) -> TimedKey {
     (at.millis(), *send.as_bytes())
 }
-
-/// The names of all tables.
-pub(super) const NAMES: [&str; 10] =
-    ["ledger", "cases", "requests", "unheard", "open", "failed", "unsettled", "sessions", "history", "meta"];

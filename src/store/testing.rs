@@ -111,7 +111,8 @@ pub(super) fn open_case(n: u64, created_at: Timestamp) -> Case {
 pub(super) fn settings(path: &Path) -> StoreSettings {
     StoreSettings {
         path: path.to_path_buf(),
-        commit_wait: Duration::from_millis(250),
+        // Long: test machines are busy.
+        commit_wait: Duration::from_secs(10),
         cache_bytes: 4 * 1024 * 1024,
         retention: RetentionPolicy {
             sends_for: Duration::from_secs(30 * 86_400),
@@ -129,7 +130,8 @@ pub(super) fn start(path: &Path) -> (Store, Feed) {
 pub(super) fn start_on(path: &Path, disk: &Disk) -> (Store, Feed) {
     let place =
         file::Place { path: path.to_path_buf(), cache_bytes: 4 * 1024 * 1024, wrap: Some(disk.wrap()) };
-    Store::start_at(place, settings(path), Clock::manual(NOW), Arc::new(NoMeter)).unwrap()
+    let settings = StoreSettings { commit_wait: Duration::from_secs(1), ..settings(path) };
+    Store::start_at(place, settings, Clock::manual(NOW), Arc::new(NoMeter)).unwrap()
 }
 
 /// Runs `work` as a proxy thread would.
@@ -154,8 +156,8 @@ struct Faults {
     /// Operations that change something fail from this one on; zero: none do.
     cut_at: AtomicU64,
     operations: AtomicU64,
-    /// Syncs wait while this is held.
-    stall: Mutex<()>,
+    /// Syncs wait while this is set.
+    stalled: AtomicBool,
     /// What was written since recording began.
     record: Mutex<Option<Vec<Operation>>>,
 }
@@ -186,13 +188,8 @@ impl Disk {
         self.0.cut_at.store(operation, Ordering::SeqCst);
     }
 
-    pub(super) fn operations(&self) -> u64 {
-        self.0.operations.load(Ordering::SeqCst)
-    }
-
-    /// Syncs wait until the guard is dropped.
-    pub(super) fn stall(&self) -> std::sync::MutexGuard<'_, ()> {
-        self.0.stall.lock().unwrap()
+    pub(super) fn set_stalled(&self, stalled: bool) {
+        self.0.stalled.store(stalled, Ordering::SeqCst);
     }
 
     pub(super) fn record(&self) {
@@ -240,7 +237,9 @@ impl StorageBackend for Faulty {
     }
 
     fn sync_data(&self) -> Result<(), std::io::Error> {
-        drop(self.disk.stall());
+        while self.disk.0.stalled.load(Ordering::SeqCst) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
         self.disk.change(|| Operation::Sync)?;
         self.inner.sync_data()?;
         if self.disk.0.lying.load(Ordering::SeqCst) {

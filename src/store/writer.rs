@@ -6,9 +6,9 @@
 //! that failed may be on disk all the same: its entries are held apart, and after opening the last position says whether they are (a
 //! transaction is there as a whole or not at all), so none is written twice under two positions.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -21,10 +21,10 @@ use super::feed::Handed;
 use super::file::{Failure, Opened};
 use super::prune::Pruner;
 use super::queue::{Batch, Queued};
-use super::table::{self, LEDGER};
+use super::table::LEDGER;
 use super::{OpenReport, Opening, Shared, StoreError, StoreState, query, row};
 use crate::domain::backoff::Backoff;
-use crate::domain::ledger::{Entry, Position};
+use crate::domain::ledger::{AttemptId, Entry, Position};
 
 /// Most entries held while the file cannot be used.
 const RING_ENTRIES: usize = 10_000;
@@ -32,15 +32,33 @@ const RING_ENTRIES: usize = 10_000;
 const RING_BYTES: usize = 16 * 1024 * 1024;
 /// Late entries written in one commit.
 const LATE_BATCH: usize = 1_000;
+/// How often a reader's trouble may have the file verified: where that finds nothing, the trouble is not the file's.
+const VERIFY_EVERY: Duration = Duration::from_secs(600);
 /// How long to wait before the file is opened again.
 const REOPEN: Backoff =
     Backoff { first: Duration::from_millis(500), factor: 2.0, jitter: 0.2, longest: Duration::from_secs(30) };
 
 /// Runs until the store is closed or refused.
 pub(super) fn run(shared: &Arc<Shared>) {
-    let mut writer =
-        Writer { shared, late: Ring::default(), unsure: None, next: 1, suspect: false, opened_once: false };
-    writer.run();
+    let mut writer = Writer {
+        shared,
+        late: Ring::default(),
+        unsure: None,
+        next: 1,
+        suspect: false,
+        opened_once: false,
+        verified: None,
+    };
+    // The panics we know of are caught where they happen. One we do not know of must not leave the bot without a writer.
+    while catch_unwind(AssertUnwindSafe(|| writer.run())).is_err() {
+        tracing::error!("the store's writer panicked and starts anew");
+        writer.suspect = true;
+        *shared.db.write().unwrap_or_else(PoisonError::into_inner) = None;
+        shared.health.set(StoreState::Unavailable, "the store's writer panicked".to_owned());
+        if writer.go_without(REOPEN.first) {
+            break;
+        }
+    }
     writer.leave();
 }
 
@@ -55,6 +73,23 @@ struct Writer<'a> {
     /// The file may be damaged: verify it before it is used again.
     suspect: bool,
     opened_once: bool,
+    /// When a reader's trouble last had the file verified.
+    verified: Option<Instant>,
+}
+
+/// What a file holds when it is opened.
+#[derive(Default)]
+struct Found {
+    last: u64,
+    running: BTreeMap<AttemptId, Position>,
+    pruner: Pruner,
+}
+
+fn look(db: &Database) -> Result<Found, query::ReadError> {
+    let transaction = db.begin_read()?;
+    let last = query::last(&transaction.open_table(LEDGER)?)?.0;
+    let (running, pruner) = Pruner::start(&transaction)?;
+    Ok(Found { last, running, pruner })
 }
 
 /// Why serving a file ended.
@@ -105,17 +140,24 @@ impl Writer<'_> {
     fn run(&mut self) {
         let mut failures = 0;
         loop {
-            let why = match self.shared.place.open(self.shared.clock.now(), self.suspect) {
-                Ok(opened) => {
+            let mut found = None;
+            let mut look = |db: &Database| {
+                found = Some(look(db)?);
+                Ok(())
+            };
+            let opened = self.shared.place.open(self.shared.clock.now(), self.suspect, &mut look);
+            let why = match opened.map(|opened| (opened, found)) {
+                Ok((opened, found)) => {
                     failures = 0;
                     self.suspect = false;
-                    match self.serve(opened) {
+                    match self.serve(opened, found.unwrap_or_default()) {
                         End::Closed => return,
                         End::Broken(why) => why,
                     }
                 }
                 Err(Failure::Refused(refused)) if !self.opened_once => {
                     tracing::error!("{refused}");
+                    self.shared.health.set(StoreState::Closed, refused.to_string());
                     self.shared.opening.send_replace(Some(Opening::Refused(refused)));
                     return;
                 }
@@ -152,9 +194,9 @@ impl Writer<'_> {
         }
     }
 
-    fn serve(&mut self, opened: Opened) -> End {
+    fn serve(&mut self, opened: Opened, found: Found) -> End {
         let db = Arc::new(opened.db);
-        let end = match self.take_over(&db, opened.set_aside) {
+        let end = match self.take_over(&db, found, opened.set_aside) {
             Ok(pruner) => self.serve_queue(&db, pruner),
             Err(error) => {
                 self.suspect |= error.is_damage();
@@ -171,21 +213,15 @@ impl Writer<'_> {
         end
     }
 
-    /// Finds out where the ledger ends, and writes what is late.
+    /// Goes on where the file ends, writing what is late first.
     fn take_over(
         &mut self,
         db: &Arc<Database>,
-        set_aside: Option<std::path::PathBuf>,
+        found: Found,
+        set_aside: Option<PathBuf>,
     ) -> Result<Pruner, WriteError> {
-        let (last, pruner) = guarded(|| {
-            let transaction = db.begin_read()?;
-            let ledger = transaction.open_table(LEDGER)?;
-            let last = redb::ReadableTable::last(&ledger)?.map_or(0, |(position, _)| position.value());
-            let (running, pruner) = Pruner::start(&transaction, self.shared)?;
-            *self.shared.running.lock().unwrap_or_else(PoisonError::into_inner) = running;
-            Ok((last, pruner))
-        })?;
-        let mut pruner = pruner;
+        let Found { last, running, mut pruner } = found;
+        *self.shared.running.lock().unwrap_or_else(PoisonError::into_inner) = running;
         if let Some((first, entries)) = self.unsure.take() {
             let rows = entries.iter().filter(|queued| is_stored(&queued.entry)).count();
             if last >= first && rows > 0 {
@@ -199,6 +235,7 @@ impl Writer<'_> {
             }
         }
         self.next = self.next.max(last + 1).max(pruner.applied + 1);
+        pruner.next = self.next;
         while !self.late.entries.is_empty() {
             let count = self.late.entries.len().min(LATE_BATCH);
             let batch: Vec<Queued> = self.late.entries.drain(..count).collect();
@@ -230,8 +267,9 @@ impl Writer<'_> {
     fn serve_queue(&mut self, db: &Arc<Database>, mut pruner: Pruner) -> End {
         loop {
             let batch = self.shared.queue.take(pruner.patience());
-            if self.shared.take_suspicion() {
+            if self.shared.take_suspicion() && self.verified.is_none_or(|at| at.elapsed() > VERIFY_EVERY) {
                 self.suspect = true;
+                self.verified = Some(Instant::now());
                 self.fail(batch);
                 return End::Broken("reading it went wrong: it is verified".to_owned());
             }
@@ -256,6 +294,8 @@ impl Writer<'_> {
         if let Err(error) = self.write(db, pruner, &batch) {
             let entries = batch_of(&batch.entries);
             self.unsure = Some((first, entries));
+            // Before anybody hears of it: who is told `false` finds the reason.
+            self.shared.health.set(StoreState::Unavailable, error.to_string());
             self.answer(batch, Err(&error.to_string()));
             return Err(error);
         }
@@ -286,15 +326,18 @@ impl Writer<'_> {
                 apply(&transaction, commit)?;
             }
             if !batch.commits.is_empty() {
-                pruner.note_size(&transaction, next, bytes)?;
+                pruner.note(&transaction, next, bytes)?;
             }
             Ok(transaction.commit()?)
         })?;
         let rows = usize::try_from(next - self.next).unwrap_or(usize::MAX);
-        pruner.wrote(bytes, batch.commits.last());
+        pruner.wrote(bytes, next, batch.commits.last());
         self.remember_running(&batch.entries);
         self.next = next;
         self.shared.health.commits.fetch_add(1, Ordering::Relaxed);
+        if !batch.commits.is_empty() {
+            self.shared.measure();
+        }
         self.shared.health.recorded(rows);
         Ok(())
     }
@@ -356,7 +399,9 @@ impl Writer<'_> {
         self.fail(batch);
         let unsure = self.unsure.take().map_or(0, |(_, entries)| entries.len());
         self.shared.health.lost(self.late.entries.len() + unsure, "the store was closed while it was away");
-        self.shared.health.set(StoreState::Closed, "the store is closed".to_owned());
+        if self.shared.health.state() != StoreState::Closed {
+            self.shared.health.set(StoreState::Closed, "the store is closed".to_owned());
+        }
         self.shared.feed.close();
     }
 }

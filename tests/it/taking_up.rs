@@ -14,7 +14,7 @@ use waha_watchdog::domain::ledger::{AttemptId, Ended, Entry, StoredAnswer, Via};
 use waha_watchdog::domain::order::OrderFacts;
 use waha_watchdog::domain::outcome::Outcome;
 use waha_watchdog::domain::retention::RetentionPolicy;
-use waha_watchdog::domain::send::{Description, Identity, SendKind};
+use waha_watchdog::domain::send::{Content, Description, Identity, SendKind};
 use waha_watchdog::fake_waha::{Fault, FaultKind};
 use waha_watchdog::store::{NoMeter, Opening, Store, StoreSettings};
 
@@ -50,13 +50,15 @@ fn accepted(send: SendId, number: u32, via: Via, text: &str, unheard: Option<&st
     let now = Clock::system().now();
     let (session, chat) = (SessionName::new("default"), ChatId::new(CHAT));
     let body = Bot::body(CHAT, text).to_string();
-    let identity = Identity::content(session.as_ref(), chat.as_ref(), "/api/sendText", body.as_bytes());
+    let (path, length) = ("/api/sendText", body.len() as u64);
+    let identity = Identity::content(session.as_ref(), chat.as_ref(), path, length, body.as_bytes());
+    let asked = Content::of("POST", path, body.as_bytes());
     let what = Description {
         identity: Some(identity),
         session,
         chat,
         kind: SendKind::Text,
-        path: Arc::from("/api/sendText"),
+        path: Arc::from(path),
         order: OrderFacts::default(),
     };
     Entry::Ended(Box::new(Ended {
@@ -74,11 +76,8 @@ fn accepted(send: SendId, number: u32, via: Via, text: &str, unheard: Option<&st
         given_up: false,
         unheard: unheard.map(|answer| {
             let content_type = Some("application/json".to_owned());
-            Arc::new(StoredAnswer {
-                status: 201,
-                content_type,
-                body: Bytes::copy_from_slice(answer.as_bytes()),
-            })
+            let body = Bytes::copy_from_slice(answer.as_bytes());
+            Arc::new(StoredAnswer { status: 201, content_type, body, asked })
         }),
         request: None,
     }))

@@ -10,6 +10,7 @@ use super::description::DescriptionRow;
 use super::{Bytes16, RowError, at, bytes16, codes, flag, send_id, to_bytes, write};
 use crate::domain::ledger::{AttemptId, Ended, Entry, Intent, StoredAnswer, StoredRequest, Via};
 use crate::domain::outcome::{Cause, Outcome};
+use crate::domain::send::Content;
 use crate::store::sends::SendSummary;
 
 codes!(via: Via { Bot = 1, Retry = 2, Latch = 3 });
@@ -119,6 +120,8 @@ pub(super) struct AnswerRow<'a> {
     content_type: Option<&'a str>,
     #[b(2)]
     body: &'a ByteSlice,
+    #[n(3)]
+    asked: Bytes16,
 }
 
 impl<'a> From<&'a StoredRequest> for RequestRow<'a> {
@@ -149,6 +152,7 @@ impl<'a> From<&'a StoredAnswer> for AnswerRow<'a> {
             status: answer.status,
             content_type: answer.content_type.as_deref(),
             body: (&*answer.body).into(),
+            asked: (*answer.asked.as_bytes()).into(),
         }
     }
 }
@@ -159,6 +163,7 @@ impl AnswerRow<'_> {
             status: self.status,
             content_type: self.content_type.map(str::to_owned),
             body: Bytes::copy_from_slice(self.body),
+            asked: Content::from_bytes(*self.asked),
         }
     }
 }

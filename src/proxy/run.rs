@@ -1,0 +1,235 @@
+//! A send that runs, whoever listens: its attempts made, recorded and joined, its answer handed over.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::request::Parts;
+use hyper::{Request, Response, Version};
+use tokio::sync::oneshot;
+
+use super::Shared;
+use super::attempt::{self, Attempted};
+use super::body::{DownBody, Limited, Passage, UpBody};
+use super::describe::{self, Repeatable, Taken};
+use super::headers;
+use super::send::{KeptAnswer, Reserved};
+use super::settings::{Intents, Settings};
+use super::worker::Worker;
+use crate::domain::id::SendId;
+use crate::domain::ledger::{AttemptId, Ended, Entry, Intent, Via};
+use crate::domain::live::RunEnd;
+use crate::domain::outcome::Outcome;
+use crate::domain::send::{Content, Description, Identity};
+use crate::domain::time::Timestamp;
+use crate::waha::request::FieldScan;
+use crate::waha::route::Route;
+
+/// What a run hands to the call that waits for it.
+pub(super) struct Told {
+    pub(super) response: Response<DownBody>,
+    pub(super) outcome: Outcome,
+}
+
+/// A send that is about to run.
+pub(super) struct Run {
+    pub(super) worker: Rc<Worker>,
+    pub(super) settings: Arc<Settings>,
+    pub(super) attempt: AttemptId,
+    pub(super) first_at: Timestamp,
+    pub(super) what: Arc<Description>,
+    /// All that was asked, where that is known.
+    pub(super) asked: Option<Content>,
+    pub(super) parts: Parts,
+    pub(super) taken: Taken,
+    pub(super) route: Route,
+    pub(super) tell: oneshot::Sender<Told>,
+}
+
+impl Run {
+    /// Runs to the end. `reserved` is the memory its body takes.
+    pub(super) async fn run(self, reserved: Reserved) {
+        let Self { worker, settings, mut attempt, first_at, what, asked, mut parts, taken, route, tell } =
+            self;
+        let _reserved = reserved;
+        let mut place = Place::new(&worker.shared, what.identity, attempt.send);
+        let began = worker.shared.clock.now();
+        let _turn = match (&settings.retry, &what.chat) {
+            (Some(_), Some(chat)) => Some(worker.shared.order.turn(what.session.as_ref(), chat).await),
+            _ => None,
+        };
+        let repeatable = match &taken {
+            Taken::Whole(body) => Some(Repeatable::of(&parts, body)),
+            Taken::Beginning { .. } => None,
+        };
+        headers::for_upstream(&mut parts.headers, settings.upstream.authority());
+        parts.version = Version::HTTP_11;
+        let mut cargo = Cargo::new(parts, taken);
+        let (mut tries, mut via) = (1, Via::Bot);
+        loop {
+            let started = worker.shared.clock.now();
+            let holds = wants_intent(&settings, &what);
+            if holds {
+                let request = repeatable.as_ref().map(Repeatable::stored);
+                let intent = Intent { attempt, via, first_at, started, what: Arc::clone(&what), request };
+                worker.lane.record(Entry::Intent(intent)).await;
+            } else if attempt.number > 1 {
+                // Not recorded, but the heart must know that the bot has not given up.
+                worker.lane.note(Entry::Begun(attempt));
+            }
+            let (request, passage) = cargo.load(settings.retry.is_some());
+            let attempted = attempt::attempt(&worker, &settings, request, &passage).await;
+            let ended = worker.shared.clock.now();
+            let again = next_try(&worker, &settings, &attempted, repeatable.is_some(), tries, began, ended);
+            let accepted = attempted.outcome == Outcome::Accepted;
+            let unheard = attempted.kept.as_ref().filter(|_| accepted && tell.is_closed()).zip(asked);
+            let entry = Ended {
+                attempt,
+                via,
+                first_at,
+                started,
+                ended,
+                what: cargo.seen(&what, &route, &settings),
+                outcome: attempted.outcome,
+                cause: attempted.cause,
+                status: attempted.status,
+                detail: attempted.reading.detail,
+                message_id: attempted.reading.message_id,
+                given_up: settings.retry.is_some() && !accepted && again.is_none(),
+                unheard: unheard.map(|(kept, asked)| Arc::new(kept.stored(asked))),
+                request: repeatable.as_ref().filter(|_| !accepted && !holds).map(Repeatable::stored),
+            };
+            let recorded = worker.lane.record(Entry::Ended(Box::new(entry))).await;
+            if let Some(delay) = again {
+                tokio::time::sleep(delay).await;
+                attempt = place.again(attempt);
+                (tries, via) = (tries + 1, Via::Retry);
+                continue;
+            }
+            let mut response = attempted.response;
+            headers::mark(response.headers_mut(), attempt.send, attempted.outcome, recorded);
+            place.leave(ended, attempted.kept.filter(|_| accepted));
+            // Where nobody listens any more, the answer stays for whoever asks next.
+            let _ = tell.send(Told { response, outcome: attempted.outcome });
+            return;
+        }
+    }
+}
+
+/// Must this send be on disk before it leaves (SPEC 4.5)?
+fn wants_intent(settings: &Settings, what: &Description) -> bool {
+    match settings.intent {
+        Intents::Always => true,
+        Intents::Order => what.order.names_order(),
+        Intents::Never => false,
+    }
+}
+
+/// How long to wait before the next try of ours, if there is to be one.
+fn next_try(
+    worker: &Worker,
+    settings: &Settings,
+    attempted: &Attempted,
+    repeatable: bool,
+    tries: u32,
+    began: Timestamp,
+    now: Timestamp,
+) -> Option<Duration> {
+    let retry = settings.retry.filter(|retry| repeatable && tries < retry.attempts)?;
+    // An ambiguous one may have arrived: it waits for a look, or for a person.
+    if attempted.outcome != Outcome::Failed || worker.kill.is_cancelled() {
+        return None;
+    }
+    let delay = retry.backoff.after(tries, worker.shared.clock.chance());
+    (now.since(began) + delay <= retry.budget).then_some(delay)
+}
+
+/// A run's place among the live sends. Where the run ends without leaving it (a bug), it counts as unsuccessful.
+struct Place {
+    shared: Arc<Shared>,
+    identity: Option<Identity>,
+    send: SendId,
+    held: bool,
+}
+
+impl Place {
+    fn new(shared: &Arc<Shared>, identity: Option<Identity>, send: SendId) -> Self {
+        Self { shared: Arc::clone(shared), identity, send, held: true }
+    }
+
+    fn again(&self, attempt: AttemptId) -> AttemptId {
+        let joined = self.identity.and_then(|identity| self.shared.live().again(identity, self.send));
+        joined.unwrap_or(AttemptId { number: attempt.number.saturating_add(1), ..attempt })
+    }
+
+    /// Leaves with the answer of a success, or without one.
+    fn leave(&mut self, now: Timestamp, success: Option<KeptAnswer>) {
+        self.held = false;
+        let Some(identity) = self.identity else { return };
+        let end = success.clone().map_or(RunEnd::Unsuccessful, RunEnd::Accepted);
+        let waiting = self.shared.live().end(identity, self.send, now, end);
+        for (wake, attempt) in waiting {
+            let _ = wake.send(attempt.zip(success.clone()));
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if self.held {
+            let now = self.shared.clock.now();
+            self.leave(now, None);
+        }
+    }
+}
+
+/// The request in the form it leaves in.
+enum Cargo {
+    /// Can be sent again as often as wanted.
+    Whole { parts: Parts, body: Bytes },
+    /// Passes once.
+    Passing { once: Option<Box<(Parts, VecDeque<Bytes>, Limited)>>, scan: Rc<RefCell<FieldScan>> },
+}
+
+impl Cargo {
+    fn new(parts: Parts, taken: Taken) -> Self {
+        match taken {
+            Taken::Whole(body) => Self::Whole { parts, body },
+            Taken::Beginning { before, scan, rest } => {
+                Self::Passing { once: Some(Box::new((parts, before, rest))), scan }
+            }
+        }
+    }
+
+    /// The request to send; `again` where another may follow.
+    fn load(&mut self, again: bool) -> (Request<UpBody>, Rc<Passage>) {
+        let passage = Rc::new(Passage::default());
+        let (parts, body) = match self {
+            Self::Whole { parts, body } => {
+                let empty = || Request::new(()).into_parts().0;
+                passage.end(None);
+                (
+                    if again { parts.clone() } else { std::mem::replace(parts, empty()) },
+                    UpBody::whole(body.clone()),
+                )
+            }
+            Self::Passing { once, scan } => {
+                let once = once.take().unwrap_or_else(|| unreachable!("only whole bodies are tried again"));
+                let (parts, before, rest) = *once;
+                (parts, UpBody::passing(before, rest, &passage, Some(scan)))
+            }
+        };
+        (Request::from_parts(parts, body), passage)
+    }
+
+    /// What the send is, as far as its body has passed.
+    fn seen(&self, what: &Arc<Description>, route: &Route, settings: &Settings) -> Arc<Description> {
+        match self {
+            Self::Whole { .. } => Arc::clone(what),
+            Self::Passing { scan, .. } => Arc::new(describe::complete(what, route, &scan.borrow(), settings)),
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! What waits to be committed: one record for each thing that changed, the latest, however often it changed meanwhile.
+//!
+//! What is handed in stays here until the store says that it has it; what is taken in the meantime lies on top.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::domain::case::Case;
+use crate::domain::decide::{Change, Decision, Notice, Unheard};
+use crate::domain::id::{SendId, SessionName};
+use crate::domain::ledger::{Position, StoredRequest};
+use crate::domain::session::Session;
+use crate::domain::status::StatusChange;
+
+/// Records that wait at the most. Beyond that (a store that cannot be written for days) the oldest sends' are left out, and the ledger is not
+/// said to be applied any more: they are made again from it at the next start.
+const SENDS_MAX: usize = 100_000;
+/// Status changes that wait at the most.
+const HISTORY_MAX: usize = 10_000;
+
+/// The desk.
+#[derive(Default)]
+pub(super) struct Desk {
+    open: Sheet,
+    /// With the store, and not confirmed yet.
+    handed_in: Sheet,
+    /// Told when the present commit is over, and when the next one is.
+    telling: Vec<Notice>,
+    to_tell: Vec<Notice>,
+    applied: Position,
+    /// Positions moved since the last commit.
+    moved: bool,
+    /// Something was left out: the ledger must not be said to be applied any more.
+    frozen: bool,
+    failed: bool,
+}
+
+#[derive(Default)]
+struct Sheet {
+    cases: BTreeMap<SendId, Box<Case>>,
+    requests: BTreeMap<SendId, Option<Arc<StoredRequest>>>,
+    unheard: BTreeMap<SendId, Option<Box<Unheard>>>,
+    sessions: BTreeMap<SessionName, Box<Session>>,
+    history: Vec<StatusChange>,
+}
+
+impl Desk {
+    /// An empty desk for a state that stands for the ledger up to `applied`.
+    pub(super) fn standing_at(applied: Position) -> Self {
+        Self { applied, ..Self::default() }
+    }
+
+    /// Takes what follows from an event.
+    pub(super) fn take(&mut self, decision: Decision) {
+        decision.changes.into_iter().for_each(|change| self.open.put(change));
+        self.to_tell.extend(decision.notices);
+        self.frozen |= self.open.keep_within_bounds();
+    }
+
+    /// The state stands for the ledger up to here.
+    pub(super) fn applied(&mut self, position: Position) {
+        if !self.frozen {
+            self.applied = self.applied.max(position);
+        }
+        self.moved = true;
+    }
+
+    /// Is there anything to commit?
+    pub(super) fn has_work(&self) -> bool {
+        self.moved || !self.open.is_empty()
+    }
+
+    /// Is there more to commit than clocks?
+    pub(super) fn is_urgent(&self) -> bool {
+        !self.open.is_empty()
+    }
+
+    /// Did the last commit fail?
+    pub(super) const fn failed(&self) -> bool {
+        self.failed
+    }
+
+    /// Hands everything in, with the sessions that `moved`, and up to where it stands.
+    pub(super) fn hand_in(&mut self, moved: Vec<Change>) -> (Vec<Change>, Position) {
+        moved.into_iter().for_each(|change| self.open.put(change));
+        self.handed_in.cover(std::mem::take(&mut self.open));
+        self.telling.append(&mut self.to_tell);
+        self.moved = false;
+        (self.handed_in.changes(), self.applied)
+    }
+
+    /// The store has it, or has not. Gives what is to be told now.
+    pub(super) fn handed_in(&mut self, stored: bool) -> Vec<Notice> {
+        self.failed = !stored;
+        let later = std::mem::take(&mut self.open);
+        if stored {
+            self.handed_in = Sheet::default();
+        } else {
+            self.moved = true;
+            self.open = std::mem::take(&mut self.handed_in);
+        }
+        self.open.cover(later);
+        std::mem::take(&mut self.telling)
+    }
+}
+
+impl Sheet {
+    fn put(&mut self, change: Change) {
+        match change {
+            Change::Case(case) => _ = self.cases.insert(case.send, case),
+            Change::Keep(send, request) => _ = self.requests.insert(send, Some(request)),
+            Change::Drop(send) => _ = self.requests.insert(send, None),
+            Change::Unheard(unheard) => _ = self.unheard.insert(unheard.attempt.send, Some(unheard)),
+            Change::Heard(send) => _ = self.unheard.insert(send, None),
+            Change::Session(session) => _ = self.sessions.insert(session.name.clone(), session),
+            Change::History(change) => self.history.push(change),
+        }
+    }
+
+    /// Lays `later` on top.
+    fn cover(&mut self, later: Self) {
+        self.cases.extend(later.cases);
+        self.requests.extend(later.requests);
+        self.unheard.extend(later.unheard);
+        self.sessions.extend(later.sessions);
+        self.history.extend(later.history);
+    }
+
+    fn is_empty(&self) -> bool {
+        self.cases.is_empty()
+            && self.requests.is_empty()
+            && self.unheard.is_empty()
+            && self.sessions.is_empty()
+            && self.history.is_empty()
+    }
+
+    fn changes(&self) -> Vec<Change> {
+        let requests = self.requests.iter().map(|(send, request)| match request {
+            Some(request) => Change::Keep(*send, Arc::clone(request)),
+            None => Change::Drop(*send),
+        });
+        let unheard = self.unheard.iter().map(|(send, unheard)| match unheard {
+            Some(unheard) => Change::Unheard(unheard.clone()),
+            None => Change::Heard(*send),
+        });
+        let cases = self.cases.values().cloned().map(Change::Case);
+        let sessions = self.sessions.values().cloned().map(Change::Session);
+        let history = self.history.iter().cloned().map(Change::History);
+        cases.chain(requests).chain(unheard).chain(sessions).chain(history).collect()
+    }
+
+    /// `true` where something had to be left out.
+    fn keep_within_bounds(&mut self) -> bool {
+        let mut left_out = false;
+        while self.cases.len() > SENDS_MAX {
+            if let Some((send, _)) = self.cases.pop_first() {
+                self.requests.remove(&send);
+                left_out = true;
+            }
+        }
+        while self.unheard.len() > SENDS_MAX {
+            left_out |= self.unheard.pop_first().is_some();
+        }
+        if self.history.len() > HISTORY_MAX {
+            self.history.drain(..HISTORY_MAX / 10);
+        }
+        left_out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::time::Timestamp;
+
+    fn session(name: &str, failures: u32) -> Change {
+        let mut session = Session::new(SessionName::new(name).unwrap(), Timestamp::EPOCH);
+        session.consecutive_failures = failures;
+        Change::Session(Box::new(session))
+    }
+
+    fn failures(changes: &[Change]) -> Vec<u32> {
+        changes
+            .iter()
+            .filter_map(|change| match change {
+                Change::Session(session) => Some(session.consecutive_failures),
+                _ => None,
+            })
+            .collect()
+    }
+
+    #[test]
+    fn what_could_not_be_stored_lies_under_what_came_later() {
+        let mut desk = Desk::default();
+        let (changes, _) = desk.hand_in(vec![session("a", 1), session("b", 1)]);
+        assert_eq!(failures(&changes), [1, 1]);
+        desk.take(Decision { changes: vec![session("a", 2)], notices: Vec::new() });
+        desk.handed_in(false);
+        assert!(desk.failed() && desk.has_work());
+        let (changes, _) = desk.hand_in(Vec::new());
+        assert_eq!(failures(&changes), [2, 1], "the later one of a, and b as it was");
+        desk.handed_in(true);
+        assert!(!desk.has_work());
+    }
+
+    #[test]
+    fn positions_only_move_on() {
+        let mut desk = Desk::standing_at(Position(5));
+        desk.applied(Position(3));
+        assert_eq!(desk.hand_in(Vec::new()).1, Position(5));
+        desk.applied(Position(9));
+        assert_eq!(desk.hand_in(Vec::new()).1, Position(9));
+    }
+}
