@@ -263,6 +263,13 @@ impl State {
         worst.unwrap_or_else(|| unreachable!("there is always the session for all others"))
     }
 
+    /// Everything that is not settled, for a store that has lost it.
+    pub fn everything(&mut self) -> Decision {
+        self.moved.extend(self.sessions.keys().cloned());
+        let changes = self.cases.values().map(|case| Change::Case(Box::new(case.clone()))).collect();
+        Decision { changes, notices: Vec::new() }
+    }
+
     /// The sessions that moved since the last checkpoint, to be stored with the position the state stands for.
     pub fn checkpoint(&mut self) -> Vec<Change> {
         let moved = std::mem::take(&mut self.moved);
