@@ -5,6 +5,8 @@
 
 mod settings;
 
+pub use settings::language as language_of;
+
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;

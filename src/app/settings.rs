@@ -145,7 +145,7 @@ pub(super) fn needing_restart(before: &Config, after: &Config) -> Vec<&'static s
 }
 
 /// The language of sentences.
-pub(crate) fn language(config: &Config) -> Language {
+pub fn language(config: &Config) -> Language {
     match config.locale {
         Locale::Es => Language::Es,
         Locale::En => Language::En,

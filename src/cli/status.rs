@@ -10,10 +10,10 @@ use serde_json::Value;
 use super::output::print;
 use super::source::{Api, file};
 use super::{Failure, block_on};
-use crate::admin::{Language, view};
-use crate::app::stored_state;
+use crate::admin::view;
+use crate::app::{language_of, stored_state};
 use crate::clock::Clock;
-use crate::config::{Config, Locale};
+use crate::config::Config;
 use crate::store::{StoreHealth, StoreState};
 
 /// Show the bot's status.
@@ -27,11 +27,10 @@ pub(super) struct StatusArgs {
 pub(super) fn run(args: &StatusArgs, config: &Config) -> Result<ExitCode, Failure> {
     let api = Api::new(config)?;
     let status = block_on(api.get("/api/bot/status", &[]))??;
-    let Some(status) = status else {
-        return Err(Failure::failed(format!(
-            "no waha-watchdog runs at {} (admin.listen)",
-            config.admin.listen
-        )));
+    let runs = status.is_some();
+    let status = match status {
+        Some(status) => status,
+        None => stored(config)?,
     };
     let word = |key: &str| status.get(key).and_then(Value::as_str).unwrap_or("-").to_owned();
     if args.json {
@@ -60,10 +59,5 @@ fn stored(config: &Config) -> Result<Value, Failure> {
     let loaded = file(config)?.load().map_err(Failure::failed)?;
     let state = stored_state(config, loaded, now);
     let health = StoreHealth { state: StoreState::Closed, reason: "nothing runs".to_owned(), since: now };
-    let language = match config.locale {
-        Locale::Es => Language::Es,
-        Locale::En => Language::En,
-        Locale::Pt => Language::Pt,
-    };
-    Ok(view::bot_status(&state, &health, language, now))
+    Ok(view::bot_status(&state, &health, language_of(config), now))
 }
