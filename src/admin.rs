@@ -22,6 +22,7 @@ pub mod view;
 
 use std::net::TcpListener;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use axum::Router;
@@ -31,6 +32,10 @@ use axum::http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::get;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 pub use access::{Access, Token, TokenRole};
@@ -59,14 +64,47 @@ pub struct Admin {
     pub ready: CancellationToken,
 }
 
-/// Serves `listener` until `stop`.
+/// Connections open at once; people and scrapers are few.
+const CONNECTIONS_MAX: usize = 256;
+/// Longest wait for a request's head, a rest between calls included.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Serves `listener` until `stop`. Inside a `LocalSet`.
 ///
 /// # Errors
 /// Where the listener cannot be watched.
 pub async fn serve(listener: TcpListener, admin: Arc<Admin>, stop: CancellationToken) -> std::io::Result<()> {
     listener.set_nonblocking(true)?;
     let listener = tokio::net::TcpListener::from_std(listener)?;
-    axum::serve(listener, routes(admin)).with_graceful_shutdown(stop.cancelled_owned()).await
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let service = TowerToHyperService::new(routes(admin));
+    loop {
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return Ok(()) };
+        let accepted = tokio::select! {
+            biased;
+            () = stop.cancelled() => return Ok(()),
+            accepted = listener.accept() => accepted,
+        };
+        let Ok((stream, _)) = accepted else {
+            // Out of descriptors, most likely: those that are served free some.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            continue;
+        };
+        let (service, stop) = (service.clone(), stop.clone());
+        tokio::task::spawn_local(async move {
+            let _place = place;
+            let mut builder = http1::Builder::new();
+            builder.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
+            let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
+            tokio::select! {
+                _ = connection.as_mut() => {}
+                () = stop.cancelled() => {
+                    connection.as_mut().graceful_shutdown();
+                    let _ = connection.await;
+                }
+            }
+        });
+    }
 }
 
 fn routes(admin: Arc<Admin>) -> Router {

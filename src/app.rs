@@ -5,6 +5,8 @@
 
 mod settings;
 
+pub use settings::language as language_of;
+
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -25,9 +27,10 @@ use crate::domain::decide::{State, Unheard};
 use crate::domain::id::SessionName;
 use crate::domain::live::LiveSends;
 use crate::domain::outcome::Outcome;
+use crate::domain::time::Timestamp;
 use crate::metrics::Metrics;
 use crate::proxy::{KeptAnswer, Proxy, Shared};
-use crate::store::{Meter, Opening, Refused, Store};
+use crate::store::{Loaded, Meter, Opening, Refused, Store};
 use crate::watchdog::{Heart, Recall, Watchdog};
 
 /// So long the store may take to open before calls are served all the same.
@@ -55,6 +58,8 @@ pub struct Running {
     pub proxy: SocketAddr,
     /// Where people and Prometheus look.
     pub admin: SocketAddr,
+    /// What it was started with.
+    config: Config,
     shared: Arc<Shared>,
     admin_room: Arc<Admin>,
     heart: Arc<Heart>,
@@ -144,6 +149,7 @@ pub fn start(config: &Config) -> Result<Running, StartError> {
     Ok(Running {
         proxy: proxy_address,
         admin: admin_address,
+        config: config.clone(),
         shared,
         admin_room,
         heart,
@@ -153,6 +159,14 @@ pub fn start(config: &Config) -> Result<Running, StartError> {
         kill,
         end,
     })
+}
+
+/// The heart's state as it was stored, for looking at it while nothing runs.
+pub fn stored_state(config: &Config, loaded: Loaded, now: Timestamp) -> State {
+    let sessions: Vec<_> = config.waha.sessions.iter().filter_map(|name| SessionName::new(name)).collect();
+    let mut state = State::new(&sessions, now);
+    state.restore(loaded.cases, loaded.sessions, &loaded.unheard, &settings::policy(config));
+    state
 }
 
 impl Running {
@@ -178,7 +192,7 @@ impl Running {
         StopHandle { stop: self.stop.clone(), kill: self.kill.clone() }
     }
 
-    /// Puts another configuration into force, all but listeners and store. What cannot be put into force leaves everything as it was.
+    /// Puts another configuration into force, all but listeners, store and a few more, which are told. What cannot be put into force leaves everything as it was.
     ///
     /// # Errors
     /// Where the configuration cannot be put into force.
@@ -189,6 +203,9 @@ impl Running {
             "admin.tokens is empty, but the admin listener is bound to {}, which others can reach",
             self.admin
         );
+        for key in settings::needing_restart(&self.config, config) {
+            tracing::warn!(key, "this key changed, and takes effect only after a restart");
+        }
         self.shared.settings.store(Arc::new(proxy));
         self.shared.live().set_policy(settings::live(config));
         self.heart.policy.store(Arc::new(settings::policy(config)));
@@ -384,5 +401,9 @@ impl Meter for StoreMeter {
 
     fn lost(&self, entries: u64) {
         self.metrics.store.unrecorded.inc_by(entries);
+    }
+
+    fn pruned(&self, attempts: u64) {
+        self.metrics.store.pruned.inc_by(attempts);
     }
 }

@@ -87,6 +87,11 @@ pub trait Meter: Send + Sync {
     fn lost(&self, entries: u64) {
         let _unused = entries;
     }
+
+    /// So many attempts were forgotten, by age or for room.
+    fn pruned(&self, attempts: u64) {
+        let _unused = attempts;
+    }
 }
 
 /// Listens to nothing.

@@ -116,6 +116,7 @@ impl Watchdog {
         let mut desk = Desk::default();
         let mut committing: Option<Committing> = None;
         let mut commit_at = began;
+        let mut files_replaced = 0;
         loop {
             let nap = self.heart.state().next_deadline().since(self.clock.now());
             let nap = if desk.has_work() && committing.is_none() {
@@ -147,6 +148,12 @@ impl Watchdog {
             }
             let now = self.clock.now();
             self.tick(now, &mut desk);
+            let replaced = self.store.set_aside().len();
+            if replaced > files_replaced && opening.is_none() {
+                // The new file knows nothing: it is told everything that is not settled.
+                desk.take(self.heart.state().everything());
+            }
+            files_replaced = replaced;
             let due = desk.is_urgent() && !desk.failed() || now >= commit_at;
             if committing.is_none() && opening.is_none() && desk.has_work() && due {
                 committing = Some(self.commit(&mut desk));

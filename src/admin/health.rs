@@ -46,4 +46,8 @@ fn show_store(admin: &Admin) {
     gauges.up.set(i64::from(health.state == StoreState::Recording));
     gauges.queue.set(whole(figures.queued));
     gauges.size.set(whole(figures.file_bytes));
+    for (op, count) in [("open", figures.reopened), ("row", figures.unreadable_rows)] {
+        let counter = gauges.errors.with_label_values(&[op]);
+        counter.inc_by(count.saturating_sub(counter.get()));
+    }
 }

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use axum::Json;
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use serde::Deserialize;
@@ -41,8 +42,9 @@ pub(super) struct NotificationQuery {
 /// `GET /api/notifications/failed`: open ones, the newest first, unless asked otherwise.
 pub(super) async fn notifications(
     State(admin): State<Arc<Admin>>,
-    Query(query): Query<NotificationQuery>,
+    query: Result<Query<NotificationQuery>, QueryRejection>,
 ) -> Result<Json<Value>, Problem> {
+    let Query(query) = query?;
     let which = match query.resolved.as_deref() {
         None | Some("" | "false") => Notifications::Open,
         Some("true") => Notifications::Settled,
@@ -105,8 +107,9 @@ pub(super) struct SendQuery {
 /// `GET /api/sends`: the newest first, unless asked otherwise.
 pub(super) async fn sends(
     State(admin): State<Arc<Admin>>,
-    Query(query): Query<SendQuery>,
+    query: Result<Query<SendQuery>, QueryRejection>,
 ) -> Result<Json<Value>, Problem> {
+    let Query(query) = query?;
     let outcome = match query.outcome.as_deref().filter(|outcome| !outcome.is_empty()) {
         None => None,
         Some(word) => {

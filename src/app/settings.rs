@@ -123,8 +123,29 @@ pub(super) fn access(config: &Config) -> Access {
     Access { tokens: tokens.collect(), hosts: hosts.chain([admin.listen.ip().to_string()]).collect() }
 }
 
+/// The keys that differ and are read only at the start.
+pub(super) fn needing_restart(before: &Config, after: &Config) -> Vec<&'static str> {
+    let differs = [
+        ("proxy.listen", before.proxy.listen != after.proxy.listen),
+        ("proxy.workers", before.proxy.workers != after.proxy.workers),
+        ("proxy.max_connections", before.proxy.max_connections != after.proxy.max_connections),
+        ("admin.listen", before.admin.listen != after.admin.listen),
+        ("store.path", before.store.path != after.store.path),
+        ("store.commit_wait", before.store.commit_wait != after.store.commit_wait),
+        ("store.cache", before.store.cache != after.store.cache),
+        ("store.max_size", before.store.max_size != after.store.max_size),
+        ("store.resolved_for", before.store.resolved_for != after.store.resolved_for),
+        ("store.sends_for", before.store.sends_for != after.store.sends_for),
+        ("sends.copy_budget", before.sends.copy_budget != after.sends.copy_budget),
+        ("waha.sessions", before.waha.sessions != after.waha.sessions),
+        ("log.level", before.log.level != after.log.level),
+        ("log.format", before.log.format != after.log.format),
+    ];
+    differs.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
+}
+
 /// The language of sentences.
-pub(super) fn language(config: &Config) -> Language {
+pub fn language(config: &Config) -> Language {
     match config.locale {
         Locale::Es => Language::Es,
         Locale::En => Language::En,

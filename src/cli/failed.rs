@@ -53,11 +53,17 @@ pub(super) struct ShowArgs {
 pub(super) fn run(command: &FailedCommand, config: &Config) -> Result<(), Failure> {
     match command {
         FailedCommand::List(args) => {
-            let items = list(args, config)?;
+            let Listed { items, more } = list(args, config)?;
             if args.json {
                 return print(&format!("{}\n", Value::Array(items)));
             }
-            print(&table(&items))
+            if items.is_empty() {
+                let none =
+                    if args.resolved || args.all { "none" } else { "none open: every customer was told" };
+                return print(&format!("{none}\n"));
+            }
+            let more = if more { "there are more: --limit up to 1000, or the API's cursor\n" } else { "" };
+            print(&format!("{}{more}", table(&items)))
         }
         FailedCommand::Show(args) => {
             let item = show(args.id, config)?;
@@ -69,7 +75,13 @@ pub(super) fn run(command: &FailedCommand, config: &Config) -> Result<(), Failur
     }
 }
 
-fn list(args: &ListArgs, config: &Config) -> Result<Vec<Value>, Failure> {
+/// A page.
+struct Listed {
+    items: Vec<Value>,
+    more: bool,
+}
+
+fn list(args: &ListArgs, config: &Config) -> Result<Listed, Failure> {
     let limit = args.limit.to_string();
     let resolved = if args.all {
         "all"
@@ -82,8 +94,9 @@ fn list(args: &ListArgs, config: &Config) -> Result<Vec<Value>, Failure> {
     let query = [("limit", limit.as_str()), ("resolved", resolved), ("order_by", order)];
     let api = Api::new(config)?;
     if let Some(mut page) = block_on(api.get("/api/notifications/failed", &query))?? {
+        let more = page.get("next_cursor").is_some_and(Value::is_string);
         return match page.get_mut("items").map(Value::take) {
-            Some(Value::Array(items)) => Ok(items),
+            Some(Value::Array(items)) => Ok(Listed { items, more }),
             _ => Err(Failure::failed("the running process answered without items")),
         };
     }
@@ -96,7 +109,8 @@ fn list(args: &ListArgs, config: &Config) -> Result<Vec<Value>, Failure> {
     let page = file(config)?
         .notifications(which, order, None, usize::from(args.limit), |_| true)
         .map_err(Failure::failed)?;
-    Ok(page.items.iter().filter_map(view::notification).collect())
+    let items = page.items.iter().filter_map(view::notification).collect();
+    Ok(Listed { items, more: page.next.is_some() })
 }
 
 fn show(id: SendId, config: &Config) -> Result<Value, Failure> {
@@ -114,14 +128,11 @@ fn word<'a>(item: &'a Value, key: &str) -> &'a str {
 }
 
 fn table(items: &[Value]) -> String {
-    if items.is_empty() {
-        return "none: every customer was told\n".to_owned();
-    }
     let mut text = String::new();
     let _ = writeln!(
         text,
-        "{:36}  {:14} {:10} {:16} {:16} {:>3} {:24} {:20}",
-        "ID", "ORDER", "TOTAL", "PHONE", "TYPE", "TRY", "CAUSE", "SINCE"
+        "{:36}  {:14} {:10} {:20} {:16} {:16} {:>3} {:24} {:20}",
+        "ID", "ORDER", "TOTAL", "CUSTOMER", "PHONE", "TYPE", "TRY", "CAUSE", "SINCE"
     );
     for item in items {
         let order = if word(item, "order_number") == "-" {
@@ -131,10 +142,11 @@ fn table(items: &[Value]) -> String {
         };
         let _ = writeln!(
             text,
-            "{:36}  {:14} {:10} {:16} {:16} {:>3} {:24} {:20}",
+            "{:36}  {:14} {:10} {:20} {:16} {:16} {:>3} {:24} {:20}",
             word(item, "id"),
             plain(order),
             plain(word(item, "order_total")),
+            plain(word(item, "customer_name")),
             plain(word(item, "customer_phone")),
             word(item, "notification_type"),
             item.get("attempts").and_then(Value::as_u64).unwrap_or(0),

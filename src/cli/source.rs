@@ -50,7 +50,8 @@ impl Api {
         };
         let status = answer.status();
         let body: Value = answer.json().await.map_err(|_| self.strange(status))?;
-        if status.is_success() {
+        // One that is not ready says so with a 503, and is an answer like another.
+        if status.is_success() || body.get("ready").is_some() {
             return Ok(Some(body));
         }
         match body.get("detail").and_then(Value::as_str) {

@@ -159,7 +159,7 @@ fn retry(r: &mut Reader) -> RetryConfig {
 
 fn status(r: &mut Reader) -> StatusConfig {
     StatusConfig {
-        window: r.duration("status.window", 10 * S..=24 * H),
+        window: r.duration("status.window", 60 * S..=H),
         min_sends: r.int("status.min_sends", 1..=100_000),
         success_rate: r.float("status.success_rate", 0.0..=1.0),
         latency_p95: r.duration("status.latency_p95", 10 * MS..=10 * M),

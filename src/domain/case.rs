@@ -101,21 +101,22 @@ impl Case {
         }
     }
 
-    /// What an earlier record of the same send knew and this one does not: a failed notification is never forgotten.
+    /// This case with what an earlier record of the same send knew: attempts made before it was settled and opened again, and above all its
+    /// failed notification, which is never forgotten.
     #[must_use]
     pub fn after(mut self, earlier: Self) -> Self {
+        self.first_at = self.first_at.min(earlier.first_at);
         if self.failure.is_none() && earlier.failure.is_some() {
             self.failure = earlier.failure;
             self.exhausted |= earlier.exhausted;
-            self.first_at = self.first_at.min(earlier.first_at);
-            let mut lines = earlier.lines;
-            lines.retain(|line| self.lines.binary_search_by_key(&line.number, |known| known.number).is_err());
-            lines.append(&mut self.lines);
-            lines.sort_unstable_by_key(|line| line.number);
-            while lines.len() > LINES_MAX {
-                lines.remove(LINES_MAX / 2);
+        }
+        for line in earlier.lines {
+            if let Err(at) = self.lines.binary_search_by_key(&line.number, |known| known.number) {
+                self.lines.insert(at, line);
             }
-            self.lines = lines;
+        }
+        while self.lines.len() > LINES_MAX {
+            self.lines.remove(LINES_MAX / 2);
         }
         self
     }

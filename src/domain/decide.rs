@@ -253,10 +253,21 @@ impl State {
         }
     }
 
-    /// The session with the worst status: the status of the whole.
+    /// The session with the worst status: the status of the whole. Of several, the one that was active last; a configured one before the
+    /// others.
     pub fn worst(&self) -> &Session {
-        let worst = self.sessions.values().max_by_key(|session| session.assessment.status.badness());
+        let rank = |session: &&Session| {
+            (session.assessment.status.badness(), session.last_activity, session.name != self.other)
+        };
+        let worst = self.sessions.values().max_by_key(rank);
         worst.unwrap_or_else(|| unreachable!("there is always the session for all others"))
+    }
+
+    /// Everything that is not settled, for a store that has lost it.
+    pub fn everything(&mut self) -> Decision {
+        self.moved.extend(self.sessions.keys().cloned());
+        let changes = self.cases.values().map(|case| Change::Case(Box::new(case.clone()))).collect();
+        Decision { changes, notices: Vec::new() }
     }
 
     /// The sessions that moved since the last checkpoint, to be stored with the position the state stands for.
@@ -347,8 +358,7 @@ impl State {
                 case.add(ended);
                 case
             }
-            // The call heard of a success that settled its send: nothing opens again.
-            None if ended.via == Via::Latch => return,
+            // Where a settled case went before, the store keeps what that one knew (`Case::after`).
             None => Case::open(ended),
         };
         match case.outcome {

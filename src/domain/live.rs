@@ -14,6 +14,7 @@
 //! must never swallow a message.
 
 use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasherDefault, Hasher};
 use std::time::Duration;
 
 use super::id::SendId;
@@ -24,7 +25,7 @@ use super::time::Timestamp;
 /// Successes that wait for a bot that did not hear them, at the most: each holds an answer.
 const UNHEARD_MAX: usize = 1024;
 /// A bot that gives up has waited at least so long.
-const PATIENCE_MIN: Duration = Duration::from_millis(200);
+const PATIENCE_MIN: Duration = Duration::from_millis(25);
 /// Expired sends looked for in one call, so that no call pays for many.
 const SWEPT_AT_A_TIME: usize = 4;
 
@@ -37,6 +38,24 @@ pub struct LivePolicy {
     pub max_age: Duration,
     /// How many unsuccessful sends are remembered at the most: `sends.live_max`. The oldest go first.
     pub live_max: usize,
+}
+
+/// An identity is a digest already: its first bytes spread as well as any hash of them.
+#[derive(Debug, Default)]
+struct DigestHasher(u64);
+
+impl Hasher for DigestHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for chunk in bytes.chunks(8) {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            self.0 = self.0.rotate_left(5) ^ u64::from_le_bytes(word);
+        }
+    }
 }
 
 /// What a call says of which send it belongs to.
@@ -56,7 +75,7 @@ pub struct Call {
 #[derive(Debug)]
 pub struct LiveSends<W, A> {
     policy: LivePolicy,
-    by_identity: HashMap<Identity, Vec<Live<W, A>>>,
+    by_identity: HashMap<Identity, Vec<Live<W, A>>, BuildHasherDefault<DigestHasher>>,
     unsuccessful: Resting,
     unheard: Resting,
 }
@@ -80,6 +99,7 @@ enum Phase<W, A> {
     },
     /// It succeeded, and the bot is just about to hear so.
     Answered {
+        since: Timestamp,
         ended: Timestamp,
         answer: A,
     },
@@ -141,7 +161,7 @@ impl<W, A: Clone> LiveSends<W, A> {
     pub fn new(policy: LivePolicy) -> Self {
         Self {
             policy,
-            by_identity: HashMap::new(),
+            by_identity: HashMap::default(),
             unsuccessful: Resting::default(),
             unheard: Resting::default(),
         }
@@ -180,7 +200,9 @@ impl<W, A: Clone> LiveSends<W, A> {
                     waiting.push(wait());
                     return Begin::Wait { first_at };
                 }
-                Phase::Running { since, .. } if alike && !looked && now.since(*since) >= PATIENCE_MIN => {
+                Phase::Running { since, .. } | Phase::Answered { since, .. }
+                    if alike && !looked && now.since(*since) >= PATIENCE_MIN =>
+                {
                     return Begin::Look;
                 }
                 Phase::Unheard { ended, answer } if alike && now.since(*ended) < policy.window => {
@@ -217,7 +239,7 @@ impl<W, A: Clone> LiveSends<W, A> {
         let Some(live) = self.find(identity, send) else { return };
         match &mut live.phase {
             Phase::Running { listening, .. } => *listening = false,
-            Phase::Answered { ended, answer } => {
+            Phase::Answered { ended, answer, .. } => {
                 live.phase = Phase::Unheard { ended: *ended, answer: answer.clone() };
                 self.unheard.push(identity, send);
                 self.keep_within_bounds();
@@ -235,7 +257,7 @@ impl<W, A: Clone> LiveSends<W, A> {
         end: RunEnd<A>,
     ) -> Vec<(W, Option<AttemptId>)> {
         let Some(live) = self.find(identity, send) else { return Vec::new() };
-        let Phase::Running { listening, waiting, .. } =
+        let Phase::Running { since, listening, waiting, .. } =
             std::mem::replace(&mut live.phase, Phase::Unsuccessful { ended: now })
         else {
             return Vec::new();
@@ -252,7 +274,7 @@ impl<W, A: Clone> LiveSends<W, A> {
                 });
                 let numbered = numbered.collect();
                 if listening {
-                    live.phase = Phase::Answered { ended: now, answer };
+                    live.phase = Phase::Answered { since, ended: now, answer };
                 } else {
                     live.phase = Phase::Unheard { ended: now, answer };
                     self.unheard.push(identity, send);
@@ -490,6 +512,13 @@ mod tests {
         live.begin(call(2), send(3), at(1), || 0);
         let again = Call { looked: true, ..call(2) };
         assert_eq!(forwarded(&live.begin(again, send(4), at(2), || 0)), Some((send(4), 1)), "it listens");
+        // The same where WAHA has answered, and the bot may be about to hear so or not.
+        live.begin(call(3), send(5), at(2), || 0);
+        live.end(identity(3), send(5), at(3), RunEnd::Accepted("201"));
+        assert_eq!(live.begin(call(3), send(6), at(3), || 0), Begin::Look);
+        live.orphan(identity(3), send(5));
+        let again = Call { looked: true, ..call(3) };
+        assert!(matches!(live.begin(again, send(6), at(3), || 0), Begin::Answer { .. }));
     }
 
     #[test]
@@ -530,7 +559,10 @@ mod tests {
         let mut live = table();
         live.begin(call(1), send(1), at(0), || 0);
         live.end(identity(1), send(1), at(1), RunEnd::Accepted("201"));
-        assert_eq!(forwarded(&live.begin(call(1), send(2), at(1), || 0)), Some((send(2), 1)));
+        assert_eq!(
+            forwarded(&live.begin(Call { looked: true, ..call(1) }, send(2), at(1), || 0)),
+            Some((send(2), 1))
+        );
         live.orphan(identity(1), send(1));
         assert!(
             matches!(live.begin(call(1), send(3), at(2), || 0), Begin::Answer { .. }),

@@ -156,8 +156,6 @@ pub struct HeartMetrics {
     resolved: IntCounterVec,
     orders: IntGaugeVec,
     oldest_order: GaugeVec,
-    /// Entries waiting for the heart.
-    pub backlog: IntGauge,
 }
 
 impl HeartMetrics {
@@ -278,11 +276,6 @@ impl HeartMetrics {
             oldest_order: float(
                 "orders_unnotified_oldest_timestamp_seconds",
                 "When the oldest open failed notification of an order was opened; 0 where none.",
-            )?,
-            backlog: gauge(
-                registry,
-                "heart_backlog_entries",
-                "Ledger entries the heart has still to look at.",
             )?,
         };
         let other = SessionName::new(OTHER_SESSIONS);
@@ -496,7 +489,7 @@ pub struct StoreMetrics {
     pub size: IntGauge,
     /// When the last commit succeeded.
     pub last_commit: Gauge,
-    /// Ledger entries forgotten by age or size.
+    /// Attempts forgotten by age or for room.
     pub pruned: IntCounter,
 }
 
@@ -504,7 +497,7 @@ impl StoreMetrics {
     pub(super) fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
         let errors =
             counter_vec(registry, "store_errors_total", "Store errors, by what was being done.", &["op"])?;
-        for op in ["open", "commit", "read", "prune", "row"] {
+        for op in ["open", "row"] {
             errors.with_label_values(&[op]);
         }
         Ok(Self {
@@ -538,6 +531,7 @@ impl StoreMetrics {
             errors,
             queue: gauge(registry, "store_queue_entries", "Entries waiting to be committed.")?,
             size: gauge(registry, "store_size_bytes", "Size of the store's file.")?,
+            pruned: counter(registry, "store_pruned_total", "Attempts forgotten by age or for room.")?,
             last_commit: register(
                 registry,
                 Gauge::with_opts(opts(
@@ -545,7 +539,6 @@ impl StoreMetrics {
                     "When the last commit succeeded; 0 where none did.",
                 ))?,
             )?,
-            pruned: counter(registry, "store_pruned_total", "Ledger entries forgotten by age or size.")?,
         })
     }
 }

@@ -13,8 +13,8 @@ use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use hyper::{Request, Response, StatusCode, Version};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, copy_bidirectional};
-use tokio::time::{Instant, sleep_until};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf, copy};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::body::{DownBody, Limited, Passage, UpBody};
 use super::headers;
@@ -142,15 +142,20 @@ impl Drop for Running {
     }
 }
 
-/// Passes bytes both ways until an end, an error, or [`TUNNEL_IDLE`] of silence.
+/// Once one side has ended, the other has so long to say its last.
+const TUNNEL_END: Duration = Duration::from_secs(2);
+
+/// Passes bytes both ways until one side ends, or [`TUNNEL_IDLE`] of silence.
 async fn tunnel<A, B>(bot: A, waha: B)
 where
     A: AsyncRead + AsyncWrite + Unpin,
     B: AsyncRead + AsyncWrite + Unpin,
 {
     let moved = Rc::new(Cell::new(instant()));
-    let mut bot = Watched { stream: bot, moved: Rc::clone(&moved) };
-    let mut waha = Watched { stream: waha, moved: Rc::clone(&moved) };
+    let (from_bot, to_bot) = tokio::io::split(Watched { stream: bot, moved: Rc::clone(&moved) });
+    let (from_waha, to_waha) = tokio::io::split(Watched { stream: waha, moved: Rc::clone(&moved) });
+    let mut up = std::pin::pin!(pass_on(from_bot, to_waha));
+    let mut down = std::pin::pin!(pass_on(from_waha, to_bot));
     let silence = async {
         loop {
             let until = moved.get() + TUNNEL_IDLE;
@@ -161,9 +166,17 @@ where
         }
     };
     tokio::select! {
-        _ = copy_bidirectional(&mut bot, &mut waha) => {}
+        () = up.as_mut() => drop(timeout(TUNNEL_END, down).await),
+        () = down.as_mut() => drop(timeout(TUNNEL_END, up).await),
         () = silence => {}
     }
+}
+
+/// Passes bytes on until the end, and the end as well.
+async fn pass_on(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin) {
+    // How a side ends makes no difference to the other.
+    let _ = copy(&mut from, &mut to).await;
+    let _ = to.shutdown().await;
 }
 
 /// Notes when bytes last came out of a stream.

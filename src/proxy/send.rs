@@ -202,6 +202,10 @@ async fn take(
         let Ok(bytes) = frame.map_err(|fault| fault.0)?.into_data() else { continue };
         length += bytes.len();
         let kept = reserved.grow(bytes.len());
+        // Most bodies are one frame.
+        if kept && frames.is_empty() && length <= hold_max && body.is_end_stream() {
+            return Ok(Taken::Whole(bytes));
+        }
         frames.push_back(bytes);
         // Its beginning is always held to the same byte, so that it names the same send however it comes in pieces.
         if length > hold_max || (!kept && length >= BEGINNING) {

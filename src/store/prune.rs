@@ -25,6 +25,7 @@ use super::writer::WriteError;
 use super::{Shared, query};
 use crate::clock::instant;
 use crate::domain::ledger::{AttemptId, Position};
+use crate::domain::retention::RetentionPolicy;
 
 /// Most rows looked at in one step.
 const STEP_ROWS: usize = 2_048;
@@ -38,10 +39,6 @@ const PACE: Duration = Duration::from_millis(5);
 const LEISURE: Duration = Duration::from_secs(2);
 /// So many applied rows are much to do.
 const MUCH: u64 = 1_024;
-/// How often the oldest rows are looked at.
-const AGE_EVERY: Duration = Duration::from_secs(60);
-/// How often all cases are looked at.
-const CASES_EVERY: Duration = Duration::from_secs(3_600);
 /// How long nothing must have happened before an idle file is made quick to open.
 const QUIET: Duration = Duration::from_secs(1);
 /// How often that is done at the most.
@@ -116,16 +113,15 @@ impl Pruner {
     }
 
     /// How long the queue may be waited for before there is something to do here.
-    pub(super) fn patience(&self) -> Duration {
+    pub(super) fn patience(&self, retention: &RetentionPolicy) -> Duration {
         let pending = self.floor().saturating_sub(self.pruned_to);
-        let much =
-            pending >= MUCH || self.crowded || self.aged.is_none() || matches!(self.cases, Round::At(_));
-        let pace = if much {
+        let idle = retention.entries_every().min(retention.cases_every());
+        let pace = if self.has_much_to_do() {
             self.pace
         } else if pending > 0 {
-            LEISURE
+            LEISURE.min(idle)
         } else {
-            AGE_EVERY
+            idle
         };
         let step = pace.saturating_sub(instant() - self.stepped);
         match self.may_settle_in() {
@@ -198,6 +194,7 @@ impl Pruner {
         self.unsettled |= pruned_to - self.pruned_to >= MUCH;
         (self.pruned_to, self.ledger_bytes) = (pruned_to, ledger_bytes);
         let mut running = shared.running.lock().unwrap_or_else(PoisonError::into_inner);
+        shared.meter.pruned(wide(step.forgotten.len()));
         for attempt in step.forgotten {
             running.remove(&attempt);
         }
@@ -288,7 +285,7 @@ impl Pruner {
     ) -> Result<(), WriteError> {
         let retention = &shared.settings.retention;
         self.crowded = self.is_crowded(shared);
-        if !self.crowded && self.aged.is_some_and(|at| (instant() - at) < AGE_EVERY) {
+        if !self.crowded && self.aged.is_some_and(|at| instant() - at < retention.entries_every()) {
             return Ok(());
         }
         let cutoff = retention.sends_before(shared.clock.now());
@@ -339,7 +336,9 @@ impl Pruner {
         shared: &Shared,
     ) -> Result<(), WriteError> {
         let from = match self.cases {
-            Round::Done(Some(at)) if (instant() - at) < CASES_EVERY => return Ok(()),
+            Round::Done(Some(at)) if instant() - at < shared.settings.retention.cases_every() => {
+                return Ok(());
+            }
             Round::Done(_) => Bound::Unbounded,
             Round::At(key) => Bound::Excluded(key),
         };

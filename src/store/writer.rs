@@ -267,7 +267,7 @@ impl Writer<'_> {
 
     fn serve_queue(&mut self, db: &Arc<Database>, mut pruner: Pruner) -> End {
         loop {
-            let batch = self.shared.queue.take(pruner.patience());
+            let batch = self.shared.queue.take(pruner.patience(&self.shared.settings.retention));
             if self.shared.take_suspicion() && self.verified.is_none_or(|at| (instant() - at) > VERIFY_EVERY)
             {
                 self.suspect = true;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 use waha_watchdog::fake_waha::{CallOutcome, FakeWaha, Fault, FaultKind};
 
+use super::harness::http;
 use super::harness::{Answer, CHAT, Config, Sidecar, pair, until};
 
 /// Longer than these bots wait, shorter than a test may take.
@@ -125,6 +126,45 @@ async fn types_are_guessed_from_texts() {
 }
 
 #[tokio::test]
+async fn every_form_of_a_send_names_its_order() {
+    let (mut waha, sidecar) = pair(Config::new().raw("retry.attempts", "1")).await;
+    waha.go_down().await;
+    let encode = |text: &str| {
+        form_urlencoded::Serializer::new(String::new()).append_pair("x", text).finish()[2..].to_owned()
+    };
+    let form = format!("session=default&chatId=5511%40c.us&text={}", encode(&received("ORD-FORM")));
+    let query = format!("/api/sendText?phone=5511&session=default&text={}", encode(&received("ORD-QUERY")));
+    let media = serde_json::json!({
+        "session": "default", "chatId": "5511@c.us", "file": {"data": "AA"}, "caption": received("ORD-CAPTION"),
+    });
+    let at = sidecar.proxy();
+    let urlencoded = [("Content-Type", "application/x-www-form-urlencoded")];
+    http::call(at, "POST", "/api/sendText", &urlencoded, form.as_bytes()).await.unwrap();
+    http::call(at, "GET", &query, &[], b"").await.unwrap();
+    sidecar.bot().post("/api/sendImage", &[], &media).await.unwrap();
+    let failed = sidecar.failed_when(3).await;
+    for (one, order) in failed.iter().zip(["ORD-FORM", "ORD-QUERY", "ORD-CAPTION"]) {
+        assert_eq!((&one["order_number"], &one["order_total"]), (&order.into(), &"$45.00".into()), "{one}");
+        assert_eq!((&one["session"], &one["customer_phone"]), (&"default".into(), &"5511".into()), "{one}");
+    }
+}
+
+#[tokio::test]
+async fn identities_end_with_their_time() {
+    let config = Config::new().set("sends.window", "1s").set("recovery.max_age", "1s");
+    let (waha, sidecar) = pair(config.set("retry.give_up_after", "1s")).await;
+    waha.faults().add(Fault::always(FaultKind::Delay(SLOW)).times(1));
+    assert!(sidecar.bot().text_and_give_up(CHAT, "unheard", IMPATIENT).await.is_none());
+    waha.faults().add(Fault::to_chat("5512", FaultKind::Status422).times(1));
+    let failed = sidecar.bot().text("5512", "failed").await;
+    ended_at_waha(&waha, 2).await;
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    assert_eq!(sidecar.bot().text(CHAT, "unheard").await.status, 201);
+    assert_eq!(waha.phones().times(CHAT, "unheard"), 2, "nobody waits for the first any more");
+    assert_ne!(sidecar.bot().text("5512", "failed").await.send_id(), failed.send_id());
+}
+
+#[tokio::test]
 async fn silence_gives_a_send_up_once() {
     let (waha, sidecar) = pair(Config::new().set("retry.give_up_after", "700ms")).await;
     waha.faults().add(Fault::always(FaultKind::Status422).times(2));
@@ -138,7 +178,7 @@ async fn silence_gives_a_send_up_once() {
     sidecar.log_when("a customer was not told").await;
     tokio::time::sleep(Duration::from_millis(1500)).await;
     assert_eq!(sidecar.failed().await.len(), 1);
-    assert_eq!(sidecar.metric(r#"retries_exhausted_total{kind="text",session="default"}"#).await, 1.0);
+    sidecar.metric_when(r#"retries_exhausted_total{kind="text",session="default"}"#, 1.0).await;
 
     // The bot tries once more after all, and succeeds: that settles it.
     let answer = sidecar.bot().text(CHAT, &received("ORD-1")).await;
@@ -203,7 +243,7 @@ async fn a_retry_while_the_first_call_still_runs_waits_for_it() {
         assert_ne!(other.send_id(), answer.send_id());
         assert_eq!(waha.phones().times(CHAT, text), 2);
     }
-    assert_eq!(sidecar.metric(r#"sends_latched_total{session="default"}"#).await, 2.0);
+    sidecar.metric_when(r#"sends_latched_total{session="default"}"#, 2.0).await;
     assert_eq!(sidecar.sends().await.len(), 4);
     assert!(sidecar.failed().await.is_empty());
 }
@@ -305,7 +345,7 @@ async fn forty_impatient_bots_at_once_make_forty_messages() {
         .map(|number| {
             tokio::spawn(async move {
                 let (chat, text) = (format!("5511{number:04}"), format!("hola {number}"));
-                let patience = Duration::from_millis(5 * number);
+                let patience = Duration::from_millis(30 + 5 * number);
                 bot.text_and_give_up(&chat, &text, patience).await;
                 bot.text_and_give_up(&chat, &text, patience).await;
                 let answer = bot.text(&chat, &text).await;
@@ -361,8 +401,8 @@ async fn equal_calls_of_listening_bots_are_two_messages_unless_named_alike() {
             assert_eq!((answer.status, answer.send_id(), &answer.body), (201, first.send_id(), &first.body));
         }
         sidecar.send_when(&first.send_id(), |send| send["attempts"] == 3).await;
-        let latched = sidecar.metric(r#"sends_latched_total{session="default"}"#).await;
-        assert_eq!(latched, 2.0 * (nth as f64 + 1.0));
+        let latched = [2.0, 4.0][nth];
+        sidecar.metric_when(r#"sends_latched_total{session="default"}"#, latched).await;
     }
 }
 

@@ -95,6 +95,23 @@ async fn a_crash_leaves_an_open_intent_that_is_ambiguous_and_then_told_to_people
 }
 
 #[tokio::test]
+async fn the_configuration_says_which_sends_are_on_disk_before_they_leave() {
+    for (intent, known) in [("order", vec!["ORD-1"]), ("always", vec!["ORD-1", "-"]), ("never", vec![])] {
+        let (waha, mut sidecar) = pair(Config::new().set("store.intent", intent)).await;
+        waha.faults().add(Fault::always(FaultKind::Hang));
+        let bot = sidecar.bot();
+        tokio::spawn(async move { bot.try_text(CHAT, &received("ORD-1"), &[]).await });
+        until("the first is at WAHA", async || waha.calls().len() == 1).await;
+        tokio::spawn(async move { bot.try_text(CHAT, "hola", &[]).await });
+        until("both are at WAHA", async || waha.calls().len() == 2).await;
+        sidecar.kill9();
+        let sends = json_lines(&stdout(&sidecar.cli_alone(&["export"]).await));
+        let orders: Vec<_> = sends.iter().map(|send| send["order_number"].as_str().unwrap_or("-")).collect();
+        assert_eq!(orders, known, "{intent}");
+    }
+}
+
+#[tokio::test]
 async fn sighup_takes_up_new_rules_and_survives_a_bad_file() {
     let (mut waha, mut sidecar) = pair(Config::new().raw("retry.attempts", "1")).await;
     waha.go_down().await;

@@ -493,3 +493,46 @@ async fn more_bots_than_allowed_are_told_so() {
     .await;
     waha.shutdown().await;
 }
+
+#[tokio::test]
+async fn a_client_that_waits_for_the_100_gets_it() {
+    let waha = waha(Engine::Noweb).await;
+    let sidecar = Sidecar::start(Config::new().set("proxy.max_body", "1MiB").upstream(&waha.url())).await;
+    let body = json!({"session": "default", "chatId": CHAT, "text": "x".repeat(300_000)}).to_string();
+    let length = body.len().to_string();
+    let headers = [KEY, JSON, ("Expect", "100-continue"), ("Content-Length", length.as_str())];
+    for path in ["/api/sendText", "/api/sessions/default"] {
+        let method = if path.contains("send") { "POST" } else { "PUT" };
+        let mut connection = Connection::open(sidecar.proxy()).await.unwrap();
+        connection.write(&request(method, path, &headers, b"")).await;
+        assert_eq!(connection.take(25).await, b"HTTP/1.1 100 Continue\r\n\r\n", "{path}");
+        connection.write(body.as_bytes()).await;
+        assert!(matches!(connection.answer(false).await.unwrap().status, 200 | 201), "{path}");
+    }
+    // One that is too large is told so instead.
+    let headers = [KEY, JSON, ("Expect", "100-continue"), ("Content-Length", "2000000")];
+    let mut connection = Connection::open(sidecar.proxy()).await.unwrap();
+    connection.write(&request("POST", "/api/sendText", &headers, b"")).await;
+    let answer = connection.answer(false).await.unwrap();
+    assert_eq!((answer.status, answer.error(), answer.interim.len()), (413, "body_too_large", 0));
+    waha.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_plain_answer_passes_piece_by_piece() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let sidecar = Sidecar::start(Config::new().upstream(&url)).await;
+    let mut bot = Connection::open(sidecar.proxy()).await.unwrap();
+    bot.write(&request("GET", "/api/files/large", &[], b"")).await;
+    let (mut waha, _) = listener.accept().await.unwrap();
+    let head = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nfirst";
+    tokio::io::AsyncWriteExt::write_all(&mut waha, head).await.unwrap();
+    // The rest is only sent once the beginning has arrived.
+    let mut seen = Vec::new();
+    while !seen.ends_with(b"first") {
+        seen.extend(bot.take(1).await);
+    }
+    tokio::io::AsyncWriteExt::write_all(&mut waha, b" last").await.unwrap();
+    assert_eq!(bot.take(5).await, b" last");
+}

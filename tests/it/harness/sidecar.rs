@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -116,9 +116,8 @@ struct Process {
 
 /// A sidecar. Ends when dropped; shows its log where the test fails.
 pub struct Sidecar {
-    directory: Arc<TempDir>,
+    directory: TempDir,
     config: Config,
-    env: Vec<(String, String)>,
     process: Option<Process>,
     log: Log,
     bearer: Option<String>,
@@ -134,15 +133,11 @@ impl Sidecar {
 
     /// One that is not started yet.
     pub fn prepare(config: Config) -> Self {
-        Self::prepare_in(Arc::new(tempfile::tempdir().unwrap()), config)
-    }
-
-    /// The same, in a directory that is there already.
-    pub fn prepare_in(directory: Arc<TempDir>, config: Config) -> Self {
+        let directory = tempfile::tempdir().unwrap();
         let store = directory.path().join("data/watchdog.redb").display().to_string();
         let is_there = config.keys.iter().any(|(key, _)| key == "store.path");
         let config = if is_there { config } else { config.set("store.path", &store) };
-        Self { directory, config, env: Vec::new(), process: None, log: Log::default(), bearer: None }
+        Self { directory, config, process: None, log: Log::default(), bearer: None }
     }
 
     /// The token with which the API is asked.
@@ -203,7 +198,6 @@ impl Sidecar {
         let mut command = Command::new(BINARY);
         command.arg("--config").arg(self.config_path()).current_dir(self.directory.path());
         command.stdin(Stdio::null()).stdout(Stdio::null()).env_remove("WAHA_WATCHDOG_CONFIG");
-        command.envs(self.env.iter().map(|(key, value)| (key, value)));
         command
     }
 
@@ -213,14 +207,6 @@ impl Sidecar {
     }
 
     // ---- places
-
-    pub fn directory(&self) -> &Path {
-        self.directory.path()
-    }
-
-    pub fn shared_directory(&self) -> Arc<TempDir> {
-        Arc::clone(&self.directory)
-    }
 
     pub fn config_path(&self) -> PathBuf {
         self.directory.path().join("watchdog.toml")
