@@ -1,0 +1,378 @@
+//! Documents cannot lie: what README and docs/ name exists, and what they must name is named.
+//!
+//! Where one of these bites, either the document or the program is wrong; the message says which line and what was
+//! expected.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods)]
+
+#[path = "docs/page.rs"]
+mod page;
+#[path = "docs/sidecar.rs"]
+mod sidecar;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+use clap::Parser as _;
+use clap::error::ErrorKind;
+use page::Page;
+use regex::Regex;
+use serde_json::Value;
+use sidecar::Sidecar;
+use waha_watchdog::cli::Cli;
+use waha_watchdog::config;
+use waha_watchdog::domain::id::SessionName;
+use waha_watchdog::domain::outcome::{Cause, Outcome};
+use waha_watchdog::domain::refusal::Refusal;
+use waha_watchdog::metrics::Metrics;
+
+/// Look like keys of the configuration, and are none.
+const NOT_KEYS: [&str; 1] = ["meta.version"];
+/// Endings of file names that look like keys of the configuration.
+const FILES: [&str; 7] = [".json", ".md", ".redb", ".rs", ".sh", ".svg", ".toml"];
+
+#[test]
+fn metrics_lists_the_families_that_are_served() {
+    let metrics = Metrics::new(&[SessionName::new("default").unwrap()]).unwrap();
+    // Its series begin with the first call.
+    metrics.admin_request("healthz", 200);
+    let served = families(&String::from_utf8(metrics.encode().unwrap()).unwrap());
+    let page = Page::read(root(), "docs/METRICS.md");
+    let rows: Vec<_> = page.rows().into_iter().filter(|row| row.len() == 4).collect();
+    let mut documented = BTreeMap::new();
+    for row in &rows {
+        let [name, kind, labels, help] = row.as_slice() else { unreachable!() };
+        let row = format!("{name} | {kind} | {labels} | {help}");
+        assert!(documented.insert(name.clone(), row).is_none(), "{name} is listed twice");
+    }
+    if !cfg!(target_os = "linux") {
+        documented.retain(|name, _| !name.starts_with("process_"));
+    }
+    let wanted: BTreeMap<_, _> =
+        served.iter().map(|(name, family)| (name.clone(), family.row(name))).collect();
+    let wrong: Vec<_> = wanted.iter().filter(|(name, row)| documented.get(*name) != Some(row)).collect();
+    let gone: Vec<_> = documented.keys().filter(|name| !wanted.contains_key(*name)).collect();
+    assert!(wrong.is_empty() && gone.is_empty(), "docs/METRICS.md must say {wrong:#?} and not {gone:?}");
+
+    let mut values: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for (label, value) in served.values().flat_map(|family| &family.values) {
+        values.entry(label).or_default().insert(value);
+    }
+    for row in page.rows().iter().filter(|row| row.len() == 3) {
+        let documented: BTreeSet<_> = row[2].split(", ").collect();
+        let mut served = values.remove(row[0].as_str()).unwrap_or_default();
+        served.remove("");
+        assert_eq!(documented, served, "docs/METRICS.md: the values of the label {}", row[0]);
+    }
+    let open = ["code", "from", "handler", "session", "to", "version"];
+    assert_eq!(values.into_keys().collect::<Vec<_>>(), open, "docs/METRICS.md has no row for these labels");
+}
+
+#[test]
+fn every_metric_named_anywhere_exists() {
+    let metrics = Metrics::new(&[]).unwrap();
+    metrics.admin_request("healthz", 200);
+    let served = families(&String::from_utf8(metrics.encode().unwrap()).unwrap());
+    let name = Regex::new("waha_watchdog_[a-z_]+").unwrap();
+    for page in pages() {
+        for found in name.find_iter(&page.text) {
+            assert!(served.contains_key(found.as_str()), "{}: no metric {}", page.path, found.as_str());
+        }
+    }
+}
+
+#[test]
+fn api_has_the_routes_of_the_admin_listener() {
+    let source = fs::read_to_string(root().join("src/admin.rs")).unwrap();
+    let route = Regex::new(r#"\.route\(\s*"([^"]+)",\s*((?:[^()]|\([^()]*\))*)\)"#).unwrap();
+    let method = Regex::new(r"\b(get|post|put|patch|delete)\(").unwrap();
+    let mut served = BTreeSet::new();
+    for found in route.captures_iter(&source) {
+        for method in method.captures_iter(&found[2]) {
+            served.insert(format!("{} {}", method[1].to_uppercase(), &found[1]));
+        }
+    }
+    assert_eq!(served.len(), source.matches("get(").count(), "each route of src/admin.rs was understood");
+    let call = Regex::new("`((?:GET|POST|PUT|PATCH|DELETE) /[^`?]*)`").unwrap();
+    let calls =
+        |text: &str| call.captures_iter(text).map(|found| found[1].to_owned()).collect::<BTreeSet<_>>();
+    let page = Page::read(root(), "docs/API.md");
+    assert_eq!(calls(&page.headings().join("\n")), served, "docs/API.md has a heading for each route");
+    let head: String = source.lines().take_while(|line| line.starts_with("//!")).collect();
+    assert_eq!(calls(&head), served, "the head of src/admin.rs lists each route");
+    for page in pages() {
+        let named = page.code().into_iter().filter(|(_, code)| call.is_match(&format!("`{code}`")));
+        let admin = named.filter(|(_, code)| !code.contains("/api/send") || code.contains("/api/sends"));
+        for (line, code) in admin {
+            assert!(served.contains(code), "{}:{line} there is no {code}", page.path);
+        }
+    }
+}
+
+#[test]
+fn answers_in_api_are_those_of_a_running_sidecar() {
+    let sidecar = Sidecar::start();
+    let id = sidecar.failed_notification();
+    let page = Page::read(root(), "docs/API.md");
+    let mut compared = 0;
+    for fence in page.fences(&["json"]) {
+        let shown: Value =
+            serde_json::from_str(&fence.text).unwrap_or_else(|e| panic!("{e}: {}", fence.text));
+        let heading = fence.heading.replace('`', "");
+        let answer = match heading.strip_prefix("GET ") {
+            Some(path) => sidecar.get(&path.replace("{id}", &id)),
+            None if heading == "Errors" => sidecar.get("/api/sends?limit=0"),
+            None => sidecar.refused(),
+        };
+        let place = format!("docs/API.md:{}", fence.line);
+        same_shape(&shown, &answer, &place);
+        if !heading.starts_with("GET ") {
+            assert_eq!(shown, answer, "{place}");
+        }
+        compared += 1;
+    }
+    assert!(compared >= 7, "{compared} answers are shown");
+}
+
+#[test]
+fn api_lists_all_causes_and_all_errors() {
+    let page = Page::read(root(), "docs/API.md");
+    let rows = page.rows();
+    let outcomes = Outcome::ALL.map(Outcome::as_str);
+    let causes = rows.iter().filter(|row| row.len() == 3 && outcomes.contains(&row[1].as_str()));
+    let causes: BTreeSet<_> = causes.map(|row| (row[0].as_str(), row[1].as_str())).collect();
+    let known = Cause::ALL.map(|cause| (cause.as_str(), cause.outcome().as_str()));
+    assert_eq!(causes, BTreeSet::from(known), "docs/API.md: causes");
+    let errors = |columns: usize| {
+        let rows = rows.iter().filter(move |row| row.len() == columns && row[0].parse::<u16>().is_ok());
+        rows.map(|row| (row[1].clone(), row[0].clone())).collect::<BTreeSet<_>>()
+    };
+    let of_proxy =
+        Refusal::ALL.iter().map(|refusal| (refusal.code().to_owned(), refusal.status().to_string()));
+    assert_eq!(errors(4), of_proxy.collect(), "docs/API.md: errors of the proxy");
+
+    // `Problem::new(StatusCode::X, "code", …` is how the admin makes every error.
+    let problem = Regex::new(r#"(?:Problem|Self)::new\(\s*StatusCode::([A-Z_]+),\s*"([a-z_]+)""#).unwrap();
+    let mut of_admin = BTreeSet::new();
+    for file in fs::read_dir(root().join("src/admin")).unwrap() {
+        let text = fs::read_to_string(file.unwrap().path()).unwrap();
+        of_admin.extend(
+            problem.captures_iter(&text).map(|found| (found[2].to_owned(), found[1].replace('_', " "))),
+        );
+    }
+    let name = |(code, status): (String, String)| {
+        let status = http::StatusCode::from_bytes(status.as_bytes()).unwrap();
+        (code, status.canonical_reason().unwrap().to_uppercase())
+    };
+    assert_eq!(errors(3).into_iter().map(name).collect::<BTreeSet<_>>(), of_admin, "docs/API.md: errors");
+}
+
+#[test]
+fn every_command_line_is_understood() {
+    let mut lines = Vec::new();
+    for page in pages() {
+        for fence in page.fences(&["", "sh", "bash", "console"]) {
+            let numbered = fence.text.lines().enumerate();
+            lines.extend(numbered.map(|(at, line)| (page.path.clone(), fence.line + at, line.to_owned())));
+        }
+        let spans = page.code().into_iter().filter(|(_, code)| code.contains("waha-watchdog "));
+        lines.extend(spans.map(|(line, code)| (page.path.clone(), line, code.to_owned())));
+    }
+    let mut understood = 0;
+    for (path, at, line) in lines {
+        for words in commands(&line) {
+            match Cli::try_parse_from(std::iter::once("waha-watchdog").chain(words.iter().copied())) {
+                Ok(_) => understood += 1,
+                Err(e) if matches!(e.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {}
+                Err(error) => panic!("{path}:{at} `{line}`: {error}"),
+            }
+        }
+    }
+    assert!(understood >= 8, "{understood} command lines are shown");
+}
+
+#[test]
+fn every_key_named_exists() {
+    let shown = config::load(None, &[]).unwrap().to_json();
+    let shown: Value = serde_json::from_str(&shown).unwrap();
+    let mut keys = BTreeSet::new();
+    let sections = shown["config"].as_object().unwrap();
+    for (section, value) in sections {
+        match value.as_object() {
+            Some(inside) => keys.extend(inside.keys().map(|key| format!("{section}.{key}"))),
+            None => _ = keys.insert(section.clone()),
+        }
+    }
+    let like_a_key = Regex::new(r"^([a-z_]+\.[a-z_]+)(?: = (.+))?$").unwrap();
+    let variable = Regex::new(r"WAHA_WATCHDOG__([A-Z_]+)").unwrap();
+    let mut named = 0;
+    for page in pages() {
+        for (line, code) in page.code() {
+            let Some(found) = like_a_key.captures(code) else { continue };
+            let key = found[1].to_owned();
+            if NOT_KEYS.contains(&key.as_str()) || FILES.iter().any(|ending| key.ends_with(ending)) {
+                continue;
+            }
+            assert!(keys.contains(&key), "{}:{line} there is no key {key}", page.path);
+            named += 1;
+            if let Some(value) = found.get(2) {
+                let name = format!("WAHA_WATCHDOG__{}", key.to_uppercase().replace('.', "__"));
+                let value = value.as_str().trim_matches('"').to_owned();
+                let loaded = config::load(None, &[(name, value)]);
+                assert!(loaded.is_ok(), "{}:{line} {code}: {}", page.path, loaded.unwrap_err());
+            }
+        }
+        for found in variable.captures_iter(&page.text) {
+            let key = found[1].to_lowercase().replace("__", ".");
+            assert!(key == "section.key" || keys.contains(&key), "{}: no variable {}", page.path, &found[0]);
+        }
+    }
+    assert!(named >= 20, "{named} keys are named");
+}
+
+#[test]
+fn every_header_named_exists() {
+    let sources = ["src/proxy/headers.rs", "src/proxy/synthetic.rs"].map(|path| root().join(path));
+    let known: String = sources.iter().map(|path| fs::read_to_string(path).unwrap()).collect();
+    let header = Regex::new("X-Watchdog-[A-Z][A-Za-z-]*").unwrap();
+    let mut named = BTreeSet::new();
+    for page in pages() {
+        for found in header.find_iter(&page.text) {
+            let name = found.as_str().to_lowercase();
+            assert!(known.contains(&format!("\"{name}\"")), "{}: no header {}", page.path, found.as_str());
+            named.insert(name);
+        }
+    }
+    let ours = Regex::new(r#""(x-watchdog-[a-z-]*[a-z])""#).unwrap();
+    let product = known.split("#[cfg(test)]").next().unwrap();
+    for found in ours.captures_iter(product) {
+        assert!(named.contains(&found[1]), "no document names {}", &found[1]);
+    }
+}
+
+#[test]
+fn every_link_leads_somewhere() {
+    let pages = pages();
+    for page in &pages {
+        for (line, target) in page.links() {
+            if target.starts_with("https://") {
+                continue;
+            }
+            let (file, anchor) = target.split_once('#').unwrap_or((target, ""));
+            let folder = Path::new(&page.path).parent().unwrap();
+            let path =
+                if file.is_empty() { page.path.clone() } else { folder.join(file).display().to_string() };
+            assert!(root().join(&path).is_file(), "{}:{line} there is no {path}", page.path);
+            if !anchor.is_empty() {
+                let anchors = Page::read(root(), &path).anchors();
+                assert!(
+                    anchors.iter().any(|known| known == anchor),
+                    "{}:{line} {target}: {anchors:?}",
+                    page.path
+                );
+            }
+        }
+    }
+}
+
+/// A family as `/metrics` serves it.
+#[derive(Default)]
+struct Family {
+    kind: String,
+    help: String,
+    labels: BTreeSet<String>,
+    values: BTreeSet<(String, String)>,
+}
+
+impl Family {
+    fn row(&self, name: &str) -> String {
+        let labels: Vec<_> = self.labels.iter().map(String::as_str).collect();
+        format!("{name} | {} | {} | {}", self.kind, labels.join(", "), self.help)
+    }
+}
+
+fn families(text: &str) -> BTreeMap<String, Family> {
+    let label = Regex::new(r#"([a-z_]+)="([^"]*)""#).unwrap();
+    let mut families: BTreeMap<String, Family> = BTreeMap::new();
+    let mut present = String::new();
+    for line in text.lines() {
+        let mut words = line.splitn(4, ' ');
+        match (words.next(), words.next(), words.next(), words.next()) {
+            (Some("#"), Some("HELP"), Some(name), Some(help)) => {
+                name.clone_into(&mut present);
+                help.clone_into(&mut families.entry(present.clone()).or_default().help);
+            }
+            (Some("#"), Some("TYPE"), Some(name), Some(kind)) => {
+                kind.clone_into(&mut families.entry(name.to_owned()).or_default().kind);
+            }
+            _ => {
+                let family = families.get_mut(&present).unwrap();
+                for found in label.captures_iter(line).filter(|found| &found[1] != "le") {
+                    family.labels.insert(found[1].to_owned());
+                    family.values.insert((found[1].to_owned(), found[2].to_owned()));
+                }
+            }
+        }
+    }
+    families
+}
+
+/// The arguments of each call of the program in a line for a shell.
+fn commands(line: &str) -> Vec<Vec<&str>> {
+    let line = line.split(" #").next().unwrap().trim();
+    let parts = line.split(['|', ';']).flat_map(|part| part.split("&&"));
+    let words = parts.map(|part| part.split_whitespace().collect::<Vec<_>>());
+    words
+        .filter_map(|words| {
+            let set = words.iter().take_while(|word| word.contains('=')).count();
+            let start = match words.get(set..)? {
+                ["waha-watchdog", _, ..] => set + 1,
+                ["cargo", "run", ..] => words.iter().position(|word| *word == "--")? + 1,
+                _ => return None,
+            };
+            Some(words[start..].to_vec())
+        })
+        .collect()
+}
+
+/// The same keys in the same order, and values of the same type; `null` stands for any, and of lists the first counts.
+#[track_caller]
+fn same_shape(shown: &Value, answer: &Value, place: &str) {
+    match (shown, answer) {
+        (Value::Object(shown), Value::Object(answer)) => {
+            let (ours, theirs): (Vec<_>, Vec<_>) = (shown.keys().collect(), answer.keys().collect());
+            assert_eq!(ours, theirs, "{place}: the keys shown, and those answered");
+            for (key, value) in shown {
+                same_shape(value, &answer[key], &format!("{place} {key}"));
+            }
+        }
+        (Value::Array(shown), Value::Array(answer)) => {
+            let (Some(shown), Some(answer)) = (shown.first(), answer.first()) else {
+                panic!("{place}: an empty list shows nothing")
+            };
+            same_shape(shown, answer, place);
+        }
+        (Value::Null, _) | (_, Value::Null) => {}
+        _ => assert_eq!(
+            std::mem::discriminant(shown),
+            std::mem::discriminant(answer),
+            "{place}: {shown} and {answer}"
+        ),
+    }
+}
+
+/// README, the changelog and docs/.
+fn pages() -> Vec<Page> {
+    let mut paths = vec!["README.md".to_owned(), "CHANGELOG.md".to_owned()];
+    for entry in fs::read_dir(root().join("docs")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        if name.ends_with(".md") {
+            paths.push(format!("docs/{name}"));
+        }
+    }
+    paths.iter().map(|path| Page::read(root(), path)).collect()
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
