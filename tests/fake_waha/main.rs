@@ -1,5 +1,5 @@
 //! The look-alike against a real WAHA's transcripts, and each of its faults over a real socket.
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, unreachable_pub)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods, missing_docs, unreachable_pub)]
 
 mod client;
 mod faults;

@@ -162,12 +162,23 @@ async fn status_and_healthcheck_end_with_their_codes() {
     assert_eq!(code(&sidecar.cli(&["healthcheck"]).await), 0, "the sidecar itself is ready");
     assert_eq!(sidecar.metric(r#"bot_status{session="default",status="incommunicado"}"#).await, 1.0);
 
+    let beside = sidecar.status().await;
     sidecar.stop().await;
-    for command in ["status", "healthcheck"] {
-        let output = sidecar.cli_alone(&[command]).await;
-        assert_eq!(code(&output), 1, "{command}");
-        assert!(stderr(&output).contains("admin.listen"), "{command}: {}", stderr(&output));
+    let output = sidecar.cli_alone(&["healthcheck"]).await;
+    assert_eq!(code(&output), 1);
+    assert!(stderr(&output).contains("admin.listen"), "{}", stderr(&output));
+    // Without a process, what the last one left.
+    let output = sidecar.cli_alone(&["status"]).await;
+    let text = String::from_utf8(output.stdout.clone()).unwrap();
+    assert_eq!(code(&output), 1, "{text}");
+    assert!(text.starts_with("nothing runs at") && text.contains("\nincommunicado "), "{text}");
+    let output = sidecar.cli_alone(&["status", "--json"]).await;
+    let alone: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    for key in ["status", "since", "confidence", "orders_unnotified", "failed_notifications", "last_success"]
+    {
+        assert_eq!(alone[key], beside[key], "{key}");
     }
+    assert_eq!(alone["metadata"]["store"]["recording"], false);
     waha.shutdown().await;
 }
 

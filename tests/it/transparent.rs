@@ -526,6 +526,8 @@ async fn a_plain_answer_passes_piece_by_piece() {
     let mut bot = Connection::open(sidecar.proxy()).await.unwrap();
     bot.write(&request("GET", "/api/files/large", &[], b"")).await;
     let (mut waha, _) = listener.accept().await.unwrap();
+    let mut asked = [0; 1024];
+    assert!(tokio::io::AsyncReadExt::read(&mut waha, &mut asked).await.unwrap() > 0);
     let head = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nfirst";
     tokio::io::AsyncWriteExt::write_all(&mut waha, head).await.unwrap();
     // The rest is only sent once the beginning has arrived.
