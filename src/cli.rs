@@ -1,5 +1,6 @@
 //! The command line: one file per command. Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 store refused (SPEC 13).
 
+mod check;
 mod export;
 mod failed;
 mod healthcheck;
@@ -40,6 +41,8 @@ enum Command {
     /// SIGTERM and SIGINT take nothing new, finish what is in flight within 30 seconds and end; a second one ends at once. SIGHUP reads the
     /// configuration again (all but listeners and store); a bad one is told and changes nothing.
     Run,
+    /// Check configuration, WAHA, key, sessions and store: a line each, with the way out. Exit code 0 if all is well.
+    Check(check::CheckArgs),
     /// Show the bot's status: is it speaking, why not, since when.
     Status(status::StatusArgs),
     /// List and show failed notifications: whom a customer's message never reached.
@@ -129,6 +132,7 @@ impl Cli {
         let load = || config::load(path.as_deref(), &env);
         match self.command {
             Command::Run => run::run(load()?, &|| load())?,
+            Command::Check(args) => return check::run(&args, &load()?.config),
             Command::Status(args) => return status::run(&args, &load()?.config),
             Command::Failed(command) => failed::run(&command, &load()?.config)?,
             Command::Export(args) => export::run(&args, &load()?.config)?,

@@ -3,6 +3,7 @@
 //! Rules of this floor: no async, no clock, no randomness, no I/O, no serde, none of WAHA's spelling. Moments and chance
 //! come in as arguments, so every decision can be repeated exactly.
 
+pub mod assess;
 pub mod backoff;
 pub mod case;
 pub mod decide;

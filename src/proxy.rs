@@ -8,17 +8,20 @@
 
 mod attempt;
 mod body;
+mod budget;
 mod connection;
 mod describe;
 mod forward;
 mod guard;
 mod headers;
+mod kept;
 mod order;
 mod pace;
 mod run;
 mod send;
 mod settings;
 mod synthetic;
+mod thread;
 mod upstream;
 mod worker;
 
@@ -37,7 +40,7 @@ use crate::domain::live::LiveSends;
 use crate::metrics::Metrics;
 use crate::store::Store;
 
-pub use send::KeptAnswer;
+pub use kept::KeptAnswer;
 pub use settings::{Intents, Retry, Settings};
 pub use upstream::{Upstream, UpstreamError};
 
@@ -53,7 +56,7 @@ pub struct Shared {
     /// Who may open how many connections.
     connections: Arc<Semaphore>,
     /// Memory for bodies that are kept.
-    budget: send::Budget,
+    budget: Arc<budget::Budget>,
     /// One send of a chat at a time, where the proxy retries.
     order: order::ChatOrder,
     /// Time and chance.
@@ -68,7 +71,7 @@ impl Shared {
         Self {
             live: Mutex::new(live),
             connections: Arc::new(Semaphore::new(settings.connections_max)),
-            budget: send::Budget::new(settings.copy_budget),
+            budget: Arc::new(budget::Budget::new(settings.copy_budget)),
             order: order::ChatOrder::default(),
             settings: ArcSwap::from_pointee(settings),
             clock,
@@ -107,7 +110,7 @@ impl Proxy {
             (0..workers.max(1)).map(|_| mpsc::channel(DEALT_MAX)).unzip();
         let mut dealer = Some(connection::Dealer { listener, doors });
         let threads = inboxes.into_iter().enumerate().map(|(number, inbox)| {
-            let worker = worker::Start {
+            let worker = thread::Start {
                 number,
                 shared: Arc::clone(shared),
                 store: store.clone(),

@@ -4,6 +4,7 @@
 //! WAHA's answers are hostile JSON: everything here is bounded and never panics. What the facts rest on is named beside them
 //! (WAHA 2025.12.3 as observed, its documents up to 2026.9).
 
+pub mod client;
 pub mod compose;
 pub mod reply;
 pub mod request;

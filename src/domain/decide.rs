@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::assess::reassess;
 use super::case::Case;
 use super::id::{SendId, SessionName};
 use super::ledger::{AttemptId, Ended, Entry, Intent, Position, StoredAnswer, StoredRequest, Via};
@@ -511,7 +512,7 @@ impl State {
     ) {
         let Some(session) = self.sessions.get_mut(name) else { return };
         let from = session.assessment.status;
-        if session.reassess(now, &policy.status) {
+        if reassess(session, now, &policy.status) {
             let change = StatusChange { session: name.clone(), at: now, from, to: session.assessment };
             self.moved.insert(name.clone());
             decision.changes.push(Change::History(change.clone()));

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::id::{ChatId, SessionName};
-use super::status::{Assessment, StatusPolicy, assess};
+use super::status::Assessment;
 use super::time::Timestamp;
 use super::window::Window;
 
@@ -50,7 +50,8 @@ pub struct Smoldering {
 }
 
 impl Smoldering {
-    fn observe(&mut self, bad: bool, now: Timestamp) {
+    /// Seen now.
+    pub fn observe(&mut self, bad: bool, now: Timestamp) {
         if bad {
             self.last_bad = Some(now);
         }
@@ -137,20 +138,5 @@ impl Session {
         chats.sort_unstable();
         chats.dedup();
         chats.len()
-    }
-
-    /// Looks at the clock and the windows again. `true` where the status changed.
-    pub fn reassess(&mut self, now: Timestamp, policy: &StatusPolicy) -> bool {
-        let summary = self.window.summary(now, policy.window);
-        let enough = summary.sends >= policy.min_sends;
-        self.low_rate.observe(enough && summary.success_rate < policy.success_rate, now);
-        self.high_latency.observe(enough && summary.latency_p95 > policy.latency_p95, now);
-        let assessment = assess(self, now, policy);
-        let changed = assessment.status != self.assessment.status;
-        if changed {
-            self.since = now;
-        }
-        self.assessment = assessment;
-        changed
     }
 }

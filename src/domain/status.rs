@@ -1,12 +1,8 @@
-//! The status of a session and of the whole: a pure function of what was seen and of time (SPEC 7).
-//!
-//! This version knows what sends tell. The rows of SPEC 7 that need probes, diagnoses or confirmations are not here yet, and nothing
-//! pretends to know them.
+//! The words of a status: what it can be, why, and from which thresholds on. How it follows from what was seen is `assess`.
 
 use std::fmt;
 use std::time::Duration;
 
-use super::session::Session;
 use super::time::Timestamp;
 
 /// Is the bot speaking?
@@ -189,31 +185,4 @@ pub struct StatusChange {
     pub from: Status,
     /// To what, and why.
     pub to: Assessment,
-}
-
-/// The table of SPEC 7, first match wins.
-pub fn assess(session: &Session, now: Timestamp, policy: &StatusPolicy) -> Assessment {
-    let given = |status, confidence, reason| Assessment { status, confidence, reason };
-    if session.exhausted_chats(now, policy.incommunicado_window, policy.incommunicado_failures) >= 2 {
-        return given(Status::Incommunicado, Confidence::Medium, Reason::SendsGivenUp);
-    }
-    if session.sends_failing() {
-        return given(Status::Degraded, Confidence::Medium, Reason::SendsFailing);
-    }
-    if session.low_rate.is_bad(now, policy.recover_after) {
-        return given(Status::Degraded, Confidence::Medium, Reason::LowSuccessRate);
-    }
-    if session.high_latency.is_bad(now, policy.recover_after) {
-        return given(Status::Degraded, Confidence::Medium, Reason::HighLatency);
-    }
-    if session.retried_at.is_some_and(|at| now.since(at) < policy.window) {
-        return given(Status::Degraded, Confidence::Medium, Reason::RetriesNeeded);
-    }
-    match session.last_activity {
-        None => Assessment::UNKNOWN,
-        Some(at) if now.since(at) > policy.offline_after => {
-            given(Status::Offline, Confidence::Low, Reason::BotSilent)
-        }
-        Some(_) => given(Status::Online, Confidence::High, Reason::AllWell),
-    }
 }

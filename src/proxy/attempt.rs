@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::Method;
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
-use http::response::Parts;
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderValue};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper::{Request, Response};
@@ -16,7 +15,7 @@ use tokio::time::timeout_at;
 
 use super::body::{DownBody, Passage, UpBody};
 use super::headers;
-use super::send::KeptAnswer;
+use super::kept::KeptAnswer;
 use super::settings::Settings;
 use super::upstream::NoAnswer;
 use super::worker::Worker;
@@ -27,8 +26,6 @@ use crate::waha::reply::{LOOK_MAX, Reading, read};
 
 /// Largest answer that is held whole, in bytes; of a larger one the rest passes through.
 const HOLD_MAX: usize = 256 * 1024;
-/// Largest answer that is kept for a bot that did not hear it, in bytes.
-const KEEP_MAX: usize = 16 * 1024;
 
 /// How an attempt went, and what the bot gets.
 pub(super) struct Attempted {
@@ -197,17 +194,6 @@ fn gather(frames: &[Bytes], max: usize) -> Bytes {
         all.extend_from_slice(&frame[..frame.len().min(room)]);
     }
     all.freeze()
-}
-
-impl KeptAnswer {
-    /// Copied, so that it does not hold a connection's buffer. Of a large answer only that it was a success is kept.
-    fn of(head: &Parts, body: &Bytes) -> Self {
-        let body = match body.len() {
-            1..=KEEP_MAX => Bytes::copy_from_slice(body),
-            _ => Bytes::from_static(b"{}"),
-        };
-        Self { status: head.status, content_type: head.headers.get(CONTENT_TYPE).cloned(), body }
-    }
 }
 
 /// A call that runs, in the gauge.

@@ -7,111 +7,35 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CONTENT_TYPE, HeaderValue};
 use http::request::Parts;
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
-use hyper::{Response, StatusCode};
+use hyper::Response;
 use tokio::sync::oneshot;
 
 use super::Shared;
 use super::body::{DownBody, Limited};
+use super::budget::Reserved;
 use super::describe::{self, Described, Taken};
 use super::headers;
+use super::kept::KeptAnswer;
 use super::run::{Run, Told};
 use super::settings::Settings;
 use super::worker::Worker;
 use crate::domain::id::SendId;
-use crate::domain::ledger::{AttemptId, Ended, Entry, StoredAnswer, Via};
+use crate::domain::ledger::{AttemptId, Ended, Entry, Via};
 use crate::domain::live::Begin;
 use crate::domain::outcome::Outcome;
 use crate::domain::refusal::Refusal;
-use crate::domain::send::{BEGINNING, Content, Description, Identity};
+use crate::domain::send::{BEGINNING, Description, Identity};
 use crate::domain::time::Timestamp;
 use crate::waha::route::Route;
 
 /// So much later a client that has gone has been seen going, even on a busy machine.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
-
-/// An answer that can be given again. Cheap to clone.
-#[derive(Clone)]
-pub struct KeptAnswer {
-    pub(super) status: StatusCode,
-    pub(super) content_type: Option<HeaderValue>,
-    pub(super) body: Bytes,
-}
-
-impl std::fmt::Debug for KeptAnswer {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "KeptAnswer({}, {} bytes)", self.status, self.body.len())
-    }
-}
-
-impl KeptAnswer {
-    /// From the store.
-    pub fn from_stored(answer: &StoredAnswer) -> Self {
-        Self {
-            status: StatusCode::from_u16(answer.status).unwrap_or(StatusCode::CREATED),
-            content_type: answer.content_type.as_deref().and_then(|kind| HeaderValue::from_str(kind).ok()),
-            body: answer.body.clone(),
-        }
-    }
-
-    pub(super) fn stored(&self, asked: Content) -> StoredAnswer {
-        let content_type = self.content_type.as_ref().and_then(|kind| kind.to_str().ok()).map(str::to_owned);
-        StoredAnswer { status: self.status.as_u16(), content_type, body: self.body.clone(), asked }
-    }
-
-    fn response(self) -> Response<DownBody> {
-        let mut response = Response::new(DownBody::whole(self.body));
-        *response.status_mut() = self.status;
-        if let Some(kind) = self.content_type {
-            response.headers_mut().insert(CONTENT_TYPE, kind);
-        }
-        response
-    }
-}
-
-/// Memory for bodies that are kept, shared by all workers.
-#[derive(Debug)]
-pub(super) struct Budget {
-    used: AtomicUsize,
-    max: usize,
-}
-
-impl Budget {
-    pub(super) const fn new(max: usize) -> Self {
-        Self { used: AtomicUsize::new(0), max }
-    }
-}
-
-/// A part of the budget, given back when dropped.
-pub(super) struct Reserved {
-    shared: Arc<Shared>,
-    bytes: usize,
-}
-
-impl Reserved {
-    fn grow(&mut self, bytes: usize) -> bool {
-        let budget = &self.shared.budget;
-        if budget.used.fetch_add(bytes, Ordering::Relaxed) + bytes > budget.max {
-            budget.used.fetch_sub(bytes, Ordering::Relaxed);
-            return false;
-        }
-        self.bytes += bytes;
-        true
-    }
-}
-
-impl Drop for Reserved {
-    fn drop(&mut self) {
-        self.shared.budget.used.fetch_sub(self.bytes, Ordering::Relaxed);
-    }
-}
 
 /// Forwards a send and answers its bot.
 pub(super) async fn send(
@@ -121,7 +45,7 @@ pub(super) async fn send(
     route: Route,
 ) -> Response<DownBody> {
     let settings = worker.shared.settings.load_full();
-    let mut reserved = Reserved { shared: Arc::clone(&worker.shared), bytes: 0 };
+    let mut reserved = Reserved::none(Arc::clone(&worker.shared.budget));
     let taken = match take(&parts, body, &settings, &mut reserved).await {
         Ok(taken) => taken,
         Err(refusal) => return worker.refuse(refusal),
@@ -245,7 +169,7 @@ async fn latched(
         what: Arc::new(what),
         outcome: Outcome::Accepted,
         cause: None,
-        status: Some(answer.status.as_u16()),
+        status: Some(answer.status().as_u16()),
         detail: None,
         message_id: None,
         given_up: false,

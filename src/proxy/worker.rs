@@ -1,26 +1,17 @@
-//! One of the proxy's threads: its runtime, its connections to WAHA, its lane to the store; and how it drains.
+//! What everything on one of the proxy's threads shares: its connections to WAHA, its lane to the store.
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use hyper::Response;
-use tokio::sync::mpsc;
-use tokio::task::LocalSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::body::DownBody;
-use super::connection::{Dealer, Dealt, serve};
 use super::upstream::Pool;
 use super::{Shared, synthetic};
 use crate::domain::refusal::Refusal;
-use crate::store::{Lane, Store};
-
-/// After `kill`, what is cut off has so long to write down how it ended.
-const LAST_WORDS: Duration = Duration::from_millis(500);
-/// How often connections that rested too long are let go.
-const SWEEP_EVERY: Duration = Duration::from_secs(1);
+use crate::store::Lane;
 
 /// What everything on one thread shares.
 pub(super) struct Worker {
@@ -42,82 +33,5 @@ impl Worker {
     pub(super) fn refuse(&self, refusal: Refusal) -> Response<DownBody> {
         self.shared.metrics.proxy.refused(refusal);
         synthetic::answer(refusal)
-    }
-}
-
-/// What a worker starts with.
-pub(super) struct Start {
-    pub(super) number: usize,
-    pub(super) shared: Arc<Shared>,
-    pub(super) store: Store,
-    pub(super) inbox: mpsc::Receiver<Dealt>,
-    /// The first worker deals as well.
-    pub(super) dealer: Option<Dealer>,
-    pub(super) stop: CancellationToken,
-    pub(super) kill: CancellationToken,
-}
-
-impl Start {
-    /// Serves until `stop`, drains until `kill`.
-    pub(super) fn run(self) {
-        let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-            Ok(runtime) => runtime,
-            Err(error) => {
-                return tracing::error!(%error, worker = self.number, "a proxy thread has no runtime");
-            }
-        };
-        LocalSet::new().block_on(&runtime, self.serve());
-    }
-
-    async fn serve(self) {
-        let Self { number: _, shared, store, mut inbox, dealer, stop, kill } = self;
-        let worker = Rc::new(Worker {
-            pool: Rc::default(),
-            lane: store.lane(),
-            tasks: TaskTracker::new(),
-            tunnels: TaskTracker::new(),
-            shared,
-            stop: stop.clone(),
-            kill: kill.clone(),
-        });
-        if let Some(dealer) = dealer {
-            tokio::task::spawn_local(dealer.deal(Arc::clone(&worker.shared), stop.clone()));
-        }
-        tokio::task::spawn_local(sweep(Rc::clone(&worker)));
-        let connections = TaskTracker::new();
-        loop {
-            tokio::select! {
-                biased;
-                () = stop.cancelled() => break,
-                dealt = inbox.recv() => match dealt {
-                    Some(dealt) => drop(connections.spawn_local(serve(Rc::clone(&worker), dealt))),
-                    None => break,
-                },
-            }
-        }
-        connections.close();
-        worker.tasks.close();
-        worker.tunnels.close();
-        let drained = async {
-            connections.wait().await;
-            worker.tasks.wait().await;
-            worker.tunnels.wait().await;
-        };
-        let killed = async {
-            kill.cancelled().await;
-            let _ = tokio::time::timeout(LAST_WORDS, worker.tasks.wait()).await;
-        };
-        tokio::select! {
-            () = drained => {}
-            () = killed => {}
-        }
-    }
-}
-
-async fn sweep(worker: Rc<Worker>) {
-    let mut every = tokio::time::interval(SWEEP_EVERY);
-    loop {
-        every.tick().await;
-        worker.pool.sweep(worker.shared.settings.load().upstream_idle_timeout);
     }
 }
