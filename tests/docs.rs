@@ -13,8 +13,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-use clap::Parser as _;
 use clap::error::ErrorKind;
+use clap::{CommandFactory as _, Parser as _};
 use page::Page;
 use regex::Regex;
 use serde_json::Value;
@@ -189,6 +189,22 @@ fn every_command_line_is_understood() {
         }
     }
     assert!(understood >= 8, "{understood} command lines are shown");
+}
+
+#[test]
+fn readme_names_every_command() {
+    let readme = Page::read(root(), "README.md").text;
+    let mut commands: Vec<_> =
+        Cli::command().get_subcommands().map(|command| (String::new(), command.clone())).collect();
+    while let Some((before, command)) = commands.pop() {
+        let name = format!("{before}{}", command.get_name());
+        let inside: Vec<_> = command.get_subcommands().cloned().collect();
+        if inside.is_empty() {
+            let lines = [format!("waha-watchdog {name}"), format!("cargo run --release -- {name}")];
+            assert!(lines.iter().any(|line| readme.contains(line)), "README.md does not name `{}`", lines[0]);
+        }
+        commands.extend(inside.into_iter().map(|command| (format!("{name} "), command)));
+    }
 }
 
 #[test]
