@@ -21,6 +21,8 @@ pub fn start(level: &str, format: Format) -> anyhow::Result<()> {
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        // It would complain to standard error, and panic where that is what is broken: nobody's thread dies of a log that nobody reads.
+        .log_internal_errors(false)
         .with_target(false)
         .with_span_events(FmtSpan::NONE);
     let started = match format {

@@ -207,6 +207,24 @@ async fn a_second_process_is_refused_and_the_first_goes_on() {
 }
 
 #[tokio::test]
+async fn a_log_that_nobody_reads_costs_nothing() {
+    let (waha, mut sidecar) = pair(Config::new().raw("retry.attempts", "1")).await;
+    waha.faults().add(Fault::always(FaultKind::Status422));
+    sidecar.log().go_deaf();
+    // Each of these is worth a line, and from the second on there is nobody to read it.
+    for nth in 1..=4 {
+        let answer = sidecar.bot().text(&format!("551{nth}"), &received(&format!("ORD-{nth}"))).await;
+        assert_eq!((answer.status, answer.recorded()), (422, true));
+        assert_eq!(sidecar.failed_when(nth).await.len(), nth);
+    }
+    waha.faults().clear();
+    assert_eq!(sidecar.bot().text(CHAT, "hola").await.status, 201);
+    sidecar.sigterm();
+    assert_eq!(sidecar.ended().await, Ended::Code(0));
+    assert_eq!(json_lines(&stdout(&sidecar.cli_alone(&["export"]).await)).len(), 5);
+}
+
+#[tokio::test]
 async fn listeners_that_are_taken_end_with_a_clear_word() {
     let (_waha, sidecar) = pair(Config::new()).await;
     for key in ["proxy.listen", "admin.listen"] {

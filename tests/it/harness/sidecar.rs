@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -78,7 +79,7 @@ impl Config {
 
 /// What was logged so far.
 #[derive(Debug, Clone, Default)]
-pub struct Log(Arc<Mutex<String>>);
+pub struct Log(Arc<Mutex<String>>, Arc<AtomicBool>);
 
 impl Log {
     pub fn text(&self) -> String {
@@ -88,6 +89,11 @@ impl Log {
     /// Lines that are JSON, in order.
     pub fn lines(&self) -> Vec<Value> {
         self.text().lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+
+    /// After the next line nobody reads any more: standard error is a broken pipe then.
+    pub fn go_deaf(&self) {
+        self.1.store(true, Ordering::Relaxed);
     }
 
     pub fn has(&self, part: &str) -> bool {
@@ -108,8 +114,18 @@ impl From<ExitStatus> for Ended {
     }
 }
 
+/// A process that does not outlive its test.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 struct Process {
-    child: Child,
+    child: Killed,
     proxy: SocketAddr,
     admin: SocketAddr,
 }
@@ -148,7 +164,7 @@ impl Sidecar {
     /// Starts the process and waits until it accepts calls.
     pub async fn run(&mut self) {
         let (child, lines) = self.spawn();
-        let mut child = Some(child);
+        let mut child = Some(Killed(child));
         let mut ended = None;
         let addresses = settle("the sidecar accepts calls", async || {
             let lines = lines.lines();
@@ -156,7 +172,7 @@ impl Sidecar {
                 let address = |key: &str| line[key].as_str().unwrap().parse::<SocketAddr>().unwrap();
                 return Some(Some((address("proxy"), address("admin"))));
             }
-            ended = child.as_mut().unwrap().try_wait().unwrap();
+            ended = child.as_mut().unwrap().0.try_wait().unwrap();
             ended.map(|_| None)
         })
         .await;
@@ -169,8 +185,9 @@ impl Sidecar {
 
     /// Starts the process where it is expected to end by itself.
     pub async fn run_to_end(&mut self) -> Ended {
-        let (mut child, _) = self.spawn();
-        let ended = settle("the sidecar ends", async || child.try_wait().unwrap()).await;
+        let (child, _) = self.spawn();
+        let mut child = Killed(child);
+        let ended = settle("the sidecar ends", async || child.0.try_wait().unwrap()).await;
         // The reader of its log may lag behind its death.
         tokio::time::sleep(Duration::from_millis(50)).await;
         ended.into()
@@ -188,6 +205,9 @@ impl Sidecar {
                     let mut text = log.0.lock().unwrap();
                     text.push_str(&line);
                     text.push('\n');
+                }
+                if all.1.load(Ordering::Relaxed) {
+                    break;
                 }
             }
         });
@@ -254,15 +274,15 @@ impl Sidecar {
     // ---- life and death
 
     pub fn signal(&self, signal: Signal) {
-        let pid = i32::try_from(self.process().child.id()).unwrap();
+        let pid = i32::try_from(self.process().child.0.id()).unwrap();
         kill(Pid::from_raw(pid), signal).unwrap();
     }
 
     /// Dies as in a power cut, but for the disk.
     pub fn kill9(&mut self) {
         let mut process = self.process.take().expect("a running sidecar");
-        process.child.kill().unwrap();
-        process.child.wait().unwrap();
+        process.child.0.kill().unwrap();
+        process.child.0.wait().unwrap();
     }
 
     pub fn sigterm(&self) {
@@ -276,13 +296,13 @@ impl Sidecar {
     /// Waits for the end after a signal.
     pub async fn ended(&mut self) -> Ended {
         let mut process = self.process.take().expect("a running sidecar");
-        let status = settle("the sidecar ends", async || process.child.try_wait().unwrap()).await;
+        let status = settle("the sidecar ends", async || process.child.0.try_wait().unwrap()).await;
         tokio::time::sleep(Duration::from_millis(50)).await;
         status.into()
     }
 
     pub fn is_running(&mut self) -> bool {
-        self.process.as_mut().is_some_and(|process| process.child.try_wait().unwrap().is_none())
+        self.process.as_mut().is_some_and(|process| process.child.0.try_wait().unwrap().is_none())
     }
 
     /// Stops in peace.
@@ -431,10 +451,7 @@ pub fn json_lines(text: &str) -> Vec<Value> {
 
 impl Drop for Sidecar {
     fn drop(&mut self) {
-        if let Some(process) = &mut self.process {
-            let _ = process.child.kill();
-            let _ = process.child.wait();
-        }
+        self.process = None;
         if std::thread::panicking() {
             eprintln!("--- the sidecar's log\n{}--- its end", self.log.text());
         }
