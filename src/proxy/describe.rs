@@ -118,7 +118,7 @@ fn whole_fields(parts: &Parts, route: &Route, body: &Bytes) -> SendFields {
     }
     let mut scan = scan(parts);
     scan.feed(body);
-    scan.fields()
+    scan.into_fields()
 }
 
 fn known(

@@ -49,7 +49,8 @@ const WANTED: &[Path] = &[
 ];
 
 /// What an answer says.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
+#[cfg_attr(test, derive(Debug))]
 pub struct Reading {
     /// What it says beyond its status.
     pub said: Option<Said>,
@@ -65,10 +66,9 @@ pub fn read(status: u16, beginning: &[u8]) -> Reading {
     scan.feed(&beginning[..beginning.len().min(LOOK_MAX)]);
     // The last token of a cut prefix, or of a bare value at the very end, is closed.
     scan.feed(b" ");
-    let error = scan.text(EXCEPTION_MESSAGE).or_else(|| scan.text(ERROR)).or_else(|| scan.text(MESSAGE));
     let success = (200..300).contains(&status);
     let said = if success { said_by_success(&scan) } else { blamed(&scan).map(Said::Blames) };
-    let detail = if success && said.is_none() { None } else { message(&scan).or(error).and_then(detail) };
+    let detail = if success && said.is_none() { None } else { message(&scan).and_then(detail) };
     let message_id = if success && said.is_none() { message_id(&scan) } else { None };
     Reading { said, detail, message_id }
 }

@@ -7,7 +7,8 @@ const WANTED: &[Path] =
     &[&["session"], &["chatId"], &["text"], &["caption"], &["body"], &["message", "description"], &["phone"]];
 
 /// What was found; everything may be missing.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
+#[cfg_attr(test, derive(Debug))]
 pub struct SendFields {
     /// The session.
     pub session: Option<String>,
@@ -45,6 +46,17 @@ impl FieldScan {
     pub fn fields(&self) -> SendFields {
         let Self::Json(scan) = self else { return SendFields::default() };
         let text = |index| scan.text(index).map(str::to_owned);
+        SendFields {
+            session: text(0),
+            chat: text(1).or_else(|| text(6)),
+            text: text(2).or_else(|| text(3)).or_else(|| text(4)).or_else(|| text(5)),
+        }
+    }
+
+    /// What was found, at the end.
+    pub fn into_fields(self) -> SendFields {
+        let Self::Json(mut scan) = self else { return SendFields::default() };
+        let mut text = |index| scan.take_text(index);
         SendFields {
             session: text(0),
             chat: text(1).or_else(|| text(6)),

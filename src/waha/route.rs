@@ -9,7 +9,8 @@ use percent_encoding::percent_decode_str;
 use crate::domain::send::SendKind;
 
 /// A call that sends.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
+#[cfg_attr(test, derive(Debug))]
 pub struct Route {
     /// What it sends.
     pub kind: SendKind,

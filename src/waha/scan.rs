@@ -4,6 +4,8 @@
 //! memory). It does not validate: what is not JSON simply yields nothing. Of a key that comes twice the last one counts, as in
 //! JavaScript.
 
+use std::fmt;
+
 use memchr::memchr2;
 
 /// Deepest nesting followed; deeper JSON yields nothing more.
@@ -13,11 +15,15 @@ const PATH_MAX: usize = 3;
 /// Longest key looked at; longer ones are none of ours.
 const KEY_MAX: usize = 32;
 
+/// Room for the tokens of most messages, so that none is moved while it grows.
+const TOKEN_USUAL: usize = 256;
+
 /// A value to pick: the keys that lead to it.
 pub type Path = &'static [&'static str];
 
 /// A picked value.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
+#[cfg_attr(test, derive(Debug))]
 pub enum Value {
     /// A string, unescaped, cut at the limit.
     Text(String),
@@ -25,24 +31,68 @@ pub enum Value {
     Bare(String),
 }
 
-/// The scan.
-#[derive(Debug)]
+/// The scan. Prints nothing of what it found.
 pub struct Scan {
     wanted: &'static [Path],
     value_max: usize,
     found: Vec<Option<Value>>,
-    open: Vec<Container>,
-    keys: [Vec<u8>; PATH_MAX],
+    open: Containers,
+    keys: [Key; PATH_MAX],
     state: State,
     /// The string or bare token being read, without quotes; cut at its limit.
     token: Vec<u8>,
     keep: Keep,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Container {
-    Object,
-    Array,
+impl fmt::Debug for Scan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scan").field("state", &self.state).finish_non_exhaustive()
+    }
+}
+
+/// The containers that are open, a bit each: set for an array. One that holds no memory, since every send has two scans.
+#[derive(Debug, Default)]
+struct Containers {
+    arrays: u128,
+    depth: usize,
+}
+
+impl Containers {
+    fn push(&mut self, array: bool) {
+        self.arrays = (self.arrays << 1) | u128::from(array);
+        self.depth += 1;
+    }
+
+    fn pop(&mut self) {
+        self.arrays >>= 1;
+        self.depth = self.depth.saturating_sub(1);
+    }
+
+    const fn in_object(&self) -> bool {
+        self.depth > 0 && self.arrays & 1 == 0
+    }
+
+    const fn in_any_array(&self) -> bool {
+        self.arrays != 0
+    }
+}
+
+/// A key, cut at its limit.
+#[derive(Debug, Clone, Copy, Default)]
+struct Key {
+    bytes: [u8; KEY_MAX],
+    length: usize,
+}
+
+impl Key {
+    fn as_slice(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+
+    fn set(&mut self, key: &[u8]) {
+        self.length = key.len().min(KEY_MAX);
+        self.bytes[..self.length].copy_from_slice(&key[..self.length]);
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,10 +122,10 @@ impl Scan {
             wanted,
             value_max,
             found: vec![None; wanted.len()],
-            open: Vec::with_capacity(8),
+            open: Containers::default(),
             keys: Default::default(),
             state: State::Between { key: false },
-            token: Vec::new(),
+            token: Vec::with_capacity(TOKEN_USUAL),
             keep: Keep::Nothing,
         }
     }
@@ -130,6 +180,14 @@ impl Scan {
         }
     }
 
+    /// The same, taken out.
+    pub fn take_text(&mut self, index: usize) -> Option<String> {
+        match self.found.get_mut(index)?.take()? {
+            Value::Text(text) => Some(text),
+            Value::Bare(_) => None,
+        }
+    }
+
     /// The same where it is a number, `true`, `false` or `null`.
     pub fn bare(&self, index: usize) -> Option<&str> {
         match self.get(index) {
@@ -139,7 +197,7 @@ impl Scan {
     }
 
     fn structure(&mut self, byte: u8) {
-        let in_object = self.open.last() == Some(&Container::Object);
+        let in_object = self.open.in_object();
         match byte {
             b'"' => {
                 let key = matches!(self.state, State::Between { key: true });
@@ -147,14 +205,14 @@ impl Scan {
                 self.state = State::Text { escaped: false };
             }
             b'{' | b'[' => {
-                if self.open.len() == DEPTH_MAX {
+                if self.open.depth == DEPTH_MAX {
                     self.state = State::Lost;
                     return;
                 }
                 let object = byte == b'{';
-                self.open.push(if object { Container::Object } else { Container::Array });
-                if let Some(key) = self.keys.get_mut(self.open.len() - 1) {
-                    key.clear();
+                self.open.push(!object);
+                if let Some(key) = self.keys.get_mut(self.open.depth - 1) {
+                    key.length = 0;
                 }
                 self.state = State::Between { key: object };
             }
@@ -175,7 +233,7 @@ impl Scan {
 
     fn begin_token(&mut self, key: bool) {
         self.token.clear();
-        self.keep = match (key, self.open.len()) {
+        self.keep = match (key, self.open.depth) {
             (true, 1..=PATH_MAX) => Keep::Key,
             (false, 1..=PATH_MAX) => self.wanted_here().map_or(Keep::Nothing, Keep::Wanted),
             _ => Keep::Nothing,
@@ -184,8 +242,8 @@ impl Scan {
 
     /// The wanted path that the present value lies at.
     fn wanted_here(&self) -> Option<usize> {
-        let depth = self.open.len();
-        if self.open.contains(&Container::Array) {
+        let depth = self.open.depth;
+        if self.open.in_any_array() {
             return None;
         }
         self.wanted.iter().position(|path| {
@@ -207,8 +265,8 @@ impl Scan {
     fn end_text(&mut self) {
         match self.keep {
             Keep::Key => {
-                if let Some(slot) = self.keys.get_mut(self.open.len() - 1) {
-                    std::mem::swap(slot, &mut self.token);
+                if let Some(slot) = self.keys.get_mut(self.open.depth - 1) {
+                    slot.set(&self.token);
                 }
             }
             Keep::Wanted(index) => self.found[index] = unescape(&self.token).map(Value::Text),
