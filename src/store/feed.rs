@@ -16,7 +16,7 @@ use crate::domain::ledger::{Entry, Position};
 /// Most entries between writer and heart.
 const ENTRIES_MAX: usize = 8_192;
 /// Most bytes between writer and heart.
-const BYTES_MAX: usize = 8 * 1024 * 1024;
+const BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Entries read back at a time.
 const CHUNK: usize = 1_000;
 /// How long to wait before the ledger is asked again, where it could not be read.
