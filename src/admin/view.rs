@@ -152,7 +152,7 @@ pub fn bot_status(state: &State, health: &StoreHealth, language: Language, now: 
     let seen = |pick: fn(&Session) -> Option<Timestamp>| state.sessions().values().filter_map(pick).max();
     let last_success = seen(|session| session.last_accepted).map(moment);
     let mut shown = session(worst, language);
-    let troubled = health.state != StoreState::Recording;
+    let troubled = !matches!(health.state, StoreState::Recording | StoreState::Closed);
     let reason = if troubled {
         format!(
             "{} {}",

@@ -48,7 +48,7 @@ pub(super) fn config(r: &mut Reader) -> Config {
             window: r.duration("incommunicado.window", S..=24 * H),
         },
         offline: OfflineConfig { after: r.duration("offline.after", S..=30 * D) },
-        recovery: RecoveryConfig { max_age: r.duration("recovery.max_age", S..=30 * D) },
+        recovery: recovery(r),
         panel: panel(r),
         log: LogConfig {
             level: r.text("log.level", "a level or a list of target=level", log_level),
@@ -56,6 +56,7 @@ pub(super) fn config(r: &mut Reader) -> Config {
         },
         extract: extract::rules(r),
     };
+    not_used_yet(r);
     clashes(r, &config);
     config
 }
@@ -155,6 +156,32 @@ fn retry(r: &mut Reader) -> RetryConfig {
         budget: r.duration("retry.budget", 100 * MS..=10 * M),
         ambiguous: r.choice("retry.ambiguous"),
     }
+}
+
+fn recovery(r: &mut Reader) -> RecoveryConfig {
+    let recovery = RecoveryConfig { max_age: r.duration("recovery.max_age", S..=30 * D) };
+    // Read and checked, not acted upon yet.
+    let _pace: u32 = r.int("recovery.pace", 1..=600);
+    recovery
+}
+
+/// Keys of the contract that this version reads and checks but does not act upon; the documented file says so of each.
+fn not_used_yet(r: &mut Reader) {
+    let _enabled = r.flag("healthcheck.enabled");
+    let _interval = r.duration("healthcheck.interval", S..=24 * H);
+    let _timeout = r.duration("healthcheck.timeout", 100 * MS..=10 * M);
+    let _threshold: u32 = r.int("healthcheck.failure_threshold", 1..=100);
+    let _owner: PagingOwner = r.choice("paging.owner");
+    let digits = "digits, a + in front if wanted, or empty";
+    let _phone = r.optional("alerts.admin_phone", digits, |phone| {
+        let bare = phone.strip_prefix('+').unwrap_or(phone);
+        let sound = !bare.is_empty() && bare.bytes().all(|byte| byte.is_ascii_digit());
+        if sound {
+            Ok(phone.to_owned())
+        } else {
+            Err("must be digits, with a + in front if wanted".to_owned())
+        }
+    });
 }
 
 fn status(r: &mut Reader) -> StatusConfig {

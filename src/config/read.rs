@@ -108,6 +108,10 @@ impl Reader {
         })
     }
 
+    pub(super) fn flag(&mut self, key: &str) -> bool {
+        self.value(key, "true or false", "", Value::to_bool)
+    }
+
     pub(super) fn choice<C: Choice>(&mut self, key: &str) -> C {
         self.value(key, &words::<C>(), "", |value| value.as_str().and_then(choice))
     }

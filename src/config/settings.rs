@@ -265,6 +265,15 @@ macro_rules! choices {
 }
 
 choices! {
+    /// Who owns the pager.
+    PagingOwner {
+        /// Alertmanager, from Prometheus' rules alone.
+        Alertmanager = "alertmanager",
+        /// Alertmanager, from rules and our push.
+        Push = "push",
+        /// We alone.
+        Direct = "direct",
+    }
     /// Language of everything written for people.
     Locale {
         /// Spanish.

@@ -365,7 +365,9 @@ impl State {
         match case.outcome {
             Outcome::Accepted => settle(&mut case, ended, decision),
             Outcome::Rejected | Outcome::Failed | Outcome::Ambiguous => {
-                if let Some(request) = request.filter(|_| !case.replayable) {
+                // What is rejected is never sent again (SPEC 4.3).
+                let kept = request.filter(|_| !case.replayable && ended.outcome != Outcome::Rejected);
+                if let Some(request) = kept {
                     case.replayable = true;
                     decision.changes.push(Change::Keep(send, request));
                 }
