@@ -1,6 +1,6 @@
 //! `status`: is the bot speaking? Exit code 0 where it is (or nothing is known against it), 1 where it is not.
 //!
-//! Beside a running process it asks that one; without, it tells what the store's file says of the last run.
+//! Beside a running process it asks that one. Without, nothing speaks (1), and it tells what the store's file says of the last run.
 
 use std::process::ExitCode;
 
@@ -50,7 +50,7 @@ pub(super) fn run(args: &StatusArgs, config: &Config) -> Result<ExitCode, Failur
             word("last_success"),
         ))?;
     }
-    let speaks = matches!(word("status").as_str(), "online" | "degraded" | "unknown");
+    let speaks = runs && matches!(word("status").as_str(), "online" | "degraded" | "unknown");
     Ok(if speaks { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
