@@ -17,7 +17,6 @@ mod health;
 mod page;
 mod problem;
 mod query;
-pub mod text;
 pub mod view;
 
 use std::net::TcpListener;
@@ -39,12 +38,12 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 pub use access::{Access, Token, TokenRole};
-pub use text::Language;
 
 use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::store::Store;
 use crate::watchdog::Heart;
+use crate::words::Language;
 
 /// What the admin listener shows.
 pub struct Admin {

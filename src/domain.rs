@@ -3,17 +3,24 @@
 //! Rules of this floor: no async, no clock, no randomness, no I/O, no serde, none of WAHA's spelling. Moments and chance
 //! come in as arguments, so every decision can be repeated exactly.
 
+pub mod alert;
 pub mod assess;
 pub mod backoff;
 pub mod case;
+pub mod command;
+pub mod confirmation;
 pub mod decide;
+pub mod diagnosis;
+pub mod errand;
 pub mod extract;
 pub mod id;
+pub mod incident;
 pub mod ledger;
 pub mod live;
 pub mod notification;
 pub mod order;
 pub mod outcome;
+pub mod probe;
 pub mod refusal;
 pub mod retention;
 pub mod send;

@@ -22,3 +22,4 @@ pub mod proxy;
 pub mod store;
 pub mod waha;
 pub mod watchdog;
+pub mod words;

@@ -22,16 +22,27 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("clock", &["domain"]),
     ("logging", &[]),
     ("metrics", &["domain"]),
+    ("words", &["domain"]),
     ("config", &["domain"]),
     ("store", &["domain", "clock", "metrics"]),
     ("waha", &["domain", "clock", "metrics"]),
     // faces and heart: they speak to each other by messages that app connects
+    // what the heart wants done outside; how, it does not see
+    ("errands", &["domain", "clock", "metrics", "store", "waha", "words"]),
+    // WAHA's events, followed
+    ("events", &["domain", "clock", "metrics", "waha"]),
     ("watchdog", &["domain", "clock", "metrics", "config", "store", "waha"]),
     // admin shows the heart's state, and so stands on it
-    ("admin", &["domain", "clock", "metrics", "config", "store", "waha", "watchdog"]),
+    ("admin", &["domain", "clock", "metrics", "config", "store", "waha", "words", "watchdog"]),
     ("proxy", &["domain", "clock", "metrics", "config", "store", "waha"]),
     // roof: joins
-    ("app", &["domain", "clock", "metrics", "config", "store", "waha", "watchdog", "admin", "proxy"]),
+    (
+        "app",
+        &[
+            "domain", "clock", "metrics", "config", "store", "waha", "watchdog", "admin", "proxy", "words",
+            "errands", "events",
+        ],
+    ),
     ("demo", EVERY_ROOM_BELOW),
     ("cli", EVERY_ROOM_BELOW),
     ("main", EVERY_ROOM_BELOW),

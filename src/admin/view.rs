@@ -4,7 +4,6 @@
 
 use serde_json::{Map, Value, json};
 
-use super::text::{self, Language};
 use crate::domain::case::Case;
 use crate::domain::decide::State;
 use crate::domain::id::{ChatId, Phone, SessionName};
@@ -12,6 +11,7 @@ use crate::domain::order::OrderFacts;
 use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
 use crate::store::{SendSummary, StoreHealth, StoreState};
+use crate::words::{self, Language};
 
 /// A moment, RFC 3339 in UTC with milliseconds.
 pub fn moment(at: Timestamp) -> String {
@@ -156,11 +156,11 @@ pub fn bot_status(state: &State, health: &StoreHealth, language: Language, now: 
     let reason = if troubled {
         format!(
             "{} {}",
-            text::reason(worst.assessment.reason, language),
-            text::not_recording(&health.reason, language)
+            words::reason(worst.assessment.reason, language),
+            words::not_recording(&health.reason, language)
         )
     } else {
-        text::reason(worst.assessment.reason, language).to_owned()
+        words::reason(worst.assessment.reason, language).to_owned()
     };
     let more = json!({
         "reason": reason,
@@ -192,9 +192,9 @@ fn session(session: &Session, language: Language) -> Value {
         "session": session.name.as_str(),
         "status": given.status.as_str(),
         "confidence": given.confidence.as_str(),
-        "reason": text::reason(given.reason, language),
+        "reason": words::reason(given.reason, language),
         "reason_code": given.reason.as_str(),
-        "interpretation": text::interpretation(given, language),
+        "interpretation": words::interpretation(given, language),
         "last_update": moment(session.since),
         "since": moment(session.since),
         "waha_last_success": session.last_accepted.map(moment),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
-use crate::admin::{Access, Language, Token, TokenRole};
+use crate::admin::{Access, Token, TokenRole};
 use crate::config::{Config, IntentMode, Locale, RetryMode, Role};
 use crate::domain::backoff::Backoff;
 use crate::domain::decide::{Policy, Retries};
@@ -16,6 +16,7 @@ use crate::domain::retention::RetentionPolicy;
 use crate::domain::status::StatusPolicy;
 use crate::proxy::{Intents, Retry, Settings, Upstream};
 use crate::store::StoreSettings;
+use crate::words::Language;
 
 /// The proxy's settings.
 pub(super) fn proxy(config: &Config) -> anyhow::Result<Settings> {

@@ -5,6 +5,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::diagnosis::Finding;
 use super::id::SendId;
 use super::ledger::{AttemptId, Ended, Via};
 use super::notification::Failure;
@@ -38,6 +39,16 @@ pub struct Case {
     pub replayable: bool,
     /// The failed notification it became.
     pub failure: Option<Failure>,
+    /// Ours since then, to send again; the bot's while `None`. On disk before anything of it is sent (SPEC 4.4).
+    pub ours_since: Option<Timestamp>,
+    /// The last attempt that may have arrived ended then, and no look has shown that it did not.
+    pub doubt: Option<Timestamp>,
+    /// A look was tried, and WAHA cannot tell.
+    pub unlookable: bool,
+    /// How often it was sent again by us.
+    pub replays: u32,
+    /// What the diagnosis found.
+    pub finding: Option<Box<Finding>>,
 }
 
 /// One attempt in a case. Prints nothing of what the answer said.
@@ -77,6 +88,11 @@ impl Case {
             exhausted: false,
             replayable: false,
             failure: None,
+            ours_since: None,
+            doubt: (ended.outcome == Outcome::Ambiguous).then_some(ended.ended),
+            unlookable: false,
+            replays: u32::from(ended.via == Via::Replay),
+            finding: None,
         }
     }
 
@@ -95,6 +111,11 @@ impl Case {
             self.last_at = ended.ended;
             self.what = Arc::clone(&ended.what);
         }
+        if ended.outcome == Outcome::Ambiguous {
+            self.doubt = self.doubt.max(Some(ended.ended));
+            self.unlookable = false;
+        }
+        self.replays = self.replays.saturating_add(u32::from(ended.via == Via::Replay));
         // A success is not undone by an attempt that ran beside it and ended later.
         if self.outcome != Outcome::Accepted {
             self.outcome = ended.outcome;
@@ -110,6 +131,8 @@ impl Case {
             self.failure = earlier.failure;
             self.exhausted |= earlier.exhausted;
         }
+        self.finding = self.finding.or(earlier.finding);
+        self.replays = self.replays.max(earlier.replays);
         for line in earlier.lines {
             if let Err(at) = self.lines.binary_search_by_key(&line.number, |known| known.number) {
                 self.lines.insert(at, line);

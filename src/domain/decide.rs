@@ -10,11 +10,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::alert::Alert;
 use super::assess::reassess;
 use super::case::Case;
+use super::command::Audit;
+use super::confirmation::{Awaiting, Confirmed};
+use super::diagnosis::Diagnosis;
 use super::id::{SendId, SessionName};
+use super::incident::Incident;
 use super::ledger::{AttemptId, Ended, Entry, Intent, Position, StoredAnswer, StoredRequest, Via};
-use super::notification::{Failure, Method, Resolution};
+use super::notification::{Attention, Failure, Method, Resolution};
 use super::outcome::{Cause, Outcome};
 use super::send::{Description, Identity};
 use super::session::Session;
@@ -102,6 +107,20 @@ pub enum Change {
     Session(Box<Session>),
     /// The status changed.
     History(StatusChange),
+    /// This is the session's diagnosis now; kept once it is over, for late corrections.
+    Diagnosis(Box<Diagnosis>),
+    /// This is the incident now.
+    Incident(Box<Incident>),
+    /// This is the alert now.
+    Alert(Box<Alert>),
+    /// This send waits for its ack.
+    Awaiting(Box<Awaiting>),
+    /// It waits no longer: this is what was heard.
+    Confirmed(Confirmed),
+    /// Somebody did something.
+    Audit(Box<Audit>),
+    /// Replays wait for a person, or do not.
+    Paused(bool),
 }
 
 /// A success the bot has not heard of.
@@ -446,7 +465,14 @@ impl State {
             .sessions
             .get(self.session_of(&case.what))
             .map_or(Status::Unknown, |session| session.assessment.status);
-        case.failure = Some(Failure { cause, created_at: at, status_at_creation, resolution: None });
+        case.failure = Some(Failure {
+            cause,
+            created_at: at,
+            status_at_creation,
+            attention: Attention::Unnotified,
+            claimed_by: None,
+            resolution: None,
+        });
         let (send, what, attempts) = (case.send, Arc::clone(&case.what), case.attempts);
         decision.notices.push(Notice::Opened { send, what, cause, attempts });
     }

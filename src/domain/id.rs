@@ -7,74 +7,90 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-/// Identifies a send over all its attempts: 16 bytes, a UUID in text. Made by the clock room (version 7), so that ids
-/// sort by creation.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SendId([u8; 16]);
+/// An id of 16 bytes, a UUID in text.
+macro_rules! ids {
+    ($($(#[$doc:meta])* $name:ident),+ $(,)?) => { $(
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name([u8; 16]);
 
-impl SendId {
-    /// From raw bytes.
-    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
-        Self(bytes)
-    }
-
-    /// The raw bytes, in the order that sorts by creation.
-    pub const fn as_bytes(&self) -> &[u8; 16] {
-        &self.0
-    }
-}
-
-impl SendId {
-    /// The text form, written into `buffer`.
-    pub fn text<'a>(&self, buffer: &'a mut [u8; 36]) -> &'a str {
-        let mut at = 0;
-        for (index, byte) in self.0.iter().enumerate() {
-            if matches!(index, 4 | 6 | 8 | 10) {
-                buffer[at] = b'-';
-                at += 1;
+        impl $name {
+            /// From raw bytes.
+            pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+                Self(bytes)
             }
-            buffer[at] = HEX[usize::from(byte >> 4)];
-            buffer[at + 1] = HEX[usize::from(byte & 15)];
-            at += 2;
+
+            /// The raw bytes, in the order that sorts by creation.
+            pub const fn as_bytes(&self) -> &[u8; 16] {
+                &self.0
+            }
+
+            /// The text form, written into `buffer`.
+            pub fn text<'a>(&self, buffer: &'a mut [u8; 36]) -> &'a str {
+                write_id(&self.0, buffer)
+            }
         }
-        std::str::from_utf8(buffer).unwrap_or_else(|_| unreachable!("hexadecimal digits and dashes"))
-    }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.text(&mut [0; 36]))
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = NotAnId;
+
+            /// The dashes may be missing.
+            fn from_str(text: &str) -> Result<Self, NotAnId> {
+                read_id(text).map(Self)
+            }
+        }
+    )+ };
 }
 
-impl fmt::Display for SendId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.text(&mut [0; 36]))
+ids! {
+    /// Identifies a send over all its attempts. Made by the clock room (version 7), so that ids sort by creation.
+    SendId,
+    /// Identifies a record of the heart: a diagnosis, an incident, an alert.
+    RecordId,
+}
+
+fn write_id<'a>(bytes: &[u8; 16], buffer: &'a mut [u8; 36]) -> &'a str {
+    let mut at = 0;
+    for (index, byte) in bytes.iter().enumerate() {
+        if matches!(index, 4 | 6 | 8 | 10) {
+            buffer[at] = b'-';
+            at += 1;
+        }
+        buffer[at] = HEX[usize::from(byte >> 4)];
+        buffer[at + 1] = HEX[usize::from(byte & 15)];
+        at += 2;
     }
+    std::str::from_utf8(buffer).unwrap_or_else(|_| unreachable!("hexadecimal digits and dashes"))
+}
+
+fn read_id(text: &str) -> Result<[u8; 16], NotAnId> {
+    let mut digits = text.bytes().filter(|byte| *byte != b'-');
+    let mut bytes = [0u8; 16];
+    for byte in &mut bytes {
+        let (high, low) = (digits.next().ok_or(NotAnId)?, digits.next().ok_or(NotAnId)?);
+        *byte = (hex(high)? << 4) | hex(low)?;
+    }
+    if digits.next().is_some() { Err(NotAnId) } else { Ok(bytes) }
 }
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
-impl fmt::Debug for SendId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-/// Why a text is not a [`SendId`].
+/// Why a text is not an id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not an id: expected a UUID such as 0192f0c1-7b7e-7cc3-98c4-dc0c0c07398f")]
 pub struct NotAnId;
-
-impl FromStr for SendId {
-    type Err = NotAnId;
-    fn from_str(text: &str) -> Result<Self, NotAnId> {
-        let mut digits = text.bytes().filter(|byte| *byte != b'-');
-        let mut bytes = [0u8; 16];
-        for byte in &mut bytes {
-            let (high, low) = (digits.next().ok_or(NotAnId)?, digits.next().ok_or(NotAnId)?);
-            *byte = (hex(high)? << 4) | hex(low)?;
-        }
-        if digits.next().is_some() {
-            return Err(NotAnId);
-        }
-        Ok(Self(bytes))
-    }
-}
 
 fn hex(digit: u8) -> Result<u8, NotAnId> {
     char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok()).ok_or(NotAnId)

@@ -36,6 +36,10 @@ pub enum Via {
     /// A call of the bot that was not forwarded, because an earlier call of the same send was still running or had
     /// already succeeded: it got that one's answer.
     Latch,
+    /// Sent again by us after the bot had given it up.
+    Replay,
+    /// No exchange at all: a look at what WAHA sent showed that an earlier attempt had gone out.
+    Look,
 }
 
 impl Via {
@@ -45,6 +49,8 @@ impl Via {
             Self::Bot => "bot",
             Self::Retry => "retry",
             Self::Latch => "latch",
+            Self::Replay => "replay",
+            Self::Look => "look",
         }
     }
 }

@@ -13,6 +13,10 @@ pub struct Failure {
     pub created_at: Timestamp,
     /// The status of its session at that moment.
     pub status_at_creation: Status,
+    /// What it asks of people.
+    pub attention: Attention,
+    /// Who has taken it, so that two do not call the same customer; the token's name.
+    pub claimed_by: Option<String>,
     /// How it was settled; open while `None`.
     pub resolution: Option<Resolution>,
 }
@@ -21,6 +25,26 @@ impl Failure {
     /// Does this record still wait for somebody?
     pub const fn is_open(&self) -> bool {
         self.resolution.is_none()
+    }
+}
+
+/// What a failed notification asks of people (SPEC 8).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Attention {
+    /// Nobody was reached: the customer knows nothing.
+    #[default]
+    Unnotified,
+    /// The diagnosis reached the customer or the admin: the order wants a person.
+    Manual,
+}
+
+impl Attention {
+    /// The word of the API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unnotified => "unnotified",
+            Self::Manual => "manual",
+        }
     }
 }
 

@@ -95,11 +95,17 @@ pub enum Cause {
     SaidFailed,
     /// The sidecar ended between intent and outcome.
     Interrupted,
+    /// Accepted by WAHA, and nothing was heard of it for `sends.confirm_within`.
+    NeverConfirmed,
+    /// Accepted by WAHA, and then WhatsApp said that it failed.
+    DeliveryFailed,
+    /// The bot said so itself.
+    ReportedByBot,
 }
 
 impl Cause {
     /// All causes, in the order that label sets are created.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 27] = [
         Self::ConnectionRefused,
         Self::Dns,
         Self::Tls,
@@ -124,6 +130,9 @@ impl Cause {
         Self::TruncatedAnswer,
         Self::SaidFailed,
         Self::Interrupted,
+        Self::NeverConfirmed,
+        Self::DeliveryFailed,
+        Self::ReportedByBot,
     ];
 
     /// The word of API and metrics.
@@ -153,6 +162,9 @@ impl Cause {
             Self::TruncatedAnswer => "truncated_answer",
             Self::SaidFailed => "said_failed",
             Self::Interrupted => "interrupted",
+            Self::NeverConfirmed => "never_confirmed",
+            Self::DeliveryFailed => "delivery_failed",
+            Self::ReportedByBot => "reported_by_bot",
         }
     }
 
@@ -168,7 +180,8 @@ impl Cause {
             | Self::SessionMissing
             | Self::SessionNotWorking
             | Self::Unauthorized
-            | Self::Redirected => Outcome::Failed,
+            | Self::Redirected
+            | Self::ReportedByBot => Outcome::Failed,
             Self::BadRequest
             | Self::NotFound
             | Self::TooLarge
@@ -176,13 +189,15 @@ impl Cause {
             | Self::NumberNotOnWhatsapp
             | Self::ContactRestricted
             | Self::RefusedByWhatsapp
-            | Self::IncompleteRequest => Outcome::Rejected,
+            | Self::IncompleteRequest
+            | Self::DeliveryFailed => Outcome::Rejected,
             Self::ResponseTimeout
             | Self::ConnectionLost
             | Self::ServerError
             | Self::TruncatedAnswer
             | Self::SaidFailed
-            | Self::Interrupted => Outcome::Ambiguous,
+            | Self::Interrupted
+            | Self::NeverConfirmed => Outcome::Ambiguous,
         }
     }
 }

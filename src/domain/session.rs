@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::id::{ChatId, SessionName};
+use super::outcome::Cause;
+use super::probe::Health;
 use super::status::Assessment;
 use super::time::Timestamp;
 use super::window::Window;
@@ -40,6 +42,35 @@ pub struct Session {
     pub high_latency: Smoldering,
     /// The last hour.
     pub window: Window,
+    /// What probes found.
+    pub health: Health,
+    /// When a diagnosis last reached nobody; `None` once something was accepted.
+    pub total_loss_at: Option<Timestamp>,
+    /// When a diagnosis last reached somebody.
+    pub webhook_only_at: Option<Timestamp>,
+    /// What was rejected since the last success: when, why, by whom.
+    pub rejections: VecDeque<Rejection>,
+    /// Chats that WhatsApp restricts, and when it last said so.
+    pub restricted_chats: Vec<(ChatId, Timestamp)>,
+    /// When WhatsApp's servers last confirmed a send.
+    pub last_server_ack: Option<Timestamp>,
+    /// When a customer's phone last confirmed one.
+    pub last_device_ack: Option<Timestamp>,
+    /// Probes are well again since then after an outage, and no send has shown it yet.
+    pub unproven_since: Option<Timestamp>,
+    /// Our own key is refused since then.
+    pub key_refused_since: Option<Timestamp>,
+}
+
+/// Something was rejected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejection {
+    /// When.
+    pub at: Timestamp,
+    /// Why.
+    pub cause: Cause,
+    /// To which chat.
+    pub chat: ChatId,
 }
 
 /// A condition that counts as bad until it has been good for a while.
@@ -80,6 +111,15 @@ impl Session {
             low_rate: Smoldering::default(),
             high_latency: Smoldering::default(),
             window: Window::default(),
+            health: Health::default(),
+            total_loss_at: None,
+            webhook_only_at: None,
+            rejections: VecDeque::new(),
+            restricted_chats: Vec::new(),
+            last_server_ack: None,
+            last_device_ack: None,
+            unproven_since: None,
+            key_refused_since: None,
         }
     }
 

@@ -118,6 +118,47 @@ pub enum Reason {
     RetriesNeeded,
     /// No call from the bot for a while.
     BotSilent,
+    /// The last diagnosis reached nobody, and nothing was accepted since.
+    TotalLoss,
+    /// Neither probes nor sends get through.
+    NothingWorks,
+    /// WAHA accepts, and WhatsApp acknowledges nothing.
+    Unacknowledged,
+    /// Probes fail; sends still work, or there are none.
+    HealthcheckFailing,
+    /// Sends fail, and the diagnosis reached somebody.
+    WebhookOnly,
+    /// WhatsApp restricts this account.
+    AccountRestricted,
+    /// Several chats reject alike, and nothing was accepted since.
+    RejectedAlike,
+    /// The bot's sign of life is missing.
+    BotGone,
+    /// Probes are well again after an outage, and no send has shown it yet.
+    Unproven,
+}
+
+impl Reason {
+    /// All, in the order of their codes.
+    pub const ALL: [Self; 17] = [
+        Self::NothingSeen,
+        Self::AllWell,
+        Self::SendsGivenUp,
+        Self::SendsFailing,
+        Self::LowSuccessRate,
+        Self::HighLatency,
+        Self::RetriesNeeded,
+        Self::BotSilent,
+        Self::TotalLoss,
+        Self::NothingWorks,
+        Self::Unacknowledged,
+        Self::HealthcheckFailing,
+        Self::WebhookOnly,
+        Self::AccountRestricted,
+        Self::RejectedAlike,
+        Self::BotGone,
+        Self::Unproven,
+    ];
 }
 
 impl Reason {
@@ -132,6 +173,15 @@ impl Reason {
             Self::HighLatency => "high_latency",
             Self::RetriesNeeded => "retries_needed",
             Self::BotSilent => "bot_silent",
+            Self::TotalLoss => "total_loss",
+            Self::NothingWorks => "nothing_works",
+            Self::Unacknowledged => "unacknowledged",
+            Self::HealthcheckFailing => "healthcheck_failing",
+            Self::WebhookOnly => "webhook_only",
+            Self::AccountRestricted => "account_restricted",
+            Self::RejectedAlike => "rejected_alike",
+            Self::BotGone => "bot_gone",
+            Self::Unproven => "unproven",
         }
     }
 }

@@ -45,6 +45,13 @@ pub(super) fn apply(transaction: &WriteTransaction, commit: &Commit) -> Result<(
                 let mut table = transaction.open_table(table::SESSIONS)?;
                 table.insert(session.name.as_str(), row.as_slice())?;
             }
+            Change::Diagnosis(_)
+            | Change::Incident(_)
+            | Change::Alert(_)
+            | Change::Awaiting(_)
+            | Change::Confirmed(_)
+            | Change::Audit(_)
+            | Change::Paused(_) => {}
             Change::History(change) => {
                 let row = row::change_row(change);
                 let mut table = transaction.open_table(table::HISTORY)?;

@@ -5,9 +5,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::domain::alert::Alert;
 use crate::domain::case::Case;
+use crate::domain::command::Audit;
+use crate::domain::confirmation::{Awaiting, Confirmed};
 use crate::domain::decide::{Change, Decision, Notice, Unheard};
-use crate::domain::id::{SendId, SessionName};
+use crate::domain::diagnosis::Diagnosis;
+use crate::domain::id::{RecordId, SendId, SessionName};
+use crate::domain::incident::Incident;
 use crate::domain::ledger::{Position, StoredRequest};
 use crate::domain::session::Session;
 use crate::domain::status::StatusChange;
@@ -42,6 +47,19 @@ struct Sheet {
     unheard: BTreeMap<SendId, Option<Box<Unheard>>>,
     sessions: BTreeMap<SessionName, Box<Session>>,
     history: Vec<StatusChange>,
+    diagnoses: BTreeMap<SessionName, Box<Diagnosis>>,
+    incidents: BTreeMap<RecordId, Box<Incident>>,
+    alerts: BTreeMap<RecordId, Box<Alert>>,
+    confirmations: BTreeMap<SendId, Awaited>,
+    audit: Vec<Box<Audit>>,
+    paused: Option<bool>,
+}
+
+/// What is known of an accepted send's ack.
+#[derive(Clone)]
+enum Awaited {
+    Still(Box<Awaiting>),
+    Over(Confirmed),
 }
 
 impl Desk {
@@ -114,6 +132,19 @@ impl Sheet {
             Change::Heard(send) => _ = self.unheard.insert(send, None),
             Change::Session(session) => _ = self.sessions.insert(session.name.clone(), session),
             Change::History(change) => self.history.push(change),
+            Change::Diagnosis(diagnosis) => {
+                self.diagnoses.insert(diagnosis.session.clone(), diagnosis);
+            }
+            Change::Incident(incident) => _ = self.incidents.insert(incident.id, incident),
+            Change::Alert(alert) => _ = self.alerts.insert(alert.id, alert),
+            Change::Awaiting(awaiting) => {
+                self.confirmations.insert(awaiting.send, Awaited::Still(awaiting));
+            }
+            Change::Confirmed(confirmed) => {
+                self.confirmations.insert(confirmed.send, Awaited::Over(confirmed));
+            }
+            Change::Audit(audit) => self.audit.push(audit),
+            Change::Paused(paused) => self.paused = Some(paused),
         }
     }
 
@@ -124,6 +155,12 @@ impl Sheet {
         self.unheard.extend(later.unheard);
         self.sessions.extend(later.sessions);
         self.history.extend(later.history);
+        self.diagnoses.extend(later.diagnoses);
+        self.incidents.extend(later.incidents);
+        self.alerts.extend(later.alerts);
+        self.confirmations.extend(later.confirmations);
+        self.audit.extend(later.audit);
+        self.paused = later.paused.or(self.paused);
     }
 
     fn is_empty(&self) -> bool {
@@ -132,6 +169,12 @@ impl Sheet {
             && self.unheard.is_empty()
             && self.sessions.is_empty()
             && self.history.is_empty()
+            && self.diagnoses.is_empty()
+            && self.incidents.is_empty()
+            && self.alerts.is_empty()
+            && self.confirmations.is_empty()
+            && self.audit.is_empty()
+            && self.paused.is_none()
     }
 
     fn changes(&self) -> Vec<Change> {
@@ -146,7 +189,17 @@ impl Sheet {
         let cases = self.cases.values().cloned().map(Change::Case);
         let sessions = self.sessions.values().cloned().map(Change::Session);
         let history = self.history.iter().cloned().map(Change::History);
-        cases.chain(requests).chain(unheard).chain(sessions).chain(history).collect()
+        let confirmations = self.confirmations.values().cloned().map(|awaited| match awaited {
+            Awaited::Still(awaiting) => Change::Awaiting(awaiting),
+            Awaited::Over(confirmed) => Change::Confirmed(confirmed),
+        });
+        let records = (self.diagnoses.values().cloned().map(Change::Diagnosis))
+            .chain(self.incidents.values().cloned().map(Change::Incident))
+            .chain(self.alerts.values().cloned().map(Change::Alert))
+            .chain(self.audit.iter().cloned().map(Change::Audit))
+            .chain(self.paused.map(Change::Paused));
+        let sends = cases.chain(requests).chain(unheard).chain(confirmations);
+        sends.chain(sessions).chain(history).chain(records).collect()
     }
 
     /// `true` where something had to be left out.
@@ -160,6 +213,9 @@ impl Sheet {
         }
         while self.unheard.len() > SENDS_MAX {
             left_out |= self.unheard.pop_first().is_some();
+        }
+        while self.confirmations.len() > SENDS_MAX {
+            left_out |= self.confirmations.pop_first().is_some();
         }
         if self.history.len() > HISTORY_MAX {
             self.history.drain(..HISTORY_MAX / 10);

@@ -137,6 +137,11 @@ pub(in crate::store) fn case_of(bytes: &[u8]) -> Result<Case, RowError> {
         exhausted: row.exhausted.unwrap_or(false),
         replayable: row.replayable.unwrap_or(false),
         failure: row.failure.as_ref().map(FailureRow::to_domain).transpose()?,
+        ours_since: None,
+        doubt: None,
+        unlookable: false,
+        replays: 0,
+        finding: None,
     })
 }
 
@@ -202,6 +207,8 @@ impl FailureRow<'_> {
             cause: cause::of(self.cause)?,
             created_at: at(self.created_at),
             status_at_creation: status::of(self.status_at_creation)?,
+            attention: crate::domain::notification::Attention::Unnotified,
+            claimed_by: None,
             resolution: self.resolution.as_ref().map(resolution).transpose()?,
         })
     }

@@ -13,13 +13,14 @@ use crate::domain::outcome::{Cause, Outcome};
 use crate::domain::send::Content;
 use crate::store::sends::SendSummary;
 
-codes!(via: Via { Bot = 1, Retry = 2, Latch = 3 });
+codes!(via: Via { Bot = 1, Retry = 2, Latch = 3, Replay = 4, Look = 5 });
 codes!(outcome: Outcome { Accepted = 1, Rejected = 2, Failed = 3, Ambiguous = 4 });
 codes!(cause: Cause {
     ConnectionRefused = 1, Dns = 2, Tls = 3, ConnectTimeout = 4, TooManyRequests = 5, Unavailable = 6, SessionMissing = 7,
     SessionNotWorking = 8, Unauthorized = 9, Redirected = 10, BadRequest = 11, NotFound = 12, TooLarge = 13, NotImplemented = 14,
     NumberNotOnWhatsapp = 15, ContactRestricted = 16, RefusedByWhatsapp = 17, IncompleteRequest = 18, ResponseTimeout = 19,
     ConnectionLost = 20, ServerError = 21, TruncatedAnswer = 22, SaidFailed = 23, Interrupted = 24,
+    NeverConfirmed = 25, DeliveryFailed = 26, ReportedByBot = 27,
 });
 
 /// What a ledger row is.

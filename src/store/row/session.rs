@@ -18,7 +18,8 @@ codes!(status: Status {
 codes!(confidence: Confidence { Low = 1, Medium = 2, High = 3 });
 codes!(reason: Reason {
     NothingSeen = 0, AllWell = 1, SendsGivenUp = 2, SendsFailing = 3, LowSuccessRate = 4, HighLatency = 5, RetriesNeeded = 6,
-    BotSilent = 7,
+    BotSilent = 7, TotalLoss = 8, NothingWorks = 9, Unacknowledged = 10, HealthcheckFailing = 11, WebhookOnly = 12, AccountRestricted = 13,
+    RejectedAlike = 14, BotGone = 15, Unproven = 16,
 });
 
 #[derive(Encode, Decode)]
@@ -173,8 +174,8 @@ pub(in crate::store) fn session_row(session: &Session) -> Vec<u8> {
 pub(in crate::store) fn session_of(bytes: &[u8]) -> Result<Session, RowError> {
     let row: SessionRow<'_> = minicbor::decode(bytes)?;
     let chat = |chat: Option<&str>| chat.map(chat_id).transpose();
+    let name = session_name(row.name)?;
     Ok(Session {
-        name: session_name(row.name)?,
         assessment: row.assessment.to_domain()?,
         since: at(row.since),
         last_accepted: row.last_accepted.map(at),
@@ -189,6 +190,7 @@ pub(in crate::store) fn session_of(bytes: &[u8]) -> Result<Session, RowError> {
         low_rate: Smoldering { last_bad: row.low_rate.map(at) },
         high_latency: Smoldering { last_bad: row.high_latency.map(at) },
         window: Window { minutes: row.minutes.iter().map(MinuteRow::to_domain).collect::<Result<_, _>>()? },
+        ..Session::new(name, at(row.since))
     })
 }
 

@@ -65,6 +65,51 @@ pub const fn reason(reason: Reason, language: Language) -> &'static str {
             "The bot has not sent anything for a while.",
             "O bot não envia nada há um bom tempo.",
         ),
+        Reason::TotalLoss => language.pick(
+            "El diagnóstico no pudo llegar a nadie y nada fue aceptado desde entonces.",
+            "The diagnosis reached nobody, and nothing was accepted since.",
+            "O diagnóstico não alcançou ninguém e nada foi aceito desde então.",
+        ),
+        Reason::NothingWorks => language.pick(
+            "Fallan el healthcheck y los envíos.",
+            "Both the healthcheck and the sends fail.",
+            "Falham o healthcheck e os envios.",
+        ),
+        Reason::Unacknowledged => language.pick(
+            "WAHA acepta los envíos, pero WhatsApp no los confirma.",
+            "WAHA accepts the sends, but WhatsApp does not acknowledge them.",
+            "O WAHA aceita os envios, mas o WhatsApp não os confirma.",
+        ),
+        Reason::HealthcheckFailing => language.pick(
+            "El healthcheck de WAHA está fallando.",
+            "WAHA's healthcheck is failing.",
+            "O healthcheck do WAHA está falhando.",
+        ),
+        Reason::WebhookOnly => language.pick(
+            "Un envío falló, pero el diagnóstico sí pudo comunicarse.",
+            "A send failed, but the diagnosis could get through.",
+            "Um envio falhou, mas o diagnóstico conseguiu se comunicar.",
+        ),
+        Reason::AccountRestricted => language.pick(
+            "WhatsApp restringe esta cuenta para contactos nuevos.",
+            "WhatsApp restricts this account for new contacts.",
+            "O WhatsApp restringe esta conta para contatos novos.",
+        ),
+        Reason::RejectedAlike => language.pick(
+            "Varios chats rechazan los envíos por la misma causa y nada fue aceptado desde entonces.",
+            "Several chats reject sends for the same cause, and nothing was accepted since.",
+            "Vários chats rejeitam os envios pela mesma causa e nada foi aceito desde então.",
+        ),
+        Reason::BotGone => language.pick(
+            "El bot no da señales de vida.",
+            "The bot gives no sign of life.",
+            "O bot não dá sinais de vida.",
+        ),
+        Reason::Unproven => language.pick(
+            "WAHA responde de nuevo, pero todavía ningún envío lo ha confirmado.",
+            "WAHA answers again, but no send has proven it yet.",
+            "O WAHA responde de novo, mas nenhum envio confirmou isso ainda.",
+        ),
     }
 }
 

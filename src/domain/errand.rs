@@ -1,0 +1,203 @@
+//! What the heart wants done outside, and what came of it. Nothing here does anything: the hands are `crate::errands`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::alert::Alert;
+use super::confirmation::{Confirmation, MessageId};
+use super::id::{ChatId, RecordId, SendId, SessionName};
+use super::ledger::AttemptId;
+use super::outcome::{Cause, Outcome};
+use super::probe::ProbeResult;
+use super::send::Description;
+use super::time::Timestamp;
+
+/// Something to be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Errand {
+    /// Ask WAHA how the session is.
+    Probe(SessionName),
+    /// Ask WAHA whether a send went out after all.
+    Look(Look),
+    /// Send a kept request again, under the name of its send.
+    Replay(Replay),
+    /// Write a message of our own.
+    Write(Letter),
+    /// Ask WAHA whether a chat's number is on WhatsApp.
+    CheckNumber {
+        /// For which diagnosis.
+        diagnosis: RecordId,
+        /// The session to ask through.
+        session: SessionName,
+        /// The chat.
+        chat: ChatId,
+    },
+}
+
+/// Whether a send went out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Look {
+    /// The send.
+    pub send: SendId,
+    /// Its session and chat.
+    pub what: Arc<Description>,
+    /// The message's id, where it is known.
+    pub message: Option<MessageId>,
+    /// From then on.
+    pub since: Timestamp,
+    /// The last attempt ended then: until 130 s later "not found" proves nothing.
+    pub ended: Timestamp,
+}
+
+/// WAHA may send late: not found counts only so long after the attempt ended (SPEC 4.4).
+pub const LATE_MAX: Duration = Duration::from_secs(130);
+
+/// What a look found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Looked {
+    /// It went out.
+    Found {
+        /// Its message.
+        message: MessageId,
+        /// How far it got.
+        confirmation: Confirmation,
+    },
+    /// It did not.
+    Absent,
+    /// WAHA cannot tell: no store, no such endpoint, nothing to look for.
+    Impossible,
+    /// No answer now; worth another look.
+    Failed,
+}
+
+/// A replay.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replay {
+    /// The attempt it makes.
+    pub attempt: AttemptId,
+    /// When the send's first attempt started.
+    pub first_at: Timestamp,
+    /// What is sent.
+    pub what: Arc<Description>,
+    /// The message id that all replays of this send share, where the engine takes one.
+    pub message: Option<MessageId>,
+}
+
+/// A message of our own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Letter {
+    /// Its id: of the diagnosis, the alert, or its own.
+    pub id: RecordId,
+    /// The session to send it through.
+    pub session: SessionName,
+    /// To whom.
+    pub chat: ChatId,
+    /// What.
+    pub text: LetterText,
+}
+
+/// What a message of our own says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LetterText {
+    /// To the customer of a send that was given up.
+    QuickMessage(Arc<Description>),
+    /// To the admin: this customer could not be told.
+    AdminNotice {
+        /// What was not told.
+        what: Arc<Description>,
+        /// After how many attempts.
+        attempts: u32,
+        /// Why.
+        cause: Cause,
+        /// How many other sends wait for the same verdict.
+        others: u32,
+    },
+    /// To the admin: an alert.
+    Alert(Box<Alert>),
+    /// To the admin: is the channel back?
+    Canary,
+}
+
+/// What came of an errand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Report {
+    /// A probe.
+    Probed {
+        /// The session.
+        session: SessionName,
+        /// What it found.
+        result: ProbeResult,
+        /// How long it took.
+        took: Duration,
+    },
+    /// A look.
+    Looked {
+        /// The send.
+        send: SendId,
+        /// What it found.
+        found: Looked,
+    },
+    /// A replay did not begin. One that did is told by the ledger.
+    NotReplayed {
+        /// The send.
+        send: SendId,
+        /// Why.
+        why: NotReplayed,
+    },
+    /// A letter.
+    Wrote {
+        /// Its id.
+        id: RecordId,
+        /// The kind of letter, and for whom.
+        kind: LetterKind,
+        /// How it ended.
+        outcome: Outcome,
+        /// Why, where it was not accepted.
+        cause: Option<Cause>,
+        /// Its message, where the answer named it.
+        message: Option<MessageId>,
+    },
+    /// A number was asked about; `None` where there was no answer.
+    NumberChecked {
+        /// For which diagnosis.
+        diagnosis: RecordId,
+        /// Is it on WhatsApp?
+        exists: Option<bool>,
+    },
+}
+
+/// The kind of a letter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LetterKind {
+    /// [`LetterText::QuickMessage`].
+    QuickMessage,
+    /// [`LetterText::AdminNotice`].
+    AdminNotice,
+    /// [`LetterText::Alert`].
+    Alert,
+    /// [`LetterText::Canary`].
+    Canary,
+}
+
+impl LetterText {
+    /// Its kind.
+    pub const fn kind(&self) -> LetterKind {
+        match self {
+            Self::QuickMessage(_) => LetterKind::QuickMessage,
+            Self::AdminNotice { .. } => LetterKind::AdminNotice,
+            Self::Alert(_) => LetterKind::Alert,
+            Self::Canary => LetterKind::Canary,
+        }
+    }
+}
+
+/// Why a replay did not begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotReplayed {
+    /// The bot is sending it itself right now, or has just succeeded.
+    BotHasIt,
+    /// Its intent could not be recorded.
+    Unrecorded,
+    /// Its request is not kept any more.
+    NothingKept,
+}

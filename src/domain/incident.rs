@@ -1,0 +1,97 @@
+//! An incident: from leaving `online` to being back, with what happened in between (SPEC 2, 8).
+
+use std::time::Duration;
+
+use super::id::{RecordId, SendId, SessionName};
+use super::status::{Assessment, Status};
+use super::time::Timestamp;
+
+/// Most lines of the timeline that are kept; of a longer one the middle goes.
+pub const LINES_MAX: usize = 200;
+/// Most affected sends that are kept by name; beyond it they are only counted.
+pub const AFFECTED_MAX: usize = 1000;
+
+/// An incident of one session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Incident {
+    /// Its id.
+    pub id: RecordId,
+    /// Its session.
+    pub session: SessionName,
+    /// When the session left `online`.
+    pub start: Timestamp,
+    /// When it was back; open while `None`.
+    pub end: Option<Timestamp>,
+    /// The worst it came to.
+    pub worst: Status,
+    /// What happened.
+    pub timeline: Vec<Line>,
+    /// Sends whose customers were not told meanwhile, the first [`AFFECTED_MAX`].
+    pub affected: Vec<SendId>,
+    /// How many there were.
+    pub affected_count: u32,
+    /// How many of them were sent again by us.
+    pub replayed: u32,
+    /// How many were left for people when it ended.
+    pub left: u32,
+    /// Well again since then, and not long enough to believe it.
+    pub well_since: Option<Timestamp>,
+    /// Somebody was told that it began.
+    pub announced: bool,
+}
+
+/// A line of the timeline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// When.
+    pub at: Timestamp,
+    /// What the status was from then on.
+    pub to: Assessment,
+}
+
+impl Incident {
+    /// It begins.
+    pub fn open(id: RecordId, session: SessionName, at: Timestamp, to: Assessment) -> Self {
+        Self {
+            id,
+            session,
+            start: at,
+            end: None,
+            worst: to.status,
+            timeline: vec![Line { at, to }],
+            affected: Vec::new(),
+            affected_count: 0,
+            replayed: 0,
+            left: 0,
+            well_since: None,
+            announced: false,
+        }
+    }
+
+    /// The status changed.
+    pub fn note(&mut self, at: Timestamp, to: Assessment) {
+        if to.status.badness() > self.worst.badness() {
+            self.worst = to.status;
+        }
+        if self.timeline.len() == LINES_MAX {
+            self.timeline.remove(LINES_MAX / 2);
+        }
+        self.timeline.push(Line { at, to });
+    }
+
+    /// A customer was not told.
+    pub fn affect(&mut self, send: SendId) {
+        if self.affected.contains(&send) {
+            return;
+        }
+        self.affected_count = self.affected_count.saturating_add(1);
+        if self.affected.len() < AFFECTED_MAX {
+            self.affected.push(send);
+        }
+    }
+
+    /// How long it lasted, or lasts. Never negative.
+    pub fn downtime(&self, now: Timestamp) -> Duration {
+        self.end.unwrap_or(now).since(self.start)
+    }
+}
