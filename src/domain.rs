@@ -21,6 +21,7 @@ pub mod notification;
 pub mod order;
 pub mod outcome;
 pub mod probe;
+pub mod recovery;
 pub mod refusal;
 pub mod retention;
 pub mod send;

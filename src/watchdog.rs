@@ -6,20 +6,29 @@
 
 mod desk;
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use self::desk::Desk;
 use crate::clock::Clock;
 use crate::domain::case::Case;
-use crate::domain::decide::{Change, Notice, Policy, State, Unheard};
+use crate::domain::command::{Command, Pending, Reply};
+use crate::domain::confirmation::FeedEvent;
+use crate::domain::decide::{
+    Change, Decision, Ending, Event, Notice, Policy, Reconciled, State, Stored, Unheard,
+};
+use crate::domain::errand::{Errand, Report};
+use crate::domain::diagnosis::Verdict;
 use crate::domain::id::SessionName;
+use crate::domain::probe::ProbeResult;
 use crate::domain::ledger::{Entry, Position};
 use crate::domain::status::Status;
 use crate::domain::time::Timestamp;
@@ -79,7 +88,40 @@ pub trait Recall: Send + Sync {
     fn unsuccessful(&self, case: &Case);
     /// A success nobody heard of.
     fn unheard(&self, unheard: &Unheard);
+    /// A send that was thought unsuccessful and had gone out.
+    fn reconciled(&self, reconciled: &Reconciled);
 }
+
+/// Who does what the heart wants done, and reports.
+pub trait Hands {
+    /// Begins; never waits.
+    fn begin(&self, errand: Errand);
+}
+
+/// What comes in beside the ledger.
+pub struct Inbox {
+    /// What came of errands.
+    pub reports: mpsc::Receiver<Report>,
+    /// What WAHA's event feed says.
+    pub events: mpsc::Receiver<FeedEvent>,
+    /// What people and the bot want.
+    pub wishes: mpsc::Receiver<Wish>,
+}
+
+/// Somebody's wish, and where the answers go.
+pub struct Wish {
+    /// What.
+    pub command: Command,
+    /// Who: the token's name.
+    pub who: String,
+    /// Answered once what follows from it is on disk.
+    pub reply: oneshot::Sender<Reply>,
+    /// Told how it ended, where it takes time.
+    pub ending: Option<oneshot::Sender<Ending>>,
+}
+
+/// Things waited for at once.
+const WAITING_MAX: usize = 1000;
 
 /// The loop.
 pub struct Watchdog {
@@ -97,6 +139,12 @@ pub struct Watchdog {
     pub sessions: Vec<SessionName>,
     /// Who wants to know what was stored.
     pub recall: Arc<dyn Recall>,
+    /// Who does what is to be done.
+    pub hands: Box<dyn Hands>,
+    /// What comes in beside the ledger.
+    pub inbox: Inbox,
+    /// Who waits for what.
+    pub waiting: RefCell<BTreeMap<Pending, Vec<oneshot::Sender<Ending>>>>,
     /// Told once the state is taken up.
     pub ready: CancellationToken,
     /// Says that nothing more will be recorded: deal with what is there, and end.
@@ -118,7 +166,8 @@ impl Watchdog {
         let mut commit_at = began;
         let mut files_replaced = 0;
         loop {
-            let nap = self.heart.state().next_deadline().since(self.clock.now());
+            let policy = self.heart.policy.load_full();
+            let nap = self.heart.state().next_deadline(&policy).since(self.clock.now());
             let nap = if desk.has_work() && committing.is_none() {
                 nap.min(commit_at.since(self.clock.now()))
             } else {
@@ -144,10 +193,20 @@ impl Watchdog {
                     // The store has ended by itself.
                     None => break,
                 },
+                Some(report) = self.inbox.reports.recv() => self.happened(Event::Report(report), &mut desk),
+                Some(event) = self.inbox.events.recv() => self.happened(match event {
+                    FeedEvent::State(state) => Event::Feed(state),
+                    FeedEvent::Item(item) => Event::Heard(item),
+                }, &mut desk),
+                Some(wish) = self.inbox.wishes.recv() => self.obey(wish, &mut desk),
                 () = sleep(nap) => {}
             }
             let now = self.clock.now();
-            self.tick(now, &mut desk);
+            self.happened(Event::Tick, &mut desk);
+            self.waiting.borrow_mut().retain(|_, ends| {
+                ends.retain(|end| !end.is_closed());
+                !ends.is_empty()
+            });
             let replaced = self.store.set_aside().len();
             if replaced > files_replaced && opening.is_none() {
                 // The new file knows nothing: it is told everything that is not settled.
@@ -174,7 +233,7 @@ impl Watchdog {
         while let Ok(Some(handed)) = timeout(DRAINED, self.feed.next()).await {
             self.receive(handed, desk);
         }
-        self.tick(self.clock.now(), desk);
+        self.happened(Event::Tick, desk);
         let done = self.commit(desk).await;
         if let Err(error) = &done {
             tracing::warn!(%error, "the last records were not written; they are made again from the ledger at the next start");
@@ -193,8 +252,8 @@ impl Watchdog {
         *desk = Desk::standing_at(applied);
         {
             let mut state = self.heart.state();
-            *state = State::new(&self.sessions, self.clock.now());
-            state.restore(cases, sessions, &unheard, &policy);
+            *state = State::new(&self.sessions, self.clock.now(), *self.clock.send_id().as_bytes());
+            state.restore(Stored { cases, sessions, unheard: &unheard, ..Stored::default() }, &policy);
             for (position, intent) in intents {
                 state.restore_intent(position, intent);
             }
@@ -266,20 +325,62 @@ impl Watchdog {
     }
 
     fn receive(&self, handed: Handed, desk: &mut Desk) {
-        let policy = self.heart.policy.load();
+        let (policy, now) = (self.heart.policy.load(), self.clock.now());
+        let mut decisions = Vec::with_capacity(handed.entries.len());
         let mut state = self.heart.state();
         for (position, entry) in handed.entries {
             if let Entry::Ended(ended) = &entry {
                 self.metrics.heart.attempt(state.session_of(&ended.what).as_str(), ended);
             }
-            desk.take(state.entry(position, entry, &policy));
+            decisions.push(state.decide(Event::Entry(position, entry), now, &policy));
         }
+        drop(state);
+        decisions.into_iter().for_each(|decision| self.take(decision, desk));
         desk.applied(handed.applied);
     }
 
-    fn tick(&self, now: Timestamp, desk: &mut Desk) {
+    /// Decides what follows, and begins what need not wait for it to be on disk.
+    fn happened(&self, event: Event, desk: &mut Desk) {
         let policy = self.heart.policy.load();
-        desk.take(self.heart.state().tick(now, &policy));
+        let decision = self.heart.state().decide(event, self.clock.now(), &policy);
+        self.take(decision, desk);
+    }
+
+    fn take(&self, mut decision: Decision, desk: &mut Desk) {
+        decision.errands.retain(|errand| {
+            let asks = errand.only_asks();
+            if asks {
+                self.hands.begin(errand.clone());
+            }
+            !asks
+        });
+        for one in &decision.reconciled {
+            self.recall.reconciled(one);
+        }
+        let endings = std::mem::take(&mut decision.endings);
+        let mut waiting = self.waiting.borrow_mut();
+        for (pending, ending) in endings {
+            for end in waiting.remove(&pending).into_iter().flatten() {
+                // Whoever waited may have gone.
+                let _gone = end.send(ending.clone());
+            }
+        }
+        desk.take(decision);
+    }
+
+    /// Somebody wants something.
+    fn obey(&self, wish: Wish, desk: &mut Desk) {
+        let policy = self.heart.policy.load();
+        let (decision, reply) =
+            self.heart.state().command(wish.command, &wish.who, self.clock.now(), &policy);
+        if let (Reply::Begun(pending), Some(end)) = (&reply, wish.ending) {
+            let mut waiting = self.waiting.borrow_mut();
+            if waiting.len() < WAITING_MAX {
+                waiting.entry(pending.clone()).or_default().push(end);
+            }
+        }
+        self.take(decision, desk);
+        desk.answer(wish.reply, reply);
     }
 
     /// Begins to commit what lies on the desk.
@@ -303,8 +404,12 @@ impl Watchdog {
         {
             tracing::error!(%error, "records cannot be written; trying again");
         }
-        for notice in desk.handed_in(done.is_ok()) {
-            self.tell(&notice);
+        let after = desk.handed_in(done.is_ok());
+        after.notices.iter().for_each(|notice| self.tell(notice));
+        after.errands.into_iter().for_each(|errand| self.hands.begin(errand));
+        for (to, reply) in after.replies {
+            // Whoever asked may have gone.
+            let _gone = to.send(reply);
         }
         if done.is_ok() { QUIET_COMMIT } else { COMMIT_AGAIN }
     }
@@ -318,8 +423,14 @@ impl Watchdog {
                 | Notice::Settled { what, .. }
                 | Notice::GivenUp { what }
                 | Notice::Retried { what }
-                | Notice::Retry { what } => state.session_of(what).clone(),
+                | Notice::Retry { what }
+                | Notice::Replayed { what, .. } => state.session_of(what).clone(),
                 Notice::Status(change) => change.session.clone(),
+                Notice::Probed { session, .. }
+                | Notice::Diagnosed { session, .. }
+                | Notice::Confirmed { session, .. } => session.clone(),
+                Notice::IncidentOpened(incident) | Notice::IncidentClosed(incident) => incident.session.clone(),
+                Notice::Alerting(alert) | Notice::Alerted(alert) => alert.session.clone(),
             }
         };
         self.metrics.heart.notice(session.as_str(), notice);
@@ -340,7 +451,39 @@ impl Watchdog {
                     tracing::info!(%session, %from, %to, reason, "status changed");
                 }
             }
-            Notice::GivenUp { .. } | Notice::Retried { .. } | Notice::Retry { .. } => {}
+            Notice::Diagnosed { finding, sends, .. } => {
+                let (verdict, cause) = (finding.verdict.as_str(), finding.cause);
+                if finding.verdict == Verdict::TotalLoss {
+                    tracing::error!(%session, verdict, %cause, sends, attempts = finding.attempts,
+                        probe = finding.probe.map_or("none", ProbeResult::as_str),
+                        "CRITICAL: nobody can be reached, neither customer nor admin");
+                } else {
+                    tracing::warn!(%session, verdict, %cause, sends, "diagnosis");
+                }
+            }
+            Notice::Probed { result, .. } if !result.is_healthy() => {
+                tracing::warn!(%session, found = result.as_str(), "probe");
+            }
+            Notice::Replayed { what, outcome } => {
+                let order = what.order.order_number.as_deref().unwrap_or("-");
+                tracing::info!(%session, order, %outcome, "sent again");
+            }
+            Notice::IncidentOpened(incident) => tracing::warn!(%session, incident = %incident.id, "incident opened"),
+            Notice::IncidentClosed(incident) => {
+                let seconds = incident.downtime(self.clock.now()).as_secs();
+                let (affected, replayed, left) = (incident.affected_count, incident.replayed, incident.left);
+                tracing::info!(%session, incident = %incident.id, seconds, affected, replayed, left, "incident closed");
+            }
+            Notice::Alerting(alert) => {
+                let says = alert.says.as_str();
+                tracing::warn!(%session, alert = %alert.id, says, told = alert.told.is_some(), "alert");
+            }
+            Notice::Alerted(alert) => tracing::info!(%session, alert = %alert.id, "alert told"),
+            Notice::Probed { .. }
+            | Notice::Confirmed { .. }
+            | Notice::GivenUp { .. }
+            | Notice::Retried { .. }
+            | Notice::Retry { .. } => {}
         }
     }
 }

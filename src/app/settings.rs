@@ -6,12 +6,15 @@ use std::time::Duration;
 use anyhow::Context as _;
 
 use crate::admin::{Access, Token, TokenRole};
-use crate::config::{Config, IntentMode, Locale, RetryMode, Role};
+use crate::config::{Ambiguous, Config, IntentMode, LivenessSource, Locale, RetryMode, Role};
 use crate::domain::backoff::Backoff;
-use crate::domain::decide::{Policy, Retries};
+use crate::domain::decide::{AlertPolicy, Liveness, Policy, Retries};
+use crate::domain::id::ChatId;
 use crate::domain::extract::Rule;
 use crate::domain::live::LivePolicy;
 use crate::domain::order::NotificationType;
+use crate::domain::probe::ProbePolicy;
+use crate::domain::recovery::{Ambiguity, RecoveryPolicy};
 use crate::domain::retention::RetentionPolicy;
 use crate::domain::status::StatusPolicy;
 use crate::proxy::{Intents, Retry, Settings, Upstream};
@@ -60,9 +63,13 @@ pub(super) fn proxy(config: &Config) -> anyhow::Result<Settings> {
     })
 }
 
+/// While something is wrong, sessions are probed this often (SPEC 6).
+const PROBE_FAILING_EVERY: Duration = Duration::from_secs(15);
+const CONFIRM_WITHIN: Duration = Duration::from_secs(15 * 60);
+
 /// The heart's numbers.
 pub(super) fn policy(config: &Config) -> Policy {
-    let status = &config.status;
+    let (status, retry) = (&config.status, &config.retry);
     Policy {
         attempts: config.retry.attempts,
         give_up_after: config.retry.give_up_after,
@@ -80,7 +87,30 @@ pub(super) fn policy(config: &Config) -> Policy {
             incommunicado_failures: config.incommunicado.failures,
             incommunicado_window: config.incommunicado.window,
             offline_after: config.offline.after,
+            unacked_degraded: status.unacked_degraded,
+            unacked_critical: status.unacked_critical,
         },
+        probe: ProbePolicy {
+            enabled: config.healthcheck.enabled,
+            interval: config.healthcheck.interval,
+            interval_failing: PROBE_FAILING_EVERY,
+            failure_threshold: config.healthcheck.failure_threshold,
+        },
+        admin: config.alerts.admin_phone.as_deref().and_then(ChatId::new),
+        confirm_within: CONFIRM_WITHIN,
+        recovery: RecoveryPolicy {
+            interval: Duration::from_secs(60) / config.recovery.pace.max(1),
+            max_age: config.recovery.max_age,
+            ambiguous: match retry.ambiguous {
+                Ambiguous::Hold => Ambiguity::Hold,
+                Ambiguous::Resend => Ambiguity::Resend,
+            },
+        },
+        liveness: match config.offline.source {
+            LivenessSource::Traffic => Liveness::Traffic,
+            LivenessSource::Heartbeat => Liveness::Heartbeat,
+        },
+        alerts: AlertPolicy { gather_for: config.alerts.gather_for, every: config.alerts.every },
     }
 }
 

@@ -47,8 +47,13 @@ pub(super) fn config(r: &mut Reader) -> Config {
             failures: r.int("incommunicado.failures", 1..=1000),
             window: r.duration("incommunicado.window", S..=24 * H),
         },
-        offline: OfflineConfig { after: r.duration("offline.after", S..=30 * D) },
+        offline: OfflineConfig {
+            source: r.choice("offline.source"),
+            after: r.duration("offline.after", S..=30 * D),
+        },
         recovery: recovery(r),
+        healthcheck: healthcheck(r),
+        alerts: alerts(r),
         panel: panel(r),
         log: LogConfig {
             level: r.text("log.level", "a level or a list of target=level", log_level),
@@ -159,29 +164,41 @@ fn retry(r: &mut Reader) -> RetryConfig {
 }
 
 fn recovery(r: &mut Reader) -> RecoveryConfig {
-    let recovery = RecoveryConfig { max_age: r.duration("recovery.max_age", S..=30 * D) };
-    // Read and checked, not acted upon yet.
-    let _pace: u32 = r.int("recovery.pace", 1..=600);
-    recovery
+    RecoveryConfig {
+        max_age: r.duration("recovery.max_age", S..=30 * D),
+        pace: r.int("recovery.pace", 1..=600),
+    }
+}
+
+fn healthcheck(r: &mut Reader) -> HealthcheckConfig {
+    HealthcheckConfig {
+        enabled: r.flag("healthcheck.enabled"),
+        interval: r.duration("healthcheck.interval", S..=24 * H),
+        timeout: r.duration("healthcheck.timeout", 100 * MS..=10 * M),
+        failure_threshold: r.int("healthcheck.failure_threshold", 1..=100),
+    }
+}
+
+fn alerts(r: &mut Reader) -> AlertsConfig {
+    let digits = "digits, a + in front if wanted, or empty";
+    AlertsConfig {
+        admin_phone: r.optional("alerts.admin_phone", digits, |phone| {
+            let bare = phone.strip_prefix('+').unwrap_or(phone);
+            let sound = !bare.is_empty() && bare.bytes().all(|byte| byte.is_ascii_digit());
+            if sound {
+                Ok(bare.to_owned())
+            } else {
+                Err("must be digits, with a + in front if wanted".to_owned())
+            }
+        }),
+        gather_for: r.duration("alerts.gather_for", 100 * MS..=H),
+        every: r.duration("alerts.every", 100 * MS..=24 * H),
+    }
 }
 
 /// Keys of the contract that this version reads and checks but does not act upon; the documented file says so of each.
 fn not_used_yet(r: &mut Reader) {
-    let _enabled = r.flag("healthcheck.enabled");
-    let _interval = r.duration("healthcheck.interval", S..=24 * H);
-    let _timeout = r.duration("healthcheck.timeout", 100 * MS..=10 * M);
-    let _threshold: u32 = r.int("healthcheck.failure_threshold", 1..=100);
     let _owner: PagingOwner = r.choice("paging.owner");
-    let digits = "digits, a + in front if wanted, or empty";
-    let _phone = r.optional("alerts.admin_phone", digits, |phone| {
-        let bare = phone.strip_prefix('+').unwrap_or(phone);
-        let sound = !bare.is_empty() && bare.bytes().all(|byte| byte.is_ascii_digit());
-        if sound {
-            Ok(phone.to_owned())
-        } else {
-            Err("must be digits, with a + in front if wanted".to_owned())
-        }
-    });
 }
 
 fn status(r: &mut Reader) -> StatusConfig {
@@ -190,6 +207,8 @@ fn status(r: &mut Reader) -> StatusConfig {
         min_sends: r.int("status.min_sends", 1..=100_000),
         success_rate: r.float("status.success_rate", 0.0..=1.0),
         latency_p95: r.duration("status.latency_p95", 10 * MS..=10 * M),
+        unacked_degraded: r.duration("status.unacked_degraded", S..=H),
+        unacked_critical: r.duration("status.unacked_critical", S..=H),
         recover_after: r.duration("status.recover_after", Duration::ZERO..=24 * H),
     }
 }

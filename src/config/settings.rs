@@ -39,6 +39,10 @@ pub struct Config {
     pub offline: OfflineConfig,
     /// How long failed sends keep their identity.
     pub recovery: RecoveryConfig,
+    /// Probes of WAHA's sessions.
+    pub healthcheck: HealthcheckConfig,
+    /// What admins are told.
+    pub alerts: AlertsConfig,
     /// Links for people.
     pub panel: PanelConfig,
     /// What is logged and how.
@@ -175,6 +179,10 @@ pub struct StatusConfig {
     pub success_rate: f64,
     /// 95th percentile of the time per send above which the channel is degraded.
     pub latency_p95: Duration,
+    /// Accepted sends without an ack for so long are degraded.
+    pub unacked_degraded: Duration,
+    /// And for so long critical.
+    pub unacked_critical: Duration,
     /// How long both must be good before degraded ends.
     pub recover_after: Duration,
 }
@@ -191,6 +199,8 @@ pub struct IncommunicadoConfig {
 /// `[offline]`
 #[derive(Debug, Clone)]
 pub struct OfflineConfig {
+    /// What shows that the bot lives.
+    pub source: LivenessSource,
     /// Silence of the bot that means offline.
     pub after: Duration,
 }
@@ -198,8 +208,34 @@ pub struct OfflineConfig {
 /// `[recovery]`
 #[derive(Debug, Clone)]
 pub struct RecoveryConfig {
-    /// How long a failed send keeps its identity.
+    /// How long a failed send keeps its identity, and may be sent again.
     pub max_age: Duration,
+    /// Replays a minute.
+    pub pace: u32,
+}
+
+/// `[healthcheck]`
+#[derive(Debug, Clone)]
+pub struct HealthcheckConfig {
+    /// Are sessions probed?
+    pub enabled: bool,
+    /// How often.
+    pub interval: Duration,
+    /// How long a probe waits.
+    pub timeout: Duration,
+    /// Failures in a row that count.
+    pub failure_threshold: u32,
+}
+
+/// `[alerts]`
+#[derive(Debug, Clone)]
+pub struct AlertsConfig {
+    /// The admin's number, digits only.
+    pub admin_phone: Option<String>,
+    /// How long a message about single orders waits for more.
+    pub gather_for: Duration,
+    /// How long after one before the next.
+    pub every: Duration,
 }
 
 /// `[panel]`
@@ -262,6 +298,16 @@ macro_rules! choices {
             }
         }
     )+};
+}
+
+choices! {
+    /// What shows that the bot lives.
+    LivenessSource {
+        /// Its traffic.
+        Traffic = "traffic",
+        /// Its heartbeat.
+        Heartbeat = "heartbeat",
+    }
 }
 
 choices! {

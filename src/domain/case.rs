@@ -5,6 +5,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::confirmation::Awaiting;
 use super::diagnosis::Finding;
 use super::id::SendId;
 use super::ledger::{AttemptId, Ended, Via};
@@ -92,6 +93,49 @@ impl Case {
             doubt: (ended.outcome == Outcome::Ambiguous).then_some(ended.ended),
             unlookable: false,
             replays: u32::from(ended.via == Via::Replay),
+            finding: None,
+        }
+    }
+
+    /// The case of an accepted send that was never confirmed, or failed after all.
+    pub fn unconfirmed(awaiting: &Awaiting) -> Self {
+        let line = AttemptLine {
+            number: awaiting.attempts,
+            via: Via::Bot,
+            started: awaiting.first_at,
+            ended: awaiting.accepted_at,
+            outcome: Outcome::Accepted,
+            cause: None,
+            status: None,
+            detail: None,
+            message_id: Some(awaiting.message.as_str().to_owned()),
+        };
+        Self {
+            attempts: awaiting.attempts,
+            outcome: Outcome::Accepted,
+            last_at: awaiting.accepted_at,
+            lines: vec![line],
+            ..Self::reported(awaiting.send, Arc::clone(&awaiting.what), awaiting.first_at)
+        }
+    }
+
+    /// The case of a send that the bot says it could not make.
+    pub fn reported(send: SendId, what: Arc<Description>, at: Timestamp) -> Self {
+        Self {
+            send,
+            what,
+            first_at: at,
+            last_at: at,
+            attempts: 0,
+            outcome: Outcome::Failed,
+            lines: Vec::new(),
+            exhausted: true,
+            replayable: false,
+            failure: None,
+            ours_since: None,
+            doubt: None,
+            unlookable: false,
+            replays: 0,
             finding: None,
         }
     }

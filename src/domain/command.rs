@@ -70,12 +70,12 @@ pub enum Reply {
 }
 
 /// What is waited for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Pending {
     /// A replay of this send.
     Replay(SendId),
-    /// A probe of this session, by the moment it was asked for.
-    Probe(Timestamp),
+    /// A probe of this session.
+    Probe(SessionName),
     /// The diagnosis of this send.
     Diagnosis(SendId),
 }

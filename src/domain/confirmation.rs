@@ -2,6 +2,7 @@
 //!
 //! An accepted send is not a delivered one. Where WAHA's event feed is followed, each accepted send waits here for its ack.
 
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 
@@ -88,6 +89,15 @@ pub enum News {
     State(SessionState),
 }
 
+/// What the follower of the event feed says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FeedEvent {
+    /// The feed changed its state.
+    State(FeedState),
+    /// It told something.
+    Item(FeedItem),
+}
+
 /// The event feed itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum FeedState {
@@ -131,6 +141,8 @@ pub struct Awaiting {
     pub message: MessageId,
     /// The feed has shown it going out.
     pub echoed: bool,
+    /// How far it got.
+    pub acked: Confirmation,
 }
 
 impl fmt::Debug for Awaiting {
@@ -140,6 +152,37 @@ impl fmt::Debug for Awaiting {
             .field("accepted_at", &self.accepted_at)
             .field("echoed", &self.echoed)
             .finish_non_exhaustive()
+    }
+}
+
+/// What the feed told of messages nobody has claimed yet: an ack can be faster than the answer it belongs to. Bounded.
+#[derive(Debug, Default)]
+pub struct Early {
+    heard: BTreeMap<MessageId, Confirmation>,
+    order: VecDeque<MessageId>,
+}
+
+const EARLY_MAX: usize = 4096;
+
+impl Early {
+    /// Something was heard of a message.
+    pub fn put(&mut self, message: MessageId, confirmation: Confirmation) {
+        if let Some(known) = self.heard.get_mut(&message) {
+            *known = (*known).max(confirmation);
+            return;
+        }
+        self.heard.insert(message.clone(), confirmation);
+        self.order.push_back(message);
+        if self.order.len() > EARLY_MAX
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.heard.remove(&oldest);
+        }
+    }
+
+    /// What was heard of it, once.
+    pub fn take(&mut self, message: &MessageId) -> Option<Confirmation> {
+        self.heard.remove(message)
     }
 }
 

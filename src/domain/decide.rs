@@ -5,29 +5,63 @@
 //! it. Each send moves the clocks of its session, from which the status follows.
 //!
 //! Replaying the same entries gives the same state: every moment comes from the entry, and only ticks look at the clock.
+//!
+//! What the heart wants done outside it says as an [`Errand`]; what came of it comes back as a report. Whatever writes to anybody is
+//! done only after the change that justifies it is on disk.
+//!
+//! - here: the state, the events, and looking at the clock
+//! - `decision`: what comes in and goes out
+//! - `attempts`: a send's attempts, given up, settled, handed over
+//! - `probing`: probes, and the watchdog's own trouble
+//! - `diagnosing`: the ladder
+//! - `confirming`: echoes and acks
+//! - `recovering`: the canary and the replays
+//! - `incidents`: incidents, and which alerts they call for; `alerting`: the outbox
+//! - `commanding`: what people ask for
 
-use std::collections::{BTreeMap, BTreeSet};
+mod alerting;
+mod attempts;
+mod commanding;
+mod confirming;
+mod decision;
+mod diagnosing;
+mod incidents;
+mod probing;
+mod recovering;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use sha2::{Digest as _, Sha256};
+
+use self::attempts::interrupted;
+use self::diagnosing::WRITE_EVERY;
+pub use self::decision::{
+    Change, Decision, Ending, Event, Notice, Reconciled, Stored, Unheard,
+};
+pub use self::recovering::Outlook;
 use super::alert::Alert;
-use super::assess::reassess;
+use super::assess::{Signals, reassess};
 use super::case::Case;
-use super::command::Audit;
-use super::confirmation::{Awaiting, Confirmed};
-use super::diagnosis::Diagnosis;
-use super::id::{SendId, SessionName};
+use super::command::{Audit, Pending};
+use super::confirmation::{Awaiting, Confirmation, Confirmed, Early, FeedItem, FeedState, MessageId};
+use super::diagnosis::{Diagnosis, Finding, Reached, Rung};
+use super::errand::{Errand, LetterKind, NotReplayed, Report};
+use super::id::{ChatId, RecordId, SendId, SessionName};
 use super::incident::Incident;
 use super::ledger::{AttemptId, Ended, Entry, Intent, Position, StoredAnswer, StoredRequest, Via};
-use super::notification::{Attention, Failure, Method, Resolution};
+use super::notification::{Failure, Method};
 use super::outcome::{Cause, Outcome};
+use super::probe::{ProbePolicy, ProbeResult};
+use super::recovery::{Recovery, RecoveryPolicy, Told, Warm};
 use super::send::{Description, Identity};
 use super::session::Session;
-use super::status::{Status, StatusChange, StatusPolicy};
+use super::status::{StatusChange, StatusPolicy};
 use super::time::Timestamp;
 
 /// The rules' numbers.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Policy {
     /// `retry.attempts`: a send is given up after so many.
     pub attempts: u32,
@@ -39,6 +73,36 @@ pub struct Policy {
     pub unheard_for: Duration,
     /// Of the status.
     pub status: StatusPolicy,
+    /// Of the probes.
+    pub probe: ProbePolicy,
+    /// `alerts.admin_phone`: who is written to.
+    pub admin: Option<ChatId>,
+    /// `sends.confirm_within`: how long an accepted send may wait for its ack.
+    pub confirm_within: Duration,
+    /// Of replays.
+    pub recovery: RecoveryPolicy,
+    /// What shows that the bot lives.
+    pub liveness: Liveness,
+    /// Of the alerts.
+    pub alerts: AlertPolicy,
+}
+
+/// When an alert goes out.
+#[derive(Clone, Copy, Debug)]
+pub struct AlertPolicy {
+    /// So long an alert about single orders waits for more of them.
+    pub gather_for: Duration,
+    /// And so long after one before the next.
+    pub every: Duration,
+}
+
+/// What shows that the bot lives (SPEC 7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Liveness {
+    /// Its sends: silence may be a quiet night.
+    Traffic,
+    /// Its own sign of life.
+    Heartbeat,
 }
 
 /// Who retries (SPEC 4.4).
@@ -67,7 +131,7 @@ pub struct State {
     unheard: BTreeMap<SendId, Timestamp>,
     /// Attempts that run: where their intents stand, and what they say. Those without an intent are only known to run.
     running: BTreeMap<AttemptId, Running>,
-    /// When to look whether a case is given up. May name one more than once, or one that has moved on.
+    /// When to look whether a case is given up, or handed over. May name one more than once, or one that has moved on.
     due: BTreeSet<(Timestamp, SendId)>,
     /// Sessions that moved since the last checkpoint.
     moved: BTreeSet<SessionName>,
@@ -75,7 +139,79 @@ pub struct State {
     looked: Timestamp,
     next_look: Timestamp,
     other: SessionName,
+    ids: Ids,
+    /// Per session, the latest diagnosis, over or not.
+    diagnoses: BTreeMap<SessionName, Diagnosis>,
+    /// Sends of a session that wait for the diagnosis after the present one.
+    undiagnosed: BTreeMap<SessionName, VecDeque<SendId>>,
+    /// Customers a quick message was written to, and when.
+    written_to: BTreeMap<ChatId, Timestamp>,
+    /// Orders and types that were accepted lately.
+    told: Told,
+    /// Accepted sends that wait for their ack.
+    awaiting: BTreeMap<SendId, Awaiting>,
+    /// What the feed told of messages before their answers came.
+    early: Early,
+    /// Awaiting sends WAHA was asked about.
+    acks_asked: BTreeSet<SendId>,
+    /// Whose message is this? Of those that wait, and of open cases that an ack may still settle.
+    messages: BTreeMap<MessageId, SendId>,
+    /// When to look at an awaiting send. May name one that is gone.
+    confirm_due: BTreeSet<(Timestamp, SendId)>,
+    /// Per session, how long accepted sends to several chats have had no server ack.
+    unacknowledged: BTreeMap<SessionName, Duration>,
+    feed: Followed,
+    /// Chats that are no new contacts: something was accepted or acknowledged there, or they wrote.
+    warm: Warm,
+    /// Open failed notifications by order.
+    pending_orders: BTreeMap<String, Vec<SendId>>,
+    /// Per session, how the way back goes.
+    recoveries: BTreeMap<SessionName, Recovery>,
+    /// When to look for a send that may have arrived.
+    looks: BTreeMap<SendId, Timestamp>,
+    /// Replays that people asked for, and who.
+    by_hand: BTreeMap<SendId, String>,
+    /// People want no replays for now.
+    paused: bool,
+    /// Open incidents.
+    incidents: BTreeMap<SessionName, Incident>,
+    /// Alerts not told yet.
+    alerts: BTreeMap<RecordId, Alert>,
+    /// When orders were last told of, by session.
+    orders_told: BTreeMap<SessionName, Timestamp>,
+    /// The bot's last sign of life, or our start.
+    heartbeat: Timestamp,
 }
+
+/// The event feed, as the heart knows it.
+#[derive(Clone, Copy, Debug)]
+struct Followed {
+    state: FeedState,
+    /// Since when.
+    since: Timestamp,
+}
+
+/// Makes ids that sort by time; the seed comes from outside.
+#[derive(Debug)]
+struct Ids {
+    seed: [u8; 16],
+    made: u64,
+}
+
+impl Ids {
+    fn next(&mut self, now: Timestamp) -> [u8; 16] {
+        self.made += 1;
+        let digest = Sha256::new().chain_update(self.seed).chain_update(self.made.to_le_bytes()).finalize();
+        let mut bytes = [0; 16];
+        bytes[..6].copy_from_slice(&now.millis().to_be_bytes()[2..]);
+        bytes[6..].copy_from_slice(&digest[..10]);
+        // The marks of a version 7 UUID.
+        bytes[6] = (bytes[6] & 0x0f) | 0x70;
+        bytes[8] = (bytes[8] & 0x3f) | 0x80;
+        bytes
+    }
+}
+
 
 /// An attempt that runs.
 #[derive(Debug)]
@@ -90,109 +226,13 @@ struct Running {
 /// of for so long has been cut off.
 const RUN_MAX: Duration = Duration::from_secs(6 * 60 * 60);
 
-/// What to write down.
-#[derive(Clone, Debug)]
-pub enum Change {
-    /// This is the case now.
-    Case(Box<Case>),
-    /// Keep this request for the send.
-    Keep(SendId, Arc<StoredRequest>),
-    /// The send's request is not needed any more.
-    Drop(SendId),
-    /// Keep this answer for a bot that did not hear it.
-    Unheard(Box<Unheard>),
-    /// Nobody will ask for that answer any more.
-    Heard(SendId),
-    /// This is the session now.
-    Session(Box<Session>),
-    /// The status changed.
-    History(StatusChange),
-    /// This is the session's diagnosis now; kept once it is over, for late corrections.
-    Diagnosis(Box<Diagnosis>),
-    /// This is the incident now.
-    Incident(Box<Incident>),
-    /// This is the alert now.
-    Alert(Box<Alert>),
-    /// This send waits for its ack.
-    Awaiting(Box<Awaiting>),
-    /// It waits no longer: this is what was heard.
-    Confirmed(Confirmed),
-    /// Somebody did something.
-    Audit(Box<Audit>),
-    /// Replays wait for a person, or do not.
-    Paused(bool),
-}
-
-/// A success the bot has not heard of.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unheard {
-    /// Its latest attempt.
-    pub attempt: AttemptId,
-    /// What joins calls to it.
-    pub identity: Identity,
-    /// When the send's first attempt started.
-    pub first_at: Timestamp,
-    /// When it succeeded.
-    pub ended: Timestamp,
-    /// What to answer.
-    pub answer: Arc<StoredAnswer>,
-}
-
-/// Worth counting or telling, once the changes are on disk.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Notice {
-    /// A failed notification was opened.
-    Opened {
-        /// The send.
-        send: SendId,
-        /// What it was.
-        what: Arc<Description>,
-        /// Why.
-        cause: Cause,
-        /// After how many attempts.
-        attempts: u32,
-    },
-    /// A failed notification was settled.
-    Settled {
-        /// The send.
-        send: SendId,
-        /// What it was.
-        what: Arc<Description>,
-        /// How.
-        method: Method,
-    },
-    /// A send was given up, whether or not it notifies anybody.
-    GivenUp {
-        /// What it was.
-        what: Arc<Description>,
-    },
-    /// A send succeeded after retries.
-    Retried {
-        /// What it was.
-        what: Arc<Description>,
-    },
-    /// An attempt that was not a send's first.
-    Retry {
-        /// What it was.
-        what: Arc<Description>,
-    },
-    /// A session's status changed.
-    Status(StatusChange),
-}
-
-/// What an event led to.
-#[derive(Debug, Default)]
-#[must_use]
-pub struct Decision {
-    /// To be committed together.
-    pub changes: Vec<Change>,
-    /// To be counted and told after that.
-    pub notices: Vec<Notice>,
-}
-
 impl State {
-    /// Nothing known but the sessions' names.
-    pub fn new<'a>(sessions: impl IntoIterator<Item = &'a SessionName>, now: Timestamp) -> Self {
+    /// Nothing known but the sessions' names. `seed` is chance: no two states may have the same.
+    pub fn new<'a>(
+        sessions: impl IntoIterator<Item = &'a SessionName>,
+        now: Timestamp,
+        seed: [u8; 16],
+    ) -> Self {
         let other =
             SessionName::new(OTHER_SESSIONS).unwrap_or_else(|| unreachable!("a constant that is a name"));
         let names = sessions.into_iter().cloned().chain([other.clone()]);
@@ -206,27 +246,58 @@ impl State {
             looked: now,
             next_look: now + LOOK_EVERY,
             other,
+            ids: Ids { seed, made: 0 },
+            diagnoses: BTreeMap::new(),
+            undiagnosed: BTreeMap::new(),
+            written_to: BTreeMap::new(),
+            told: Told::default(),
+            awaiting: BTreeMap::new(),
+            early: Early::default(),
+            acks_asked: BTreeSet::new(),
+            messages: BTreeMap::new(),
+            confirm_due: BTreeSet::new(),
+            unacknowledged: BTreeMap::new(),
+            feed: Followed { state: FeedState::Off, since: now },
+            warm: Warm::default(),
+            pending_orders: BTreeMap::new(),
+            recoveries: BTreeMap::new(),
+            looks: BTreeMap::new(),
+            by_hand: BTreeMap::new(),
+            paused: false,
+            incidents: BTreeMap::new(),
+            alerts: BTreeMap::new(),
+            orders_told: BTreeMap::new(),
+            heartbeat: now,
         }
     }
 
     /// Takes up what was stored. Sessions that are not configured any more are left out.
-    pub fn restore(
-        &mut self,
-        cases: Vec<Case>,
-        sessions: Vec<Session>,
-        unheard: &[Unheard],
-        policy: &Policy,
-    ) {
-        for case in cases {
+    pub fn restore(&mut self, stored: Stored<'_>, policy: &Policy) {
+        for case in stored.cases {
             self.expect_more(&case, policy);
+            self.expect_news(&case);
             self.cases.insert(case.send, case);
         }
-        for session in sessions {
+        for session in stored.sessions {
             if let Some(known) = self.sessions.get_mut(&session.name) {
                 *known = session;
             }
         }
-        self.unheard = unheard.iter().map(|unheard| (unheard.attempt.send, unheard.ended)).collect();
+        self.unheard = stored.unheard.iter().map(|unheard| (unheard.attempt.send, unheard.ended)).collect();
+        for (what, at) in stored.accepted {
+            self.told.add(&what.order, at);
+        }
+        for diagnosis in stored.diagnoses {
+            self.restore_diagnosis(diagnosis);
+        }
+        for awaiting in stored.awaiting {
+            self.await_confirmation(awaiting, policy);
+        }
+        let known = |name: &SessionName| self.sessions.contains_key(name);
+        let incidents = stored.incidents.into_iter().filter(|incident| known(&incident.session));
+        self.incidents = incidents.map(|incident| (incident.session.clone(), incident)).collect();
+        self.alerts = stored.alerts.into_iter().map(|alert| (alert.id, alert)).collect();
+        self.paused = stored.paused;
     }
 
     /// An intent from before the checkpoint whose outcome is not there yet: known, not counted again.
@@ -261,8 +332,42 @@ impl State {
     }
 
     /// When something is due without any event.
-    pub fn next_deadline(&self) -> Timestamp {
-        self.due.first().map_or(self.next_look, |(at, _)| (*at).min(self.next_look))
+    pub fn next_deadline(&self, policy: &Policy) -> Timestamp {
+        let at = self.due.first().map_or(self.next_look, |(at, _)| (*at).min(self.next_look));
+        let at = at.min(self.next_probe(policy).unwrap_or(at));
+        let at = at.min(self.next_step().unwrap_or(at));
+        let at = at.min(self.next_recovery().unwrap_or(at));
+        at.min(self.next_alert(policy).unwrap_or(at))
+    }
+
+    /// Open incidents, by session.
+    pub const fn incidents(&self) -> &BTreeMap<SessionName, Incident> {
+        &self.incidents
+    }
+
+    /// Alerts not told yet.
+    pub const fn alerts(&self) -> &BTreeMap<RecordId, Alert> {
+        &self.alerts
+    }
+
+    /// How the event feed is.
+    pub const fn feed(&self) -> FeedState {
+        self.feed.state
+    }
+
+    /// Accepted sends that wait for their ack.
+    pub const fn awaiting(&self) -> &BTreeMap<SendId, Awaiting> {
+        &self.awaiting
+    }
+
+    /// Do people want no replays?
+    pub const fn is_paused(&self) -> bool {
+        self.paused
+    }
+
+    /// The latest diagnosis of each session.
+    pub const fn diagnoses(&self) -> &BTreeMap<SessionName, Diagnosis> {
+        &self.diagnoses
     }
 
     /// The session a send counts under.
@@ -286,8 +391,14 @@ impl State {
     /// Everything that is not settled, for a store that has lost it.
     pub fn everything(&mut self) -> Decision {
         self.moved.extend(self.sessions.keys().cloned());
-        let changes = self.cases.values().map(|case| Change::Case(Box::new(case.clone()))).collect();
-        Decision { changes, notices: Vec::new() }
+        let changes = (self.cases.values().map(|case| Change::Case(Box::new(case.clone()))))
+            .chain(self.incidents.values().map(|incident| Change::Incident(Box::new(incident.clone()))))
+            .chain(self.alerts.values().map(|alert| Change::Alert(Box::new(alert.clone()))))
+            .chain(self.diagnoses.values().map(|diagnosis| Change::Diagnosis(Box::new(diagnosis.clone()))))
+            .chain(self.awaiting.values().map(|awaiting| Change::Awaiting(Box::new(awaiting.clone()))))
+            .chain([Change::Paused(self.paused)])
+            .collect();
+        Decision { changes, ..Decision::default() }
     }
 
     /// The sessions that moved since the last checkpoint, to be stored with the position the state stands for.
@@ -300,17 +411,58 @@ impl State {
             .collect()
     }
 
+    /// The heart of the heart: something happened, what follows?
+    pub fn decide(&mut self, event: Event, now: Timestamp, policy: &Policy) -> Decision {
+        match event {
+            Event::Entry(position, entry) => self.entry(position, entry, policy),
+            Event::Report(report) => self.report(report, now, policy),
+            Event::Feed(state) => self.feed_changed(state, now),
+            Event::Heard(item) => self.heard(item, now, policy),
+            Event::Tick => self.tick(now, policy),
+        }
+    }
+
+    /// An errand is done.
+    fn report(&mut self, report: Report, now: Timestamp, policy: &Policy) -> Decision {
+        let mut decision = Decision::default();
+        match report {
+            Report::Probed { session, result, took } => {
+                self.probed(&session, result, took, now, policy, &mut decision);
+            }
+            Report::Looked { send, found } => self.looked(send, found, now, policy, &mut decision),
+            Report::NotReplayed { send, why } => self.not_replayed(send, why, now, &mut decision),
+            Report::Wrote { id, kind, outcome, cause, message: _ } => match kind {
+                LetterKind::QuickMessage => {
+                    self.step_over(id, Rung::Customer, outcome, cause, now, policy, &mut decision);
+                }
+                LetterKind::AdminNotice => {
+                    self.step_over(id, Rung::Admin, outcome, cause, now, policy, &mut decision);
+                }
+                LetterKind::Alert => self.alert_over(id, outcome, now, &mut decision),
+                LetterKind::Canary => self.canary_over(id, outcome, now, policy, &mut decision),
+            },
+            Report::NumberChecked { diagnosis, exists } => {
+                self.number_checked(diagnosis, exists, &mut decision);
+            }
+        }
+        decision
+    }
+
     /// An entry of the ledger, in its order. `position` is zero for what could not be recorded.
     pub fn entry(&mut self, position: Position, entry: Entry, policy: &Policy) -> Decision {
         let mut decision = Decision::default();
         match entry {
             Entry::Intent(intent) => {
-                let name = self.session_of(&intent.what).clone();
-                self.with_session(&name, |session| session.active(intent.started));
+                if intent.via != Via::Replay {
+                    let name = self.session_of(&intent.what).clone();
+                    self.with_session(&name, |session| session.active(intent.started));
+                    self.taken_back(intent.attempt.send, &mut decision);
+                }
                 let since = intent.started;
                 self.running.insert(intent.attempt, Running { since, intent: Some((position, intent)) });
             }
             Entry::Begun(attempt) => {
+                self.taken_back(attempt.send, &mut decision);
                 self.running.insert(attempt, Running { since: self.looked, intent: None });
             }
             Entry::Ended(ended) => self.ended(&ended, policy, &mut decision),
@@ -330,6 +482,7 @@ impl State {
         if now >= self.next_look {
             (self.looked, self.next_look) = (now, now + LOOK_EVERY);
             self.give_up_lost_runs(now, policy, &mut decision);
+            self.look_for_acks(now, policy, &mut decision);
             let names: Vec<_> = self.sessions.keys().cloned().collect();
             for name in names {
                 self.look_at_session(&name, now, policy, &mut decision);
@@ -337,8 +490,20 @@ impl State {
             let gone = |ended: Timestamp| now.since(ended) >= policy.unheard_for;
             let heard = self.unheard.extract_if(.., |_, ended| gone(*ended));
             decision.changes.extend(heard.map(|(send, _)| Change::Heard(send)));
+            self.forget_old(now);
         }
+        self.send_probes(now, policy, &mut decision);
+        self.move_diagnoses(now, policy, &mut decision);
+        self.move_recoveries(now, policy, &mut decision);
+        self.move_incidents(now, policy, &mut decision);
+        self.send_alerts(now, policy, &mut decision);
         decision
+    }
+
+    /// What only mattered for a while.
+    fn forget_old(&mut self, now: Timestamp) {
+        self.written_to.retain(|_, at| now.since(*at) < WRITE_EVERY);
+        self.told.forget(now);
     }
 
     /// Runs whose end was lost on the way here must not keep their sends waiting for ever.
@@ -359,180 +524,6 @@ impl State {
         }
     }
 
-    fn ended(&mut self, ended: &Ended, policy: &Policy, decision: &mut Decision) {
-        let send = ended.attempt.send;
-        let intent = self.running.remove(&ended.attempt).and_then(|run| run.intent);
-        let request = ended.request.clone().or_else(|| intent.and_then(|(_, intent)| intent.request));
-        if ended.attempt.number > 1 {
-            decision.notices.push(Notice::Retry { what: Arc::clone(&ended.what) });
-        }
-        self.observe(ended);
-        self.remember_unheard(ended, decision);
-        if ended.outcome == Outcome::Accepted && ended.attempt.number == 1 && !self.cases.contains_key(&send)
-        {
-            self.look_unless_online(&ended.what, ended.ended, policy, decision);
-            return;
-        }
-        let mut case = match self.cases.remove(&send) {
-            Some(mut case) => {
-                case.add(ended);
-                case
-            }
-            // Where a settled case went before, the store keeps what that one knew (`Case::after`).
-            None => Case::open(ended),
-        };
-        match case.outcome {
-            Outcome::Accepted => settle(&mut case, ended, decision),
-            Outcome::Rejected | Outcome::Failed | Outcome::Ambiguous => {
-                // What is rejected is never sent again (SPEC 4.3).
-                let kept = request.filter(|_| !case.replayable && ended.outcome != Outcome::Rejected);
-                if let Some(request) = kept {
-                    case.replayable = true;
-                    decision.changes.push(Change::Keep(send, request));
-                }
-                self.judge(&mut case, ended, policy, decision);
-            }
-        }
-        self.expect_more(&case, policy);
-        self.file(case, decision);
-        self.look_unless_online(&ended.what, ended.ended, policy, decision);
-    }
-
-    /// Moves the clocks of the send's session.
-    fn observe(&mut self, ended: &Ended) {
-        let name = self.session_of(&ended.what).clone();
-        let latency = ended.ended.since(ended.started);
-        self.with_session(&name, |session| {
-            session.active(ended.started);
-            match ended.outcome {
-                // A latched call is the same message as the one it waited for.
-                Outcome::Accepted if ended.via == Via::Latch => {}
-                Outcome::Accepted => session.accepted(ended.ended, latency, ended.attempt.number > 1),
-                Outcome::Failed | Outcome::Ambiguous => {
-                    session.failed(ended.ended, ended.what.chat.as_ref(), latency)
-                }
-                Outcome::Rejected => {}
-            }
-        });
-    }
-
-    fn remember_unheard(&mut self, ended: &Ended, decision: &mut Decision) {
-        let send = ended.attempt.send;
-        if let (Some(answer), Some(identity)) = (&ended.unheard, ended.what.identity) {
-            self.unheard.insert(send, ended.ended);
-            decision.changes.push(Change::Unheard(Box::new(Unheard {
-                attempt: ended.attempt,
-                identity,
-                first_at: ended.first_at,
-                ended: ended.ended,
-                answer: Arc::clone(answer),
-            })));
-        } else if ended.outcome == Outcome::Accepted && self.unheard.remove(&send).is_some() {
-            decision.changes.push(Change::Heard(send));
-        }
-    }
-
-    /// An unsuccessful attempt was added to `case`: is it rejected, or given up?
-    fn judge(&mut self, case: &mut Case, ended: &Ended, policy: &Policy, decision: &mut Decision) {
-        if let Some(failure) = &mut case.failure {
-            failure.cause = ended.cause.unwrap_or(failure.cause);
-        }
-        let spent = ended.given_up || (policy.retries == Retries::ByBot && case.attempts >= policy.attempts);
-        if ended.outcome == Outcome::Rejected {
-            self.fail(case, ended.ended, decision);
-        } else if spent && !case.exhausted {
-            self.give_up(case, ended.ended, policy, decision);
-        }
-    }
-
-    /// The send is given up at `at`.
-    fn give_up(&mut self, case: &mut Case, at: Timestamp, policy: &Policy, decision: &mut Decision) {
-        case.exhausted = true;
-        decision.notices.push(Notice::GivenUp { what: Arc::clone(&case.what) });
-        let name = self.session_of(&case.what).clone();
-        self.with_session(&name, |session| session.exhausted(at, case.what.chat.as_ref()));
-        self.look_at_session(&name, at, policy, decision);
-        self.fail(case, at, decision);
-    }
-
-    /// Opens the failed notification, where the send can notify anybody and has none yet.
-    fn fail(&self, case: &mut Case, at: Timestamp, decision: &mut Decision) {
-        if !case.what.kind.notifies() || case.failure.is_some() {
-            return;
-        }
-        let cause = case.lines.iter().rev().find_map(|line| line.cause).unwrap_or(Cause::Interrupted);
-        let status_at_creation = self
-            .sessions
-            .get(self.session_of(&case.what))
-            .map_or(Status::Unknown, |session| session.assessment.status);
-        case.failure = Some(Failure {
-            cause,
-            created_at: at,
-            status_at_creation,
-            attention: Attention::Unnotified,
-            claimed_by: None,
-            resolution: None,
-        });
-        let (send, what, attempts) = (case.send, Arc::clone(&case.what), case.attempts);
-        decision.notices.push(Notice::Opened { send, what, cause, attempts });
-    }
-
-    /// Has nobody tried this send again for too long?
-    fn look_at_case(&mut self, send: SendId, now: Timestamp, policy: &Policy, decision: &mut Decision) {
-        let runs = self
-            .running
-            .range(AttemptId { send, number: 0 }..=AttemptId { send, number: u32::MAX })
-            .next()
-            .is_some();
-        // One that runs comes back here when it ends.
-        if runs || !self.cases.get(&send).is_some_and(may_be_given_up) {
-            return;
-        }
-        let Some(mut case) = self.cases.remove(&send) else { return };
-        let given_up_at = case.last_at + policy.give_up_after;
-        if given_up_at > now {
-            self.expect_more(&case, policy);
-            self.cases.insert(send, case);
-            return;
-        }
-        self.give_up(&mut case, given_up_at, policy, decision);
-        self.file(case, decision);
-    }
-
-    /// Waits for the next attempt of a case that may still get one.
-    fn expect_more(&mut self, case: &Case, policy: &Policy) {
-        if may_be_given_up(case) {
-            self.due.insert((case.last_at + policy.give_up_after, case.send));
-        }
-    }
-
-    fn file(&mut self, case: Case, decision: &mut Decision) {
-        if case.is_settled() {
-            decision.changes.push(Change::Case(Box::new(case)));
-        } else {
-            decision.changes.push(Change::Case(Box::new(case.clone())));
-            self.cases.insert(case.send, case);
-        }
-    }
-
-    fn look_unless_online(
-        &mut self,
-        what: &Description,
-        now: Timestamp,
-        policy: &Policy,
-        decision: &mut Decision,
-    ) {
-        let name = self.session_of(what).clone();
-        // A send that needed retries is news as well, and not only at the next look.
-        let news = |session: &Session| {
-            let online = session.assessment.status == Status::Online;
-            !online || session.sends_failing() || session.retried_at == Some(now)
-        };
-        if self.sessions.get(&name).is_some_and(news) {
-            self.look_at_session(&name, now, policy, decision);
-        }
-    }
-
     fn look_at_session(
         &mut self,
         name: &SessionName,
@@ -540,13 +531,28 @@ impl State {
         policy: &Policy,
         decision: &mut Decision,
     ) {
+        let signals = self.signals(name, now, policy);
         let Some(session) = self.sessions.get_mut(name) else { return };
-        let from = session.assessment.status;
-        if reassess(session, now, &policy.status) {
-            let change = StatusChange { session: name.clone(), at: now, from, to: session.assessment };
+        let from = session.assessment;
+        let changed = reassess(session, &signals, now, &policy.status);
+        let to = session.assessment;
+        if changed {
+            let change = StatusChange { session: name.clone(), at: now, from: from.status, to };
             self.moved.insert(name.clone());
             decision.changes.push(Change::History(change.clone()));
             decision.notices.push(Notice::Status(change));
+        }
+        if changed || from.reason != to.reason {
+            self.status_moved(name, to, now, policy, decision);
+        }
+    }
+
+    /// What the status of a session depends on beside its own clocks.
+    fn signals(&self, name: &SessionName, now: Timestamp, policy: &Policy) -> Signals {
+        let silent = now.since(self.heartbeat) > policy.status.offline_after;
+        Signals {
+            unacknowledged: self.unacknowledged.get(name).copied().unwrap_or_default(),
+            bot_gone: policy.liveness == Liveness::Heartbeat && silent && *name != self.other,
         }
     }
 
@@ -557,47 +563,6 @@ impl State {
                 self.moved.insert(name.clone());
             }
         }
-    }
-}
-
-/// Neither accepted nor rejected nor given up yet: the bot may try again.
-fn may_be_given_up(case: &Case) -> bool {
-    case.outcome.against_channel() && !case.exhausted
-}
-
-/// A success was added to `case`.
-fn settle(case: &mut Case, ended: &Ended, decision: &mut Decision) {
-    if case.replayable {
-        case.replayable = false;
-        decision.changes.push(Change::Drop(case.send));
-    }
-    if ended.outcome == Outcome::Accepted && ended.via != Via::Latch {
-        decision.notices.push(Notice::Retried { what: Arc::clone(&case.what) });
-    }
-    if let Some(failure) = case.failure.as_mut().filter(|failure| failure.is_open()) {
-        failure.resolution =
-            Some(Resolution { at: ended.ended, method: Method::BotRecovered, by: None, note: None });
-        let (send, what) = (case.send, Arc::clone(&case.what));
-        decision.notices.push(Notice::Settled { send, what, method: Method::BotRecovered });
-    }
-}
-
-fn interrupted(intent: &Intent, now: Timestamp) -> Ended {
-    Ended {
-        attempt: intent.attempt,
-        via: intent.via,
-        first_at: intent.first_at,
-        started: intent.started,
-        ended: now,
-        what: Arc::clone(&intent.what),
-        outcome: Outcome::Ambiguous,
-        cause: Some(Cause::Interrupted),
-        status: None,
-        detail: None,
-        message_id: None,
-        given_up: false,
-        unheard: None,
-        request: intent.request.clone(),
     }
 }
 

@@ -34,6 +34,16 @@ pub enum Errand {
     },
 }
 
+impl Errand {
+    /// Does it only ask? Then it need not wait for anything to be on disk.
+    pub const fn only_asks(&self) -> bool {
+        match self {
+            Self::Probe(_) | Self::Look(_) | Self::CheckNumber { .. } => true,
+            Self::Replay(_) | Self::Write(_) => false,
+        }
+    }
+}
+
 /// Whether a send went out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Look {

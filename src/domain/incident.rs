@@ -36,8 +36,26 @@ pub struct Incident {
     pub left: u32,
     /// Well again since then, and not long enough to believe it.
     pub well_since: Option<Timestamp>,
-    /// Somebody was told that it began.
-    pub announced: bool,
+    /// What of it was alerted.
+    pub announced: Announced,
+}
+
+/// What of an incident was alerted: each once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Announced {
+    /// That probes fail.
+    pub preventive: bool,
+    /// That the channel is dead.
+    pub loss: bool,
+    /// That the account is restricted.
+    pub restricted: bool,
+}
+
+impl Announced {
+    /// Was anything?
+    pub const fn anything(self) -> bool {
+        self.preventive || self.loss || self.restricted
+    }
 }
 
 /// A line of the timeline.
@@ -64,7 +82,7 @@ impl Incident {
             replayed: 0,
             left: 0,
             well_since: None,
-            announced: false,
+            announced: Announced::default(),
         }
     }
 

@@ -155,6 +155,9 @@ pub struct ProbePolicy {
     pub failure_threshold: u32,
 }
 
+/// Failed sends cause no more than one probe in so long.
+const HURRY_EVERY: Duration = Duration::from_secs(3);
+
 /// The health of one session, as probes see it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Health {
@@ -200,9 +203,10 @@ impl Health {
         self.next = Some(now + again);
     }
 
-    /// Somebody wants to know now.
+    /// Something failed: look at once, but not oftener than every [`HURRY_EVERY`].
     pub fn hurry(&mut self, now: Timestamp) {
-        self.next = Some(self.next.map_or(now, |next| next.min(now)));
+        let at = self.at.map_or(now, |last| now.max(last + HURRY_EVERY));
+        self.next = Some(self.next.map_or(at, |next| next.min(at)));
     }
 
     /// Should a probe begin?

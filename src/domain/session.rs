@@ -13,6 +13,9 @@ use super::window::Window;
 /// Most chats and given-up sends remembered since the last success: beyond a few more prove nothing.
 const EVIDENCE_MAX: usize = 64;
 
+/// So many chats that are rejected alike are no accident.
+const ALIKE: usize = 3;
+
 /// One session.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Session {
@@ -129,15 +132,66 @@ impl Session {
     }
 
     /// A send was accepted: the channel lives.
-    pub fn accepted(&mut self, at: Timestamp, latency: Duration, retried: bool) {
+    pub fn accepted(&mut self, at: Timestamp, latency: Duration, chat: Option<&ChatId>, retried: bool) {
         self.last_accepted = self.last_accepted.max(Some(at));
-        self.consecutive_failures = 0;
-        self.failing_chats.clear();
-        self.exhausted.clear();
+        self.proven();
+        self.unproven_since = None;
+        self.rejections.clear();
+        self.restricted_chats.retain(|(restricted, _)| Some(restricted) != chat);
         if retried {
             self.retried_at = Some(at);
         }
         self.window.accepted(at, latency);
+    }
+
+    /// The channel lives, and what spoke against it is over: something got through.
+    pub fn proven(&mut self) {
+        self.consecutive_failures = 0;
+        self.failing_chats.clear();
+        self.exhausted.clear();
+        self.total_loss_at = None;
+    }
+
+    /// WAHA or WhatsApp rejected a send.
+    pub fn rejected(&mut self, at: Timestamp, cause: Option<Cause>, chat: Option<&ChatId>) {
+        let (Some(cause), Some(chat)) = (cause, chat) else { return };
+        if self.rejections.len() == EVIDENCE_MAX {
+            self.rejections.pop_front();
+        }
+        self.rejections.push_back(Rejection { at, cause, chat: chat.clone() });
+        if cause == Cause::ContactRestricted {
+            self.restricted_chats.retain(|(known, _)| known != chat);
+            if self.restricted_chats.len() == EVIDENCE_MAX {
+                self.restricted_chats.remove(0);
+            }
+            self.restricted_chats.push((chat.clone(), at));
+        }
+    }
+
+    /// Three chats or more rejected alike within `span`, and nothing was accepted meanwhile (SPEC 4.3).
+    pub fn rejected_alike(&self, now: Timestamp, span: Duration) -> bool {
+        if self.last_accepted.is_some_and(|at| now.since(at) < span) {
+            return false;
+        }
+        let recent = self.rejections.iter().filter(|one| now.since(one.at) < span);
+        // What WhatsApp restricts is a verdict of its own.
+        let mut pairs: Vec<_> = recent
+            .filter(|one| one.cause != Cause::ContactRestricted)
+            .map(|one| (one.cause, &one.chat))
+            .collect();
+        pairs.sort_unstable();
+        pairs.dedup();
+        pairs.chunk_by(|(one, _), (other, _)| one == other).any(|alike| alike.len() >= ALIKE)
+    }
+
+    /// WhatsApp restricts this account, not single contacts: it said so of three chats or more within `span` (SPEC 4.3).
+    pub fn account_restricted(&self, now: Timestamp, span: Duration) -> bool {
+        self.restricted_chats.iter().filter(|(_, at)| now.since(*at) < span).count() >= ALIKE
+    }
+
+    /// Does WhatsApp restrict messages to this chat, as far as it said so within `span`?
+    pub fn restricts(&self, chat: &ChatId, now: Timestamp, span: Duration) -> bool {
+        self.restricted_chats.iter().any(|(known, at)| known == chat && now.since(*at) < span)
     }
 
     /// An attempt failed or ended ambiguous.

@@ -220,6 +220,10 @@ pub struct StatusPolicy {
     pub incommunicado_failures: u32,
     /// `incommunicado.window`: within so long.
     pub incommunicado_window: Duration,
+    /// `status.unacked_degraded`: accepted without a server ack for so long is degraded (SPEC 4.6).
+    pub unacked_degraded: Duration,
+    /// `status.unacked_critical`: and for so long critical.
+    pub unacked_critical: Duration,
     /// `offline.after`: silent for so long.
     pub offline_after: Duration,
 }

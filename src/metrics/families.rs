@@ -367,6 +367,14 @@ impl HeartMetrics {
     pub fn notice(&self, session: &str, notice: &Notice) {
         let notification = |kind: Option<NotificationType>| kind.unwrap_or_default().as_str();
         match notice {
+            Notice::Probed { .. }
+            | Notice::Diagnosed { .. }
+            | Notice::Confirmed { .. }
+            | Notice::Replayed { .. }
+            | Notice::IncidentOpened(_)
+            | Notice::IncidentClosed(_)
+            | Notice::Alerting(_)
+            | Notice::Alerted(_) => {}
             Notice::Opened { what, .. } => {
                 self.created.with_label_values(&[session, notification(what.order.notification_type)]).inc();
             }

@@ -5,12 +5,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use tokio::sync::oneshot;
+
 use crate::domain::alert::Alert;
 use crate::domain::case::Case;
-use crate::domain::command::Audit;
+use crate::domain::command::{Audit, Reply};
 use crate::domain::confirmation::{Awaiting, Confirmed};
 use crate::domain::decide::{Change, Decision, Notice, Unheard};
 use crate::domain::diagnosis::Diagnosis;
+use crate::domain::errand::Errand;
 use crate::domain::id::{RecordId, SendId, SessionName};
 use crate::domain::incident::Incident;
 use crate::domain::ledger::{Position, StoredRequest};
@@ -20,6 +23,8 @@ use crate::domain::status::StatusChange;
 /// Records that wait at the most. Beyond that (a store that cannot be written for days) the oldest sends' are left out, and the ledger is not
 /// said to be applied any more: they are made again from it at the next start.
 const SENDS_MAX: usize = 100_000;
+/// Errands that wait for a commit at the most; a store that cannot be written for long has other troubles than the oldest of them.
+const ERRANDS_MAX: usize = 10_000;
 /// Status changes that wait at the most.
 const HISTORY_MAX: usize = 10_000;
 
@@ -29,15 +34,34 @@ pub(super) struct Desk {
     open: Sheet,
     /// With the store, and not confirmed yet.
     handed_in: Sheet,
-    /// Told when the present commit is over, and when the next one is.
-    telling: Vec<Notice>,
-    to_tell: Vec<Notice>,
+    /// Told and done when the present commit is over, and when the next one is.
+    telling: After,
+    to_tell: After,
     applied: Position,
     /// Positions moved since the last commit.
     moved: bool,
     /// Something was left out: the ledger must not be said to be applied any more.
     frozen: bool,
     failed: bool,
+}
+
+/// What waits for a commit.
+#[derive(Default)]
+pub(super) struct After {
+    /// To be counted and told.
+    pub(super) notices: Vec<Notice>,
+    /// To be done.
+    pub(super) errands: Vec<Errand>,
+    /// To be answered.
+    pub(super) replies: Vec<(oneshot::Sender<Reply>, Reply)>,
+}
+
+impl After {
+    fn append(&mut self, mut later: Self) {
+        self.notices.append(&mut later.notices);
+        self.errands.append(&mut later.errands);
+        self.replies.append(&mut later.replies);
+    }
 }
 
 #[derive(Default)]
@@ -71,8 +95,15 @@ impl Desk {
     /// Takes what follows from an event.
     pub(super) fn take(&mut self, decision: Decision) {
         decision.changes.into_iter().for_each(|change| self.open.put(change));
-        self.to_tell.extend(decision.notices);
+        self.to_tell.notices.extend(decision.notices);
+        self.to_tell.errands.extend(decision.errands);
         self.frozen |= self.open.keep_within_bounds();
+    }
+
+    /// Answers once everything taken so far is on disk.
+    pub(super) fn answer(&mut self, to: oneshot::Sender<Reply>, reply: Reply) {
+        self.moved = true;
+        self.to_tell.replies.push((to, reply));
     }
 
     /// The state stands for the ledger up to here.
@@ -88,9 +119,9 @@ impl Desk {
         self.moved || !self.open.is_empty()
     }
 
-    /// Is there more to commit than clocks?
+    /// Is there more to commit than clocks, or does somebody wait for it?
     pub(super) fn is_urgent(&self) -> bool {
-        !self.open.is_empty()
+        !self.open.is_empty() || !self.to_tell.errands.is_empty() || !self.to_tell.replies.is_empty()
     }
 
     /// Did the last commit fail?
@@ -102,13 +133,14 @@ impl Desk {
     pub(super) fn hand_in(&mut self, moved: Vec<Change>) -> (Vec<Change>, Position) {
         moved.into_iter().for_each(|change| self.open.put(change));
         self.handed_in.cover(std::mem::take(&mut self.open));
-        self.telling.append(&mut self.to_tell);
+        let to_tell = std::mem::take(&mut self.to_tell);
+        self.telling.append(to_tell);
         self.moved = false;
         (self.handed_in.changes(), self.applied)
     }
 
-    /// The store has it, or has not. Gives what is to be told now.
-    pub(super) fn handed_in(&mut self, stored: bool) -> Vec<Notice> {
+    /// The store has it, or has not. Gives what is to be told and done now: where nothing was stored, nothing is done.
+    pub(super) fn handed_in(&mut self, stored: bool) -> After {
         self.failed = !stored;
         let later = std::mem::take(&mut self.open);
         if stored {
@@ -118,7 +150,14 @@ impl Desk {
             self.open = std::mem::take(&mut self.handed_in);
         }
         self.open.cover(later);
-        std::mem::take(&mut self.telling)
+        if stored {
+            return std::mem::take(&mut self.telling);
+        }
+        // Whoever waits for an answer stops waiting in time; errands wait on, as far as there is room.
+        let keep = self.telling.errands.len().saturating_sub(ERRANDS_MAX);
+        self.telling.errands.drain(..keep);
+        self.telling.replies.clear();
+        After { notices: std::mem::take(&mut self.telling.notices), ..After::default() }
     }
 }
 
@@ -250,7 +289,7 @@ mod tests {
         let mut desk = Desk::default();
         let (changes, _) = desk.hand_in(vec![session("a", 1), session("b", 1)]);
         assert_eq!(failures(&changes), [1, 1]);
-        desk.take(Decision { changes: vec![session("a", 2)], notices: Vec::new() });
+        desk.take(Decision { changes: vec![session("a", 2)], ..Decision::default() });
         desk.handed_in(false);
         assert!(desk.failed() && desk.has_work());
         let (changes, _) = desk.hand_in(Vec::new());

@@ -1,0 +1,210 @@
+//! What people and the bot ask for (SPEC 11): granted or refused at once; what takes time is told when it is over.
+
+use std::sync::Arc;
+
+use super::super::case::Case;
+use super::super::command::{Audit, Command, Pending, Refusal, Reply};
+use super::super::id::{ChatId, RecordId, SendId, SessionName};
+use super::super::notification::Resolution;
+use super::super::order::OrderFacts;
+use super::super::outcome::{Cause, Outcome};
+use super::super::send::{Description, SendKind};
+use super::super::time::Timestamp;
+use super::attempts::resolve;
+use super::{Change, Decision, Policy, State};
+
+impl State {
+    /// Does what is asked, or says why not. `who` is the name of the token.
+    pub fn command(
+        &mut self,
+        command: Command,
+        who: &str,
+        now: Timestamp,
+        policy: &Policy,
+    ) -> (Decision, Reply) {
+        let mut decision = Decision::default();
+        let action = command.as_str();
+        let target = target_of(&command);
+        let audited = !matches!(command, Command::Heartbeat);
+        let done = self.obey(command, who, now, policy, &mut decision);
+        let reply = done.unwrap_or_else(Reply::Refused);
+        if audited && !matches!(reply, Reply::Refused(_)) {
+            let id = RecordId::from_bytes(self.ids.next(now));
+            let audit = Audit { id, at: now, who: who.to_owned(), action: action.to_owned(), target };
+            decision.changes.push(Change::Audit(Box::new(audit)));
+        }
+        (decision, reply)
+    }
+
+    fn obey(
+        &mut self,
+        command: Command,
+        who: &str,
+        now: Timestamp,
+        policy: &Policy,
+        decision: &mut Decision,
+    ) -> Result<Reply, Refusal> {
+        match command {
+            Command::Retry(send) => self.retry(send, who, now, policy, decision),
+            Command::Resolve { send, method, note } => {
+                let mut case = self.open(send)?.clone();
+                self.cases.remove(&send);
+                self.drop_request(&mut case, decision);
+                let resolution = Resolution { at: now, method, by: Some(who.to_owned()), note };
+                resolve(&mut case, resolution, decision);
+                self.file(case, decision);
+                Ok(Reply::Done)
+            }
+            Command::Claim(send) => {
+                self.open(send)?;
+                let case = self.cases.get_mut(&send).ok_or(Refusal::NotOpen)?;
+                let failure = case.failure.as_mut().ok_or(Refusal::NotOpen)?;
+                if failure.claimed_by.as_deref().is_some_and(|by| by != who) {
+                    return Err(Refusal::ClaimedByAnother);
+                }
+                failure.claimed_by = Some(who.to_owned());
+                decision.changes.push(Change::Case(Box::new(case.clone())));
+                Ok(Reply::Done)
+            }
+            Command::Reopen(case) => self.reopen(*case, decision),
+            Command::Probe(name) => {
+                if name == self.other || !self.sessions.contains_key(&name) {
+                    return Err(Refusal::UnknownSession);
+                }
+                self.ask(&name, decision);
+                Ok(Reply::Begun(Pending::Probe(name)))
+            }
+            Command::PauseRecovery => Ok(self.pause(true, decision)),
+            Command::ResumeRecovery => Ok(self.pause(false, decision)),
+            Command::Heartbeat => {
+                self.heartbeat = now;
+                let names: Vec<_> = self.sessions.keys().cloned().collect();
+                for name in names {
+                    self.look_at_session(&name, now, policy, decision);
+                }
+                Ok(Reply::Done)
+            }
+            Command::Diagnose { session, order } => self.report_order(session, order, now, policy, decision),
+        }
+    }
+
+    fn open(&self, send: SendId) -> Result<&Case, Refusal> {
+        let open = |case: &&Case| case.failure.as_ref().is_some_and(super::Failure::is_open);
+        self.cases.get(&send).filter(open).ok_or(Refusal::NotOpen)
+    }
+
+    /// A person wants it sent again: now, whatever the pace, and whatever the channel looks like.
+    fn retry(
+        &mut self,
+        send: SendId,
+        who: &str,
+        now: Timestamp,
+        policy: &Policy,
+        decision: &mut Decision,
+    ) -> Result<Reply, Refusal> {
+        let case = self.open(send)?;
+        if case.outcome == Outcome::Rejected {
+            return Err(Refusal::RejectedForGood);
+        }
+        if !case.replayable {
+            return Err(Refusal::NothingKept);
+        }
+        let replaying = self.recoveries.values().any(|recovery| recovery.running == Some(send));
+        // Two clicks are one send.
+        if !replaying {
+            if self.runs(send) {
+                return Err(Refusal::BotHasIt);
+            }
+            self.by_hand.insert(send, who.to_owned());
+            if let Some(case) = self.cases.get_mut(&send) {
+                case.ours_since.get_or_insert(now);
+            }
+            self.replay(send, now, policy, decision);
+        }
+        Ok(Reply::Begun(Pending::Replay(send)))
+    }
+
+    fn reopen(&mut self, mut case: Case, decision: &mut Decision) -> Result<Reply, Refusal> {
+        if self.cases.contains_key(&case.send) {
+            return Err(Refusal::NotSettled);
+        }
+        let Some(failure) = &mut case.failure else { return Err(Refusal::NotOpen) };
+        failure.resolution = None;
+        failure.claimed_by = None;
+        if let Some(finding) = &mut case.finding {
+            finding.resolved_at = None;
+        }
+        // Its request went when it was settled: it waits for a person.
+        case.replayable = false;
+        self.expect_news(&case);
+        self.file(case, decision);
+        Ok(Reply::Done)
+    }
+
+    fn pause(&mut self, paused: bool, decision: &mut Decision) -> Reply {
+        self.paused = paused;
+        decision.changes.push(Change::Paused(paused));
+        self.recoveries.values_mut().for_each(super::Recovery::hurry);
+        Reply::Done
+    }
+
+    /// The bot says that it could not tell a customer.
+    fn report_order(
+        &mut self,
+        session: SessionName,
+        order: OrderFacts,
+        now: Timestamp,
+        policy: &Policy,
+        decision: &mut Decision,
+    ) -> Result<Reply, Refusal> {
+        let chat = order.customer_phone.as_ref().and_then(|phone| ChatId::new(&phone.digits()));
+        if chat.is_none() && !order.names_order() {
+            return Err(Refusal::NothingToDiagnose);
+        }
+        // The order it reports is most likely one whose send we have seen fail.
+        let known = self.pending_order(&order);
+        if let Some(send) = known {
+            let name = self.session_of(&self.cases[&send].what).clone();
+            let waits = self.undiagnosed.get(&name).is_some_and(|waiting| waiting.contains(&send));
+            let running = self.diagnoses.get(&name).is_some_and(|one| one.verdict.is_none() && one.sends.contains(&send));
+            if !waits && !running {
+                self.undiagnosed.entry(name).or_default().push_back(send);
+            }
+            return Ok(Reply::Begun(Pending::Diagnosis(send)));
+        }
+        let send = SendId::from_bytes(self.ids.next(now));
+        let what = Description {
+            identity: None,
+            session: Some(session),
+            chat,
+            kind: SendKind::Text,
+            path: Arc::from(""),
+            order,
+        };
+        let mut case = Case::reported(send, Arc::new(what), now);
+        self.fail(&mut case, Cause::ReportedByBot, now, policy, decision);
+        self.expect_news(&case);
+        // That its order was told otherwise does not answer the bot's question.
+        let name = self.session_of(&case.what).clone();
+        let waiting = self.undiagnosed.entry(name).or_default();
+        if !waiting.contains(&send) {
+            waiting.push_back(send);
+        }
+        self.file(case, decision);
+        Ok(Reply::Begun(Pending::Diagnosis(send)))
+    }
+
+    fn pending_order(&self, order: &OrderFacts) -> Option<SendId> {
+        let sends = self.pending_orders.get(order.key()?)?;
+        sends.iter().rev().copied().find(|send| self.open(*send).is_ok())
+    }
+}
+
+fn target_of(command: &Command) -> Option<String> {
+    match command {
+        Command::Retry(send) | Command::Claim(send) | Command::Resolve { send, .. } => Some(send.to_string()),
+        Command::Reopen(case) => Some(case.send.to_string()),
+        Command::Probe(session) | Command::Diagnose { session, .. } => Some(session.as_str().to_owned()),
+        Command::PauseRecovery | Command::ResumeRecovery | Command::Heartbeat => None,
+    }
+}

@@ -1,0 +1,297 @@
+//! Confirmation: echoes and acks of accepted sends, the clocks they move, and what was never confirmed (SPEC 4.6).
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::super::case::Case;
+use super::super::confirmation::{Awaiting, Confirmation, Confirmed, FeedItem, FeedState, MessageId, News};
+use super::super::errand::{Errand, Look, Looked};
+use super::super::id::{ChatId, SendId, SessionName};
+use super::super::ledger::Ended;
+use super::super::notification::{Method, Resolution};
+use super::super::outcome::Cause;
+use super::super::time::Timestamp;
+use super::attempts::resolve;
+use super::{Change, Decision, Notice, Policy, State};
+
+/// Most sends whose ack is waited for; what comes beyond is not confirmed.
+const AWAITING_MAX: usize = 50_000;
+/// A send without an echo for so long is asked about, or the feed is blind.
+const ECHO_WITHIN: Duration = Duration::from_secs(50);
+/// So many sends are asked about at a time, per session.
+const ASKED_AT_A_TIME: usize = 2;
+
+impl State {
+    /// The event feed changed its state.
+    pub(super) fn feed_changed(&mut self, state: FeedState, now: Timestamp) -> Decision {
+        if self.feed.state != state {
+            self.feed = super::Followed { state, since: now };
+        }
+        Decision::default()
+    }
+
+    /// The event feed told something.
+    pub(super) fn heard(&mut self, item: FeedItem, now: Timestamp, policy: &Policy) -> Decision {
+        let mut decision = Decision::default();
+        match item.news {
+            News::Echo(message) => match self.messages.get(&message) {
+                Some(send) => {
+                    if let Some(awaiting) = self.awaiting.get_mut(send) {
+                        awaiting.echoed = true;
+                    }
+                }
+                None => self.early.put(message, Confirmation::None),
+            },
+            News::Ack(message, confirmation) => match self.messages.get(&message).copied() {
+                Some(send) => self.acked(send, confirmation, now, policy, &mut decision),
+                None => self.early.put(message, confirmation),
+            },
+            News::Inbound(chat) => self.warm.add(&chat),
+            // The probe is the judge; the event only says when to ask.
+            News::State(_) => self.with_session(&item.session, |session| session.health.hurry(now)),
+        }
+        decision
+    }
+
+    /// WAHA accepted a send: its ack is waited for, where the feed is followed.
+    pub(super) fn accepted_unconfirmed(&mut self, ended: &Ended, policy: &Policy, decision: &mut Decision) {
+        let message = ended.message_id.as_deref().and_then(MessageId::new);
+        let Some(message) = message.filter(|_| self.feed.state != FeedState::Off && ended.what.kind.notifies())
+        else {
+            return;
+        };
+        if self.awaiting.len() >= AWAITING_MAX {
+            return;
+        }
+        let early = self.early.take(&message);
+        let awaiting = Awaiting {
+            send: ended.attempt.send,
+            attempts: ended.attempt.number,
+            what: std::sync::Arc::clone(&ended.what),
+            first_at: ended.first_at,
+            accepted_at: ended.ended,
+            message,
+            echoed: early.is_some(),
+            acked: Confirmation::None,
+        };
+        decision.changes.push(Change::Awaiting(Box::new(awaiting.clone())));
+        self.await_confirmation(awaiting, policy);
+        if let Some(confirmation) = early.filter(|confirmation| *confirmation != Confirmation::None) {
+            self.acked(ended.attempt.send, confirmation, ended.ended, policy, decision);
+        }
+    }
+
+    /// Waits for the ack.
+    pub(super) fn await_confirmation(&mut self, awaiting: Awaiting, policy: &Policy) {
+        self.messages.insert(awaiting.message.clone(), awaiting.send);
+        self.confirm_due.insert((awaiting.accepted_at + policy.confirm_within, awaiting.send));
+        self.awaiting.insert(awaiting.send, awaiting);
+    }
+
+    fn forget_awaiting(&mut self, send: SendId) -> Option<Awaiting> {
+        let awaiting = self.awaiting.remove(&send)?;
+        self.messages.remove(&awaiting.message);
+        self.acks_asked.remove(&send);
+        Some(awaiting)
+    }
+
+    /// Something was heard of a send's message.
+    fn acked(
+        &mut self,
+        send: SendId,
+        confirmation: Confirmation,
+        now: Timestamp,
+        policy: &Policy,
+        decision: &mut Decision,
+    ) {
+        let what = match (self.awaiting.get(&send), self.cases.get(&send)) {
+            (Some(awaiting), _) => std::sync::Arc::clone(&awaiting.what),
+            (None, Some(case)) => std::sync::Arc::clone(&case.what),
+            (None, None) => return,
+        };
+        let name = self.session_of(&what).clone();
+        if confirmation.is_positive() {
+            self.with_session(&name, |session| {
+                session.last_server_ack = session.last_server_ack.max(Some(now));
+                if confirmation != Confirmation::Server {
+                    session.last_device_ack = session.last_device_ack.max(Some(now));
+                }
+            });
+            if let Some(chat) = &what.chat {
+                self.warm.add(chat);
+            }
+            if self.unacknowledged.remove(&name).is_some() {
+                self.look_at_session(&name, now, policy, decision);
+            }
+            self.canary_acked(&name, send);
+        }
+        decision.notices.push(Notice::Confirmed { session: name, confirmation });
+        decision.changes.push(Change::Confirmed(Confirmed { send, confirmation, at: now }));
+        match confirmation {
+            Confirmation::Error => match self.forget_awaiting(send) {
+                Some(awaiting) => self.not_confirmed(&awaiting, Cause::DeliveryFailed, now, policy, decision),
+                None => {}
+            },
+            Confirmation::None => {}
+            // The phone's own ack may still follow.
+            Confirmation::Server => {
+                if let Some(awaiting) = self.awaiting.get_mut(&send) {
+                    awaiting.acked = confirmation;
+                }
+            }
+            Confirmation::Device | Confirmation::Read => _ = self.forget_awaiting(send),
+        }
+        if confirmation.is_positive() {
+            self.confirmed_late(send, now, decision);
+        }
+    }
+
+    /// A late ack settles the record by itself (SPEC 8).
+    fn confirmed_late(&mut self, send: SendId, now: Timestamp, decision: &mut Decision) {
+        let Some(mut case) = self.cases.remove(&send) else { return };
+        self.drop_request(&mut case, decision);
+        let resolution = Resolution { at: now, method: Method::ConfirmedLate, by: None, note: None };
+        resolve(&mut case, resolution, decision);
+        case.doubt = None;
+        self.file(case, decision);
+    }
+
+    /// An accepted send did not arrive, or nobody knows: for people.
+    fn not_confirmed(
+        &mut self,
+        awaiting: &Awaiting,
+        cause: Cause,
+        now: Timestamp,
+        policy: &Policy,
+        decision: &mut Decision,
+    ) {
+        if cause == Cause::DeliveryFailed {
+            let name = self.session_of(&awaiting.what).clone();
+            let chat = awaiting.what.chat.clone();
+            self.with_session(&name, |session| session.rejected(now, Some(cause), chat.as_ref()));
+        }
+        let mut case = Case::unconfirmed(awaiting);
+        self.fail(&mut case, cause, now, policy, decision);
+        self.messages.insert(awaiting.message.clone(), awaiting.send);
+        self.file(case, decision);
+    }
+
+    /// Which sends have waited too long, and which sessions have had no ack.
+    pub(super) fn look_for_acks(&mut self, now: Timestamp, policy: &Policy, decision: &mut Decision) {
+        while let Some((at, send)) = self.confirm_due.first().copied()
+            && at <= now
+        {
+            self.confirm_due.remove(&(at, send));
+            self.confirmation_due(send, now, policy, decision);
+        }
+        self.unacknowledged.clear();
+        if self.feed.state != FeedState::Connected {
+            return;
+        }
+        let mut waiting: BTreeMap<&SessionName, BTreeMap<&ChatId, Timestamp>> = BTreeMap::new();
+        let mut unseen: BTreeMap<&SessionName, Vec<SendId>> = BTreeMap::new();
+        for awaiting in self.awaiting.values().filter(|one| one.acked == Confirmation::None) {
+            let name = self.session_of(&awaiting.what);
+            let acked_since = self.sessions[name].last_server_ack.is_some_and(|ack| ack >= awaiting.accepted_at);
+            let Some(chat) = awaiting.what.chat.as_ref().filter(|_| !acked_since) else { continue };
+            if awaiting.echoed {
+                let oldest = waiting.entry(name).or_default().entry(chat).or_insert(awaiting.accepted_at);
+                *oldest = (*oldest).min(awaiting.accepted_at);
+            } else if now.since(awaiting.accepted_at) >= ECHO_WITHIN && !self.acks_asked.contains(&awaiting.send) {
+                unseen.entry(name).or_default().push(awaiting.send);
+            }
+        }
+        let ages = waiting.into_iter().filter_map(|(name, chats)| {
+            // The second chat decides: one alone may be switched off.
+            let mut since: Vec<_> = chats.into_values().collect();
+            since.sort_unstable();
+            since.get(1).map(|at| (name.clone(), now.since(*at)))
+        });
+        let unacknowledged = ages.collect();
+        let ask: Vec<_> = unseen.into_values().flat_map(|sends| sends.into_iter().take(ASKED_AT_A_TIME)).collect();
+        self.unacknowledged = unacknowledged;
+        for send in ask {
+            self.ask_for_ack(send, now, decision);
+        }
+    }
+
+    fn ask_for_ack(&mut self, send: SendId, now: Timestamp, decision: &mut Decision) {
+        let Some(awaiting) = self.awaiting.get(&send) else { return };
+        self.acks_asked.insert(send);
+        decision.errands.push(Errand::Look(Look {
+            send,
+            what: std::sync::Arc::clone(&awaiting.what),
+            message: Some(awaiting.message.clone()),
+            since: awaiting.first_at,
+            ended: now,
+        }));
+    }
+
+    /// Accepted long ago: was it confirmed?
+    fn confirmation_due(&mut self, send: SendId, now: Timestamp, policy: &Policy, decision: &mut Decision) {
+        let Some(awaiting) = self.awaiting.get(&send) else { return };
+        let seen_throughout =
+            self.feed.state == FeedState::Connected && self.feed.since <= awaiting.accepted_at && awaiting.echoed;
+        if awaiting.acked.is_positive() {
+            self.forget_awaiting(send);
+        } else if seen_throughout {
+            if let Some(awaiting) = self.forget_awaiting(send) {
+                decision.changes.push(confirmed(send, Confirmation::None, now));
+                self.not_confirmed(&awaiting, Cause::NeverConfirmed, now, policy, decision);
+            }
+        } else if self.acks_asked.contains(&send) {
+            self.give_up_on_ack(send, now, decision);
+        } else {
+            // The feed may have missed it: WAHA is asked once.
+            self.ask_for_ack(send, now, decision);
+            self.confirm_due.insert((now + Duration::from_secs(60), send));
+        }
+    }
+
+    /// Nobody can say whether it arrived: nothing is claimed.
+    fn give_up_on_ack(&mut self, send: SendId, now: Timestamp, decision: &mut Decision) {
+        if self.forget_awaiting(send).is_some() {
+            decision.changes.push(confirmed(send, Confirmation::None, now));
+        }
+    }
+
+    /// WAHA was asked about a send that waits for its ack. `false` where it does not.
+    pub(super) fn looked_for_ack(
+        &mut self,
+        send: SendId,
+        found: &Looked,
+        now: Timestamp,
+        policy: &Policy,
+        decision: &mut Decision,
+    ) -> bool {
+        let Some(awaiting) = self.awaiting.get_mut(&send) else { return false };
+        let overdue = now.since(awaiting.accepted_at) >= policy.confirm_within;
+        match found {
+            Looked::Found { confirmation: Confirmation::None, .. } => {
+                awaiting.echoed = true;
+                if overdue && let Some(awaiting) = self.forget_awaiting(send) {
+                    decision.changes.push(confirmed(send, Confirmation::None, now));
+                    self.not_confirmed(&awaiting, Cause::NeverConfirmed, now, policy, decision);
+                }
+            }
+            Looked::Found { confirmation, .. } => self.acked(send, *confirmation, now, policy, decision),
+            Looked::Absent | Looked::Impossible | Looked::Failed if overdue => {
+                self.give_up_on_ack(send, now, decision);
+            }
+            Looked::Absent | Looked::Impossible | Looked::Failed => {}
+        }
+        true
+    }
+
+    /// The feed is connected, and shows nothing of what is sent (SPEC 4.6).
+    pub fn is_blind(&self, name: &SessionName, now: Timestamp) -> bool {
+        let of_session = || self.awaiting.values().filter(|one| self.session_of(&one.what) == name);
+        self.feed.state == FeedState::Connected
+            && of_session().any(|one| !one.echoed && now.since(one.accepted_at) >= ECHO_WITHIN)
+            && !of_session().any(|one| one.echoed)
+    }
+}
+
+const fn confirmed(send: SendId, confirmation: Confirmation, at: Timestamp) -> Change {
+    Change::Confirmed(Confirmed { send, confirmation, at })
+}

@@ -1,0 +1,231 @@
+//! What comes into the heart and what goes out: events, changes, notices, decisions.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::super::alert::Alert;
+use super::super::case::Case;
+use super::super::command::{Audit, Pending};
+use super::super::confirmation::{Awaiting, Confirmation, Confirmed, FeedItem, FeedState, MessageId};
+use super::super::diagnosis::{Diagnosis, Finding};
+use super::super::errand::{Errand, NotReplayed, Report};
+use super::super::id::{SendId, SessionName};
+use super::super::incident::Incident;
+use super::super::ledger::{AttemptId, Entry, Position, StoredAnswer, StoredRequest};
+use super::super::notification::Method;
+use super::super::outcome::{Cause, Outcome};
+use super::super::probe::ProbeResult;
+use super::super::send::{Description, Identity};
+use super::super::session::Session;
+use super::super::status::StatusChange;
+use super::super::time::Timestamp;
+
+/// What to write down.
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// This is the case now.
+    Case(Box<Case>),
+    /// Keep this request for the send.
+    Keep(SendId, Arc<StoredRequest>),
+    /// The send's request is not needed any more.
+    Drop(SendId),
+    /// Keep this answer for a bot that did not hear it.
+    Unheard(Box<Unheard>),
+    /// Nobody will ask for that answer any more.
+    Heard(SendId),
+    /// This is the session now.
+    Session(Box<Session>),
+    /// The status changed.
+    History(StatusChange),
+    /// This is the session's diagnosis now; kept once it is over, for late corrections.
+    Diagnosis(Box<Diagnosis>),
+    /// This is the incident now.
+    Incident(Box<Incident>),
+    /// This is the alert now.
+    Alert(Box<Alert>),
+    /// This send waits for its ack.
+    Awaiting(Box<Awaiting>),
+    /// It waits no longer: this is what was heard.
+    Confirmed(Confirmed),
+    /// Somebody did something.
+    Audit(Box<Audit>),
+    /// Replays wait for a person, or do not.
+    Paused(bool),
+}
+
+/// What a store knows, for a heart that takes it up.
+#[derive(Debug, Default)]
+pub struct Stored<'a> {
+    /// Cases that are not settled.
+    pub cases: Vec<Case>,
+    /// Sessions.
+    pub sessions: Vec<Session>,
+    /// Successes nobody heard of.
+    pub unheard: &'a [Unheard],
+    /// The latest diagnosis of each session.
+    pub diagnoses: Vec<Diagnosis>,
+    /// Open incidents.
+    pub incidents: Vec<Incident>,
+    /// Alerts not told.
+    pub alerts: Vec<Alert>,
+    /// Accepted sends that wait for their ack.
+    pub awaiting: Vec<Awaiting>,
+    /// What was accepted lately.
+    pub accepted: Vec<(Arc<Description>, Timestamp)>,
+    /// People want no replays.
+    pub paused: bool,
+}
+
+/// A success the bot has not heard of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unheard {
+    /// Its latest attempt.
+    pub attempt: AttemptId,
+    /// What joins calls to it.
+    pub identity: Identity,
+    /// When the send's first attempt started.
+    pub first_at: Timestamp,
+    /// When it succeeded.
+    pub ended: Timestamp,
+    /// What to answer.
+    pub answer: Arc<StoredAnswer>,
+}
+
+/// Worth counting or telling, once the changes are on disk.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// A failed notification was opened.
+    Opened {
+        /// The send.
+        send: SendId,
+        /// What it was.
+        what: Arc<Description>,
+        /// Why.
+        cause: Cause,
+        /// After how many attempts.
+        attempts: u32,
+    },
+    /// A failed notification was settled.
+    Settled {
+        /// The send.
+        send: SendId,
+        /// What it was.
+        what: Arc<Description>,
+        /// How.
+        method: Method,
+    },
+    /// A send was given up, whether or not it notifies anybody.
+    GivenUp {
+        /// What it was.
+        what: Arc<Description>,
+    },
+    /// A send succeeded after retries.
+    Retried {
+        /// What it was.
+        what: Arc<Description>,
+    },
+    /// An attempt that was not a send's first.
+    Retry {
+        /// What it was.
+        what: Arc<Description>,
+    },
+    /// A session's status changed.
+    Status(StatusChange),
+    /// A probe came back.
+    Probed {
+        /// The session.
+        session: SessionName,
+        /// What it found.
+        result: ProbeResult,
+        /// How long it took.
+        took: Duration,
+    },
+    /// A diagnosis is over.
+    Diagnosed {
+        /// The session.
+        session: SessionName,
+        /// What it found.
+        finding: Box<Finding>,
+        /// How long it took.
+        took: Duration,
+        /// How many sends share it.
+        sends: usize,
+    },
+    /// Something was heard of an accepted send.
+    Confirmed {
+        /// The session.
+        session: SessionName,
+        /// What.
+        confirmation: Confirmation,
+    },
+    /// A replay is over.
+    Replayed {
+        /// What it was.
+        what: Arc<Description>,
+        /// How it ended.
+        outcome: Outcome,
+    },
+    /// An incident was opened.
+    IncidentOpened(Box<Incident>),
+    /// An incident is over.
+    IncidentClosed(Box<Incident>),
+    /// An alert is on its way.
+    Alerting(Box<Alert>),
+    /// An alert was told.
+    Alerted(Box<Alert>),
+}
+
+/// What an event led to.
+#[derive(Debug, Default)]
+#[must_use]
+pub struct Decision {
+    /// To be committed together.
+    pub changes: Vec<Change>,
+    /// To be counted and told after that.
+    pub notices: Vec<Notice>,
+    /// To be done: after that, but for those that only ask.
+    pub errands: Vec<Errand>,
+    /// What somebody waited for.
+    pub endings: Vec<(Pending, Ending)>,
+    /// Sends that a look has shown to have gone out: a late retry of the bot must hear so.
+    pub reconciled: Vec<Reconciled>,
+}
+
+/// A look has shown that a send had gone out after all.
+#[derive(Clone, Debug)]
+pub struct Reconciled {
+    /// The send.
+    pub send: SendId,
+    /// What it was.
+    pub what: Arc<Description>,
+    /// Its message.
+    pub message: MessageId,
+}
+
+/// How something that somebody waited for ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// The replay ended so.
+    Replayed(Outcome, Option<Cause>),
+    /// The replay did not begin.
+    NotReplayed(NotReplayed),
+    /// The probe found this.
+    Probed(ProbeResult),
+    /// The diagnosis found this.
+    Diagnosed(Box<Finding>),
+}
+
+/// Something happened.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// An entry of the ledger, in its order; position zero for what could not be recorded.
+    Entry(Position, Entry),
+    /// An errand is done.
+    Report(Report),
+    /// The event feed changed its state.
+    Feed(FeedState),
+    /// The event feed told something.
+    Heard(FeedItem),
+    /// Time passed.
+    Tick,
+}

@@ -1,0 +1,94 @@
+//! Probes: when to ask WAHA for a session, what its answer changes, and our own key being refused (SPEC 6).
+
+use std::time::Duration;
+
+use super::super::alert::{Says, Trouble};
+use super::super::command::Pending;
+use super::super::errand::Errand;
+use super::super::id::SessionName;
+use super::super::probe::ProbeResult;
+use super::super::time::Timestamp;
+use super::{Decision, Ending, Notice, Policy, State};
+
+impl State {
+    /// When the next probe is due.
+    pub(super) fn next_probe(&self, policy: &Policy) -> Option<Timestamp> {
+        let waiting = self.probed_sessions(policy).map(|name| &self.sessions[name].health);
+        waiting.filter(|health| !health.asking).map(|health| health.next.unwrap_or(Timestamp::EPOCH)).min()
+    }
+
+    /// The sessions that are probed: those of `waha.sessions`.
+    fn probed_sessions(&self, policy: &Policy) -> impl Iterator<Item = &SessionName> {
+        self.sessions.keys().filter(|name| policy.probe.enabled && **name != self.other)
+    }
+
+    /// Asks where it is time to.
+    pub(super) fn send_probes(&mut self, now: Timestamp, policy: &Policy, decision: &mut Decision) {
+        let health = |name: &SessionName| &self.sessions[name].health;
+        let due: Vec<_> =
+            self.probed_sessions(policy).filter(|name| health(name).is_due(now, &policy.probe)).cloned().collect();
+        for name in due {
+            self.ask(&name, decision);
+        }
+    }
+
+    /// Asks now, unless somebody does already.
+    pub(super) fn ask(&mut self, name: &SessionName, decision: &mut Decision) {
+        if let Some(session) = self.sessions.get_mut(name).filter(|session| !session.health.asking) {
+            session.health.asking = true;
+            decision.errands.push(Errand::Probe(name.clone()));
+        }
+    }
+
+    /// A probe came back.
+    pub(super) fn probed(
+        &mut self,
+        name: &SessionName,
+        result: ProbeResult,
+        took: Duration,
+        now: Timestamp,
+        policy: &Policy,
+        decision: &mut Decision,
+    ) {
+        self.with_session(name, |session| session.health.observe(result, now, &policy.probe));
+        decision.notices.push(Notice::Probed { session: name.clone(), result, took });
+        decision.endings.push((Pending::Probe(name.clone()), Ending::Probed(result)));
+        self.watch_key(name, result, now, policy, decision);
+        self.look_at_session(name, now, policy, decision);
+        if result.is_healthy()
+            && let Some(recovery) = self.recoveries.get_mut(name)
+        {
+            recovery.hurry();
+        }
+    }
+
+    /// A refused key is trouble of the watchdog, with an alert of its own, and no outage.
+    fn watch_key(
+        &mut self,
+        name: &SessionName,
+        result: ProbeResult,
+        now: Timestamp,
+        policy: &Policy,
+        decision: &mut Decision,
+    ) {
+        let Some(session) = self.sessions.get_mut(name) else { return };
+        let says = match (result, session.key_refused_since) {
+            (ProbeResult::Unauthorized, None) => {
+                session.key_refused_since = Some(now);
+                Says::Trouble(Trouble::KeyRefused)
+            }
+            // Only an answer shows that the key is taken again.
+            (ProbeResult::State { .. } | ProbeResult::Missing, Some(_)) => {
+                session.key_refused_since = None;
+                Says::TroubleOver(Trouble::KeyRefused)
+            }
+            _ => return,
+        };
+        // One key for all sessions: the first that it is refused for tells.
+        let others = self.sessions.values().filter(|session| session.name != *name);
+        if others.into_iter().any(|session| session.key_refused_since.is_some()) {
+            return;
+        }
+        self.raise(says, name, None, now, now, policy, decision);
+    }
+}

@@ -1,0 +1,263 @@
+//! The way back: which pending notifications may be sent again, which are held and why, and how fast (SPEC 4.4, 9).
+//!
+//! Pure rules over one case; who is next, and whether the channel is back, is `decide`'s.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use sha2::{Digest as _, Sha256};
+
+use super::case::Case;
+use super::confirmation::MessageId;
+use super::id::{ChatId, SendId};
+use super::order::{NotificationType, OrderFacts};
+use super::outcome::Outcome;
+use super::time::Timestamp;
+
+/// The rules' numbers.
+#[derive(Clone, Copy, Debug)]
+pub struct RecoveryPolicy {
+    /// `recovery.pace`: from one replay to the next.
+    pub interval: Duration,
+    /// `recovery.max_age`: nothing older is sent again.
+    pub max_age: Duration,
+    /// `retry.ambiguous`.
+    pub ambiguous: Ambiguity,
+}
+
+/// What becomes of a send that may have arrived, where WAHA cannot be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ambiguity {
+    /// A person decides.
+    Hold,
+    /// It is sent again, and may arrive twice.
+    Resend,
+}
+
+/// Why a pending notification is not sent again by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Held {
+    /// Its request is not kept: too large, or dropped.
+    NothingKept,
+    /// WAHA rejected it for good.
+    Rejected,
+    /// It was accepted, and only never confirmed: it may well have arrived.
+    NotConfirmed,
+    /// The bot may still send it itself.
+    BotHasIt,
+    /// It may have arrived, and WAHA was not asked yet.
+    NotLooked,
+    /// It may have arrived, and WAHA cannot tell: a person decides.
+    MayHaveArrived,
+    /// Older than `recovery.max_age`.
+    TooOld,
+    /// A later notification of the same order waits or was sent.
+    Superseded,
+    /// WhatsApp restricts this contact, or new contacts.
+    Restricted,
+}
+
+impl Held {
+    /// The word of the API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NothingKept => "nothing_kept",
+            Self::Rejected => "rejected",
+            Self::NotConfirmed => "not_confirmed",
+            Self::BotHasIt => "bot_has_it",
+            Self::NotLooked => "not_looked",
+            Self::MayHaveArrived => "may_have_arrived",
+            Self::TooOld => "too_old",
+            Self::Superseded => "superseded",
+            Self::Restricted => "restricted",
+        }
+    }
+
+    /// Does this wait for time or events alone? What does not, waits for a person.
+    pub const fn passes_by_itself(self) -> bool {
+        matches!(self, Self::BotHasIt | Self::NotLooked)
+    }
+}
+
+/// Why `case` is held, as far as it alone tells; `None`: it may be sent again.
+pub fn held(case: &Case, now: Timestamp, policy: &RecoveryPolicy) -> Option<Held> {
+    let doubtful = case.doubt.is_some() && policy.ambiguous == Ambiguity::Hold;
+    Some(match () {
+        () if case.outcome == Outcome::Rejected => Held::Rejected,
+        () if case.outcome == Outcome::Accepted => Held::NotConfirmed,
+        () if !case.replayable => Held::NothingKept,
+        () if case.ours_since.is_none() => Held::BotHasIt,
+        () if now.since(case.first_at) >= policy.max_age => Held::TooOld,
+        () if doubtful && case.unlookable => Held::MayHaveArrived,
+        () if doubtful => Held::NotLooked,
+        () => return None,
+    })
+}
+
+/// A send that was tried again in vain is tried again after so long: twice as long each time, within bounds.
+pub fn pause_after(replays: u32) -> Duration {
+    PAUSE_MIN.saturating_mul(1 << replays.min(8)).min(PAUSE_MAX)
+}
+
+const PAUSE_MIN: Duration = Duration::from_secs(15);
+const PAUSE_MAX: Duration = Duration::from_secs(5 * 60);
+
+/// The message id that all our attempts of a send share, where the engine takes one (SPEC 4.4): one message, however often it is sent.
+pub fn message_id(send: SendId) -> MessageId {
+    let digest = Sha256::digest(send.as_bytes());
+    let digits: String = digest[..9].iter().map(|byte| format!("{byte:02X}")).collect();
+    MessageId::new(&format!("3EB0{digits}")).unwrap_or_else(|| unreachable!("22 characters"))
+}
+
+/// How the way back goes in one session.
+#[derive(Debug, Default)]
+pub struct Recovery {
+    /// The replay under way.
+    pub running: Option<SendId>,
+    /// No replay before then.
+    pub next: Timestamp,
+    /// A canary's letter to the admin is under way: its id, and since when.
+    pub canary: Option<(super::id::RecordId, Timestamp)>,
+    /// Canaries that failed in a row.
+    pub tries: u32,
+    /// No canary before then.
+    pub next_canary: Timestamp,
+    /// The canary whose ack is waited for, and since when.
+    pub unacked: Option<(SendId, Timestamp)>,
+}
+
+impl Recovery {
+    /// Something new may be pending.
+    pub const fn hurry(&mut self) {
+        if self.running.is_none() {
+            self.next = Timestamp::EPOCH;
+        }
+    }
+}
+
+/// Which orders were told of what lately: an order that was told needs no diagnosis, and nothing earlier.
+#[derive(Debug, Default)]
+pub struct Told {
+    by_order: BTreeMap<String, (Timestamp, NotificationType)>,
+    order: VecDeque<(Timestamp, String)>,
+}
+
+/// So long an order is remembered.
+const TOLD_FOR: Duration = Duration::from_secs(24 * 60 * 60);
+/// So many orders at the most.
+const TOLD_MAX: usize = 20_000;
+
+impl Told {
+    /// An order's customer was told.
+    pub fn add(&mut self, order: &OrderFacts, at: Timestamp) {
+        let Some(key) = order.key() else { return };
+        let kind = order.notification_type.unwrap_or_default();
+        match self.by_order.get_mut(key) {
+            Some((when, latest)) => (*when, *latest) = (at.max(*when), kind.max(*latest)),
+            None => {
+                self.by_order.insert(key.to_owned(), (at, kind));
+                self.order.push_back((at, key.to_owned()));
+            }
+        }
+        while self.order.len() > TOLD_MAX {
+            if let Some((_, key)) = self.order.pop_front() {
+                self.by_order.remove(&key);
+            }
+        }
+    }
+
+    /// Was this order's customer told this much, or more?
+    pub fn knows(&self, order: &OrderFacts) -> bool {
+        let kind = order.notification_type.unwrap_or_default();
+        order.key().and_then(|key| self.by_order.get(key)).is_some_and(|(_, latest)| *latest >= kind)
+    }
+
+    /// Was it told of something later than this?
+    pub fn supersedes(&self, order: &OrderFacts) -> bool {
+        let kind = order.notification_type.unwrap_or_default();
+        kind != NotificationType::Other
+            && order.key().and_then(|key| self.by_order.get(key)).is_some_and(|(_, latest)| *latest > kind)
+    }
+
+    /// Forgets what is old.
+    pub fn forget(&mut self, now: Timestamp) {
+        while self.order.front().is_some_and(|(at, _)| now.since(*at) >= TOLD_FOR) {
+            if let Some((_, key)) = self.order.pop_front() {
+                self.by_order.remove(&key);
+            }
+        }
+    }
+}
+
+/// Chats that are no new contacts. Bounded; the oldest are forgotten, which only holds more back.
+#[derive(Debug, Default)]
+pub struct Warm {
+    known: BTreeSet<ChatId>,
+    order: VecDeque<ChatId>,
+}
+
+const WARM_MAX: usize = 20_000;
+
+impl Warm {
+    /// Something got through there, or came from there.
+    pub fn add(&mut self, chat: &ChatId) {
+        if self.known.contains(chat) {
+            return;
+        }
+        self.known.insert(chat.clone());
+        self.order.push_back(chat.clone());
+        if self.order.len() > WARM_MAX
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.known.remove(&oldest);
+        }
+    }
+
+    /// Is it no new contact?
+    pub fn has(&self, chat: &ChatId) -> bool {
+        self.known.contains(chat)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn order(key: &str, kind: NotificationType) -> OrderFacts {
+        OrderFacts {
+            order_id: Some(key.to_owned()),
+            notification_type: Some(kind),
+            ..OrderFacts::default()
+        }
+    }
+
+    #[test]
+    fn a_later_notification_makes_an_earlier_one_needless_and_not_the_other_way_round() {
+        let mut told = Told::default();
+        told.add(&order("1", NotificationType::OrderConfirmed), Timestamp::EPOCH);
+        assert!(told.supersedes(&order("1", NotificationType::OrderReceived)));
+        assert!(!told.supersedes(&order("1", NotificationType::OrderConfirmed)));
+        assert!(!told.supersedes(&order("1", NotificationType::OrderShipped)));
+        assert!(!told.supersedes(&order("1", NotificationType::Other)), "has no place in the order");
+        assert!(!told.supersedes(&order("2", NotificationType::OrderReceived)));
+        assert!(told.knows(&order("1", NotificationType::OrderConfirmed)));
+        assert!(!told.knows(&order("1", NotificationType::OrderShipped)));
+        told.forget(Timestamp::EPOCH + TOLD_FOR);
+        assert!(!told.knows(&order("1", NotificationType::OrderConfirmed)));
+    }
+
+    #[test]
+    fn a_send_has_one_message_id() {
+        let id = message_id(SendId::from_bytes([7; 16]));
+        assert_eq!(id, message_id(SendId::from_bytes([7; 16])));
+        assert_ne!(id, message_id(SendId::from_bytes([8; 16])));
+        assert!(id.as_str().starts_with("3EB0") && id.as_str().len() == 22);
+    }
+
+    #[test]
+    fn pauses_double_within_bounds() {
+        assert_eq!(pause_after(0), Duration::from_secs(15));
+        assert_eq!(pause_after(2), Duration::from_secs(60));
+        assert_eq!(pause_after(99), PAUSE_MAX);
+    }
+}
