@@ -1,0 +1,198 @@
+//! The hands: what the heart wants done outside is done here, and what came of it goes back to the heart.
+//!
+//! - `ask`: probes, looks, numbers. `replay`: a kept request goes out again. `write`: a message of our own.
+//!
+//! Nothing is decided here: when, whether and to whom is the heart's. Each errand runs in a task of its own on the thread that started it,
+//! and is answered exactly once, even where it panics; only a replay that has begun is told by the ledger instead.
+
+mod ask;
+mod replay;
+mod write;
+
+#[cfg(test)]
+mod tests;
+
+use std::cell::Cell;
+use std::panic::AssertUnwindSafe;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use futures_util::FutureExt as _;
+use tokio::sync::{Semaphore, mpsc};
+use tokio_util::task::TaskTracker;
+
+use crate::clock::Clock;
+use crate::domain::errand::{Errand, Looked, NotReplayed, Replay, Report};
+use crate::domain::id::SendId;
+use crate::domain::ledger::StoredAnswer;
+use crate::domain::outcome::{Cause, Outcome};
+use crate::domain::probe::ProbeResult;
+use crate::domain::send::{Content, Identity};
+use crate::store::{Lane, Reader};
+use crate::waha::client::WahaClient;
+use crate::words::Language;
+
+/// Messages that go out at once; the next wait their turn.
+const SENDING_MAX: usize = 32;
+/// Questions that are asked at once. Apart from the messages, so that a WAHA that hangs on sends can still be probed.
+const ASKING_MAX: usize = 32;
+
+/// What the hands need to know of the configuration.
+pub struct Setup {
+    /// Asks WAHA, with the sidecar's own key.
+    pub client: Arc<WahaClient>,
+    /// The language of our own messages.
+    pub language: Language,
+    /// For how long.
+    pub limits: Limits,
+}
+
+/// How long the hands wait for WAHA.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// `healthcheck.timeout`: for a probe.
+    pub probe: Duration,
+    /// For the answer to a look or a check: WAHA itself waits ten seconds for a session that does not work.
+    pub ask: Duration,
+    /// `proxy.response_timeout`: for the answer to a message.
+    pub send: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            probe: Duration::from_secs(10),
+            ask: Duration::from_secs(30),
+            send: Duration::from_secs(150),
+        }
+    }
+}
+
+/// The proxy's table of live sends, as a replay needs it: while we send, a retry of the bot waits, and afterwards it gets our answer.
+pub trait Joining: Send + Sync {
+    /// A replay begins. `false` where the bot has the send right now; then nothing has begun.
+    fn begin(&self, identity: Option<Identity>, replay: &Replay, content: Content) -> bool;
+    /// It has ended: with the answer of a success, or without one.
+    fn end(&self, identity: Option<Identity>, send: SendId, accepted: Option<StoredAnswer>);
+}
+
+/// Runs errands. Stays on its thread, inside a `LocalSet`.
+pub struct Errands {
+    hands: Rc<Hands>,
+    tasks: TaskTracker,
+}
+
+/// What every errand has at hand.
+struct Hands {
+    setup: Arc<ArcSwap<Setup>>,
+    reader: Reader,
+    lane: Lane,
+    clock: Clock,
+    live: Arc<dyn Joining>,
+    sending: Semaphore,
+    asking: Semaphore,
+}
+
+impl Errands {
+    /// Hands that know of sends by `reader`, record in `lane`, and do as `setup` says at the time.
+    pub fn new(
+        setup: Arc<ArcSwap<Setup>>,
+        reader: Reader,
+        lane: Lane,
+        clock: Clock,
+        live: Arc<dyn Joining>,
+    ) -> Self {
+        let (sending, asking) = (Semaphore::new(SENDING_MAX), Semaphore::new(ASKING_MAX));
+        let hands = Hands { setup, reader, lane, clock, live, sending, asking };
+        Self { hands: Rc::new(hands), tasks: TaskTracker::new() }
+    }
+
+    /// Starts an errand; what comes of it goes to `done`.
+    pub fn start(&self, errand: Errand, done: mpsc::Sender<Report>) {
+        let hands = Rc::clone(&self.hands);
+        self.tasks.spawn_local(async move {
+            let begun = Cell::new(false);
+            // A panic costs the errand, not the heart, which waits for its end.
+            let report = match AssertUnwindSafe(hands.run(&errand, &begun)).catch_unwind().await {
+                Ok(report) => report,
+                Err(_panic) => {
+                    tracing::error!(errand = name(&errand), "an errand panicked; this is a bug");
+                    (!begun.get()).then(|| undone(errand))
+                }
+            };
+            if let Some(report) = report {
+                // Where nobody listens any more, the heart has ended.
+                let _ = done.send(report).await;
+            }
+        });
+    }
+
+    /// How many are under way, or wait their turn.
+    pub fn under_way(&self) -> usize {
+        self.tasks.len()
+    }
+
+    /// Waits until none is under way. The caller bounds this wait.
+    pub async fn drained(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+impl Hands {
+    /// Does an errand. `begun` is set where from now on the ledger tells how it ended, and no report does.
+    async fn run(&self, errand: &Errand, begun: &Cell<bool>) -> Option<Report> {
+        let turns = match errand {
+            Errand::Replay(_) | Errand::Write(_) => &self.sending,
+            Errand::Probe(_) | Errand::Look(_) | Errand::CheckNumber { .. } => &self.asking,
+        };
+        // Nobody closes them, so that there always comes a turn.
+        let _turn = turns.acquire().await.ok();
+        Some(match errand {
+            Errand::Probe(session) => self.probe(session).await,
+            Errand::Look(look) => Report::Looked { send: look.send, found: self.look(look).await },
+            Errand::CheckNumber { diagnosis, session, chat } => {
+                let exists = self.check_number(session, chat).await;
+                Report::NumberChecked { diagnosis: *diagnosis, exists }
+            }
+            Errand::Write(letter) => self.write(letter).await,
+            Errand::Replay(replay) => {
+                let why = self.replay(replay, begun).await.err()?;
+                Report::NotReplayed { send: replay.attempt.send, why }
+            }
+        })
+    }
+}
+
+const fn name(errand: &Errand) -> &'static str {
+    match errand {
+        Errand::Probe(_) => "probe",
+        Errand::Look(_) => "look",
+        Errand::Replay(_) => "replay",
+        Errand::Write(_) => "write",
+        Errand::CheckNumber { .. } => "check_number",
+    }
+}
+
+/// The report of an errand of which nobody knows how far it got.
+fn undone(errand: Errand) -> Report {
+    match errand {
+        Errand::Probe(session) => {
+            Report::Probed { session, result: ProbeResult::Strange, took: Duration::ZERO }
+        }
+        Errand::Look(look) => Report::Looked { send: look.send, found: Looked::Failed },
+        Errand::Replay(replay) => {
+            Report::NotReplayed { send: replay.attempt.send, why: NotReplayed::Unrecorded }
+        }
+        Errand::Write(letter) => Report::Wrote {
+            id: letter.id,
+            kind: letter.text.kind(),
+            outcome: Outcome::Ambiguous,
+            cause: Some(Cause::Interrupted),
+            message: None,
+        },
+        Errand::CheckNumber { diagnosis, .. } => Report::NumberChecked { diagnosis, exists: None },
+    }
+}
