@@ -34,7 +34,7 @@ use axum::routing::get;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 pub use access::{Access, Token, TokenRole};
@@ -42,7 +42,7 @@ pub use access::{Access, Token, TokenRole};
 use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::store::Store;
-use crate::watchdog::Heart;
+use crate::watchdog::{Heart, Wish};
 use crate::words::Language;
 
 /// What the admin listener shows.
@@ -59,6 +59,8 @@ pub struct Admin {
     pub access: ArcSwap<Access>,
     /// The language of sentences; SIGHUP swaps it.
     pub language: ArcSwap<Language>,
+    /// Where wishes go.
+    pub wishes: mpsc::Sender<Wish>,
     /// Told once the proxy accepts calls.
     pub ready: CancellationToken,
 }

@@ -7,14 +7,17 @@ mod settings;
 
 pub use settings::language as language_of;
 
+use std::cell::RefCell;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
+use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -23,18 +26,31 @@ use crate::admin::{self, Admin};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::domain::case::Case;
-use crate::domain::decide::{State, Unheard};
-use crate::domain::id::SessionName;
+use crate::domain::decide::{Reconciled, State, Stored, Unheard};
+use crate::domain::errand::{Errand, Replay, Report};
+use crate::domain::id::{SendId, SessionName};
+use crate::domain::ledger::{AttemptId, StoredAnswer};
 use crate::domain::live::LiveSends;
 use crate::domain::outcome::Outcome;
+use crate::domain::send::{Content, Identity};
 use crate::domain::time::Timestamp;
+use crate::errands::{Errands, Joining, Setup};
 use crate::metrics::Metrics;
 use crate::proxy::{KeptAnswer, Proxy, Shared};
-use crate::store::{Loaded, Meter, Opening, Refused, Store};
-use crate::watchdog::{Heart, Recall, Watchdog};
+use crate::store::{Feed, Loaded, Meter, Opening, Refused, Store};
+use crate::waha::compose;
+use crate::watchdog::{Hands, Heart, Inbox, Recall, Watchdog, Wish};
 
 /// So long the store may take to open before calls are served all the same.
 const OPEN_WAIT: Duration = Duration::from_secs(5);
+/// So long what is being sent by us may take to its end, once the process is to stop.
+const ERRANDS_WAIT: Duration = Duration::from_secs(10);
+/// Reports that wait for the heart.
+const REPORTS_MAX: usize = 1024;
+/// Events of WAHA's feed that wait for it.
+const EVENTS_MAX: usize = 4096;
+/// Wishes of people that wait for it.
+const WISHES_MAX: usize = 256;
 /// So long the store may take to write its last.
 const CLOSE_WAIT: Duration = Duration::from_secs(10);
 
@@ -62,6 +78,7 @@ pub struct Running {
     config: Config,
     shared: Arc<Shared>,
     admin_room: Arc<Admin>,
+    hands: Arc<ArcSwap<Setup>>,
     heart: Arc<Heart>,
     metrics: Arc<Metrics>,
     clock: Clock,
@@ -100,7 +117,10 @@ pub fn start(config: &Config) -> Result<Running, StartError> {
         Arc::clone(&metrics),
     ));
     let now = clock.now();
-    let heart = Arc::new(Heart::new(State::new(&sessions, now), policy, now));
+    let seed = *clock.send_id().as_bytes();
+    let heart = Arc::new(Heart::new(State::new(&sessions, now, seed), policy, now));
+    let hands_setup = Arc::new(ArcSwap::from_pointee(settings::hands(config).map_err(StartError::Configuration)?));
+    let (wishes, wished) = mpsc::channel(WISHES_MAX);
     let (stop, kill) = (CancellationToken::new(), CancellationToken::new());
     let [loaded, ready, finish, dealt, closed] = std::array::from_fn(|_| CancellationToken::new());
     let admin_room = Arc::new(Admin {
@@ -110,6 +130,7 @@ pub fn start(config: &Config) -> Result<Running, StartError> {
         clock: clock.clone(),
         access: ArcSwap::from_pointee(settings::access(config)),
         language: ArcSwap::from_pointee(settings::language(config)),
+        wishes,
         ready: ready.clone(),
     });
     let addresses =
@@ -118,19 +139,19 @@ pub fn start(config: &Config) -> Result<Running, StartError> {
         addresses.context("failed to read the listeners' addresses").map_err(failed)?;
 
     let office = Office {
-        watchdog: Watchdog {
-            heart: Arc::clone(&heart),
-            store: store.clone(),
-            feed,
-            clock: clock.clone(),
-            metrics: Arc::clone(&metrics),
-            sessions: sessions.clone(),
-            recall: Arc::new(ProxyRecall(Arc::clone(&shared))),
-            ready: loaded.clone(),
-            finish: finish.clone(),
-        },
+        heart: Arc::clone(&heart),
+        store: store.clone(),
+        feed,
+        clock: clock.clone(),
+        metrics: Arc::clone(&metrics),
+        sessions: sessions.clone(),
+        shared: Arc::clone(&shared),
+        hands: Arc::clone(&hands_setup),
+        wished,
         listener: admin_listener,
         admin: Arc::clone(&admin_room),
+        loaded: loaded.clone(),
+        finish: finish.clone(),
         dealt: dealt.clone(),
         closed: closed.clone(),
     };
@@ -152,6 +173,7 @@ pub fn start(config: &Config) -> Result<Running, StartError> {
         config: config.clone(),
         shared,
         admin_room,
+        hands: hands_setup,
         heart,
         metrics,
         clock,
@@ -164,8 +186,10 @@ pub fn start(config: &Config) -> Result<Running, StartError> {
 /// The heart's state as it was stored, for looking at it while nothing runs.
 pub fn stored_state(config: &Config, loaded: Loaded, now: Timestamp) -> State {
     let sessions: Vec<_> = config.waha.sessions.iter().filter_map(|name| SessionName::new(name)).collect();
-    let mut state = State::new(&sessions, now);
-    state.restore(loaded.cases, loaded.sessions, &loaded.unheard, &settings::policy(config));
+    let mut state = State::new(&sessions, now, [0; 16]);
+    let Loaded { cases, sessions, unheard, .. } = loaded;
+    let stored = Stored { cases, sessions, unheard: &unheard, ..Stored::default() };
+    state.restore(stored, &settings::policy(config));
     state
 }
 
@@ -198,6 +222,7 @@ impl Running {
     /// Where the configuration cannot be put into force.
     pub fn reload(&self, config: &Config) -> anyhow::Result<()> {
         let proxy = settings::proxy(config)?;
+        let hands = settings::hands(config)?;
         anyhow::ensure!(
             !config.admin.tokens.is_empty() || self.admin.ip().is_loopback(),
             "admin.tokens is empty, but the admin listener is bound to {}, which others can reach",
@@ -207,6 +232,7 @@ impl Running {
             tracing::warn!(key, "this key changed, and takes effect only after a restart");
         }
         self.shared.settings.store(Arc::new(proxy));
+        self.hands.store(Arc::new(hands));
         self.shared.live().set_policy(settings::live(config));
         self.heart.policy.store(Arc::new(settings::policy(config)));
         self.admin_room.access.store(Arc::new(settings::access(config)));
@@ -242,11 +268,22 @@ impl StopHandle {
     }
 }
 
-/// The thread of the heart and the admin.
+/// The thread of the heart, its hands, and the admin.
 struct Office {
-    watchdog: Watchdog,
+    heart: Arc<Heart>,
+    store: Store,
+    feed: Feed,
+    clock: Clock,
+    metrics: Arc<Metrics>,
+    sessions: Vec<SessionName>,
+    shared: Arc<Shared>,
+    hands: Arc<ArcSwap<Setup>>,
+    wished: mpsc::Receiver<Wish>,
     listener: TcpListener,
     admin: Arc<Admin>,
+    /// Told once what is stored was taken up.
+    loaded: CancellationToken,
+    finish: CancellationToken,
     /// Told once the heart has ended.
     dealt: CancellationToken,
     closed: CancellationToken,
@@ -261,12 +298,61 @@ impl Office {
         LocalSet::new().block_on(&runtime, async {
             let admin =
                 tokio::task::spawn_local(admin::serve(self.listener, self.admin, self.closed.clone()));
-            self.watchdog.run().await;
+            let joins = Arc::new(ProxyJoins(Arc::clone(&self.shared)));
+            let errands = Errands::new(
+                self.hands,
+                self.store.reader(),
+                self.store.lane(),
+                self.clock.clone(),
+                Arc::clone(&joins) as Arc<dyn Joining>,
+            );
+            let errands = Rc::new(errands);
+            let (done, reports) = mpsc::channel(REPORTS_MAX);
+            let (_told, events) = mpsc::channel(EVENTS_MAX);
+            let end = CancellationToken::new();
+            // What is being sent is sent to its end, within bounds; then the heart ends.
+            let (idle, finish, ended) = (Rc::clone(&errands), self.finish.clone(), end.clone());
+            tokio::task::spawn_local(async move {
+                finish.cancelled().await;
+                let _late = timeout(ERRANDS_WAIT, idle.drained()).await;
+                ended.cancel();
+            });
+            let watchdog = Watchdog {
+                heart: self.heart,
+                store: self.store,
+                feed: self.feed,
+                clock: self.clock,
+                metrics: self.metrics,
+                sessions: self.sessions,
+                recall: joins,
+                hands: Box::new(OfficeHands { errands, done, finish: self.finish }),
+                inbox: Inbox { reports, events, wishes: self.wished },
+                waiting: RefCell::default(),
+                ready: self.loaded,
+                finish: end,
+            };
+            watchdog.run().await;
             self.dealt.cancel();
             self.closed.cancelled().await;
             // A browser that keeps its connection must not keep the process.
-            let _ = tokio::time::timeout(Duration::from_secs(1), admin).await;
+            let _ = timeout(Duration::from_secs(1), admin).await;
         });
+    }
+}
+
+/// The heart's hands.
+struct OfficeHands {
+    errands: Rc<Errands>,
+    done: mpsc::Sender<Report>,
+    finish: CancellationToken,
+}
+
+impl Hands for OfficeHands {
+    fn begin(&self, errand: Errand) {
+        // Nothing is begun that could only be cut off.
+        if !self.finish.is_cancelled() {
+            self.errands.start(errand, self.done.clone());
+        }
     }
 }
 
@@ -354,10 +440,10 @@ fn listen(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
         .with_context(|| format!("failed to listen on {key} = {address}; is another process there?"))
 }
 
-/// Tells the proxy what was stored.
-struct ProxyRecall(Arc<Shared>);
+/// The proxy's table of live sends, for the heart and its hands.
+struct ProxyJoins(Arc<Shared>);
 
-impl Recall for ProxyRecall {
+impl Recall for ProxyJoins {
     fn unsuccessful(&self, case: &Case) {
         if let Some(identity) = case.what.identity.filter(|_| case.outcome != Outcome::Accepted) {
             self.0.live().restore(identity, case.attempt(), case.first_at, case.last_at);
@@ -374,6 +460,26 @@ impl Recall for ProxyRecall {
             unheard.ended,
             answer,
         );
+    }
+
+    fn reconciled(&self, reconciled: &Reconciled) {
+        let (Some(identity), Some(chat)) = (reconciled.what.identity, &reconciled.what.chat) else { return };
+        let answer = KeptAnswer::json(201, compose::sent_already(chat, &reconciled.message));
+        self.0.live().reconcile(identity, reconciled.send, self.0.clock.now(), answer);
+    }
+}
+
+impl Joining for ProxyJoins {
+    fn begin(&self, replay: &Replay, content: Content) -> Option<AttemptId> {
+        let Some(identity) = replay.what.identity else { return Some(replay.attempt) };
+        let now = self.0.clock.now();
+        self.0.live().begin_replay(identity, Some(content), replay.attempt, replay.first_at, now)
+    }
+
+    fn end(&self, identity: Option<Identity>, send: SendId, accepted: Option<StoredAnswer>) {
+        let Some(identity) = identity else { return };
+        let answer = accepted.map(|answer| KeptAnswer::from_stored(&answer));
+        self.0.finish_run(identity, send, self.0.clock.now(), answer);
     }
 }
 

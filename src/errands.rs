@@ -26,7 +26,7 @@ use tokio_util::task::TaskTracker;
 use crate::clock::Clock;
 use crate::domain::errand::{Errand, Looked, NotReplayed, Replay, Report};
 use crate::domain::id::SendId;
-use crate::domain::ledger::StoredAnswer;
+use crate::domain::ledger::{AttemptId, StoredAnswer};
 use crate::domain::outcome::{Cause, Outcome};
 use crate::domain::probe::ProbeResult;
 use crate::domain::send::{Content, Identity};
@@ -72,8 +72,8 @@ impl Default for Limits {
 
 /// The proxy's table of live sends, as a replay needs it: while we send, a retry of the bot waits, and afterwards it gets our answer.
 pub trait Joining: Send + Sync {
-    /// A replay begins. `false` where the bot has the send right now; then nothing has begun.
-    fn begin(&self, identity: Option<Identity>, replay: &Replay, content: Content) -> bool;
+    /// A replay begins, under the attempt this gives. `None` where the bot has the send right now; then nothing has begun.
+    fn begin(&self, replay: &Replay, content: Content) -> Option<AttemptId>;
     /// It has ended: with the answer of a success, or without one.
     fn end(&self, identity: Option<Identity>, send: SendId, accepted: Option<StoredAnswer>);
 }

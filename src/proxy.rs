@@ -35,8 +35,11 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
+use crate::domain::id::SendId;
 use crate::domain::ledger::AttemptId;
-use crate::domain::live::LiveSends;
+use crate::domain::live::{LiveSends, RunEnd};
+use crate::domain::send::Identity;
+use crate::domain::time::Timestamp;
 use crate::metrics::Metrics;
 use crate::store::Store;
 
@@ -76,6 +79,22 @@ impl Shared {
             settings: ArcSwap::from_pointee(settings),
             clock,
             metrics,
+        }
+    }
+
+    /// A run has ended, with the answer of a success or without one: whoever waited for it is told.
+    pub fn finish_run(
+        &self,
+        identity: Identity,
+        send: SendId,
+        now: Timestamp,
+        success: Option<KeptAnswer>,
+    ) {
+        let end = success.clone().map_or(RunEnd::Unsuccessful, RunEnd::Accepted);
+        let waiting = self.live().end(identity, send, now, end);
+        for (wake, attempt) in waiting {
+            // Whoever waited may have gone.
+            let _gone = wake.send(attempt.zip(success.clone()));
         }
     }
 

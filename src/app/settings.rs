@@ -17,8 +17,10 @@ use crate::domain::probe::ProbePolicy;
 use crate::domain::recovery::{Ambiguity, RecoveryPolicy};
 use crate::domain::retention::RetentionPolicy;
 use crate::domain::status::StatusPolicy;
+use crate::errands::{Limits, Setup};
 use crate::proxy::{Intents, Retry, Settings, Upstream};
 use crate::store::StoreSettings;
+use crate::waha::client::WahaClient;
 use crate::words::Language;
 
 /// The proxy's settings.
@@ -112,6 +114,24 @@ pub(super) fn policy(config: &Config) -> Policy {
         },
         alerts: AlertPolicy { gather_for: config.alerts.gather_for, every: config.alerts.every },
     }
+}
+
+/// What the heart's hands work with.
+pub(super) fn hands(config: &Config) -> anyhow::Result<Setup> {
+    let waha = &config.waha;
+    let key = waha.api_key.as_ref().map(|key| key.expose().to_owned());
+    let ca = waha.ca_file.as_ref().map(std::fs::read).transpose().context("failed to read waha.ca_file")?;
+    let client = WahaClient::new(waha.url.to_string(), key, ca.as_deref())
+        .context("failed to prepare the client of WAHA")?;
+    Ok(Setup {
+        client: Arc::new(client),
+        language: language(config),
+        limits: Limits {
+            probe: config.healthcheck.timeout,
+            send: config.proxy.response_timeout,
+            ..Limits::default()
+        },
+    })
 }
 
 /// How long and how many sends are joined.

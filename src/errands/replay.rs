@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::Hands;
 use crate::domain::errand::{NotReplayed, Replay};
-use crate::domain::ledger::{Ended, Entry, Intent, StoredAnswer, Via};
+use crate::domain::ledger::{AttemptId, Ended, Entry, Intent, StoredAnswer, Via};
 use crate::domain::outcome::{Cause, Outcome};
 use crate::domain::send::Content;
 use crate::domain::time::Timestamp;
@@ -24,13 +24,11 @@ impl Hands {
         };
         let content = Content::of(&request.method, &request.target, &request.body);
         let identity = replay.what.identity;
-        if !self.live.begin(identity, replay, content) {
-            return Err(NotReplayed::BotHasIt);
-        }
+        let attempt = self.live.begin(replay, content).ok_or(NotReplayed::BotHasIt)?;
         let started = self.clock.now();
-        let mut place = Place { hands: self, replay, started, phase: Phase::Joined };
+        let mut place = Place { hands: self, replay, attempt, started, phase: Phase::Joined };
         let intent = Intent {
-            attempt: replay.attempt,
+            attempt,
             via: Via::Replay,
             first_at: replay.first_at,
             started,
@@ -80,6 +78,7 @@ enum Phase {
 struct Place<'a> {
     hands: &'a Hands,
     replay: &'a Replay,
+    attempt: AttemptId,
     started: Timestamp,
     phase: Phase,
 }
@@ -87,7 +86,7 @@ struct Place<'a> {
 impl Place<'_> {
     fn ended(&self, outcome: Outcome, cause: Option<Cause>) -> Ended {
         Ended {
-            attempt: self.replay.attempt,
+            attempt: self.attempt,
             via: Via::Replay,
             first_at: self.replay.first_at,
             started: self.started,

@@ -36,6 +36,15 @@ impl KeptAnswer {
         Self { status: head.status, content_type: head.headers.get(CONTENT_TYPE).cloned(), body }
     }
 
+    /// JSON of our own, where WAHA's answer never came.
+    pub fn json(status: u16, body: String) -> Self {
+        Self {
+            status: StatusCode::from_u16(status).unwrap_or(StatusCode::CREATED),
+            content_type: Some(HeaderValue::from_static("application/json; charset=utf-8")),
+            body: Bytes::from(body),
+        }
+    }
+
     /// From the store.
     pub fn from_stored(answer: &StoredAnswer) -> Self {
         Self {

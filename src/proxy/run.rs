@@ -22,7 +22,6 @@ use super::settings::{Intents, Settings};
 use super::worker::Worker;
 use crate::domain::id::SendId;
 use crate::domain::ledger::{AttemptId, Ended, Entry, Intent, Via};
-use crate::domain::live::RunEnd;
 use crate::domain::outcome::Outcome;
 use crate::domain::send::{Content, Description, Identity};
 use crate::domain::time::Timestamp;
@@ -170,11 +169,7 @@ impl Place {
     fn leave(&mut self, now: Timestamp, success: Option<KeptAnswer>) {
         self.held = false;
         let Some(identity) = self.identity else { return };
-        let end = success.clone().map_or(RunEnd::Unsuccessful, RunEnd::Accepted);
-        let waiting = self.shared.live().end(identity, self.send, now, end);
-        for (wake, attempt) in waiting {
-            let _ = wake.send(attempt.zip(success.clone()));
-        }
+        self.shared.finish_run(identity, self.send, now, success);
     }
 }
 

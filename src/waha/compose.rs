@@ -131,6 +131,12 @@ fn fields(request: &StoredRequest) -> Option<Fields> {
     (json && object).then(|| serde_json::from_slice(&request.body).ok()).flatten()
 }
 
+/// What a bot hears of a send whose answer was lost, once a look has shown that it went out.
+pub fn sent_already(chat: &ChatId, message: &MessageId) -> String {
+    let id = format!("true_{}_{}", chat.expose(), message.as_str());
+    json!({ "id": id, "fromMe": true, "to": chat.expose(), "key": { "id": message.as_str(), "fromMe": true } }).to_string()
+}
+
 #[cfg(test)]
 mod tests {
     use http::Method;

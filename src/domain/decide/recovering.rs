@@ -8,7 +8,7 @@ use super::super::command::Pending;
 use super::super::confirmation::FeedState;
 use super::super::errand::{Errand, LATE_MAX, Letter, LetterText, Look, Looked, NotReplayed, Replay};
 use super::super::id::{ChatId, RecordId, SendId, SessionName};
-use super::super::ledger::{AttemptId, Ended};
+use super::super::ledger::{AttemptId, Ended, Via};
 use super::super::notification::{Method, Resolution};
 use super::super::order::NotificationType;
 use super::super::outcome::Outcome;
@@ -353,6 +353,10 @@ impl State {
     pub(super) fn not_replayed(&mut self, send: SendId, why: NotReplayed, now: Timestamp, decision: &mut Decision) {
         decision.endings.push((Pending::Replay(send), Ending::NotReplayed(why)));
         self.by_hand.remove(&send);
+        // An intent that could not be recorded in time: nothing was sent under it.
+        self.running.retain(|attempt, run| {
+            attempt.send != send || run.intent.as_ref().is_none_or(|(_, intent)| intent.via != Via::Replay)
+        });
         let running = self.recoveries.values_mut().find(|recovery| recovery.running == Some(send));
         if let Some(recovery) = running {
             recovery.running = None;

@@ -1,11 +1,16 @@
 //! What events change: given up by count and by silence, rejected, settled, and the status that follows.
 
-use super::*;
-use crate::domain::id::ChatId;
-use crate::domain::order::OrderFacts;
-use crate::domain::send::SendKind;
+use std::sync::{Arc, LazyLock};
 
-const POLICY: Policy = Policy {
+use super::*;
+use crate::domain::notification::Method;
+use crate::domain::order::OrderFacts;
+use crate::domain::outcome::{Cause, Outcome};
+use crate::domain::recovery::Ambiguity;
+use crate::domain::send::SendKind;
+use crate::domain::status::Status;
+
+pub(super) static POLICY: LazyLock<Policy> = LazyLock::new(|| Policy {
     attempts: 4,
     give_up_after: Duration::from_secs(60),
     retries: Retries::ByBot,
@@ -19,15 +24,32 @@ const POLICY: Policy = Policy {
         incommunicado_failures: 3,
         incommunicado_window: Duration::from_secs(300),
         offline_after: Duration::from_secs(600),
+        unacked_degraded: Duration::from_secs(60),
+        unacked_critical: Duration::from_secs(180),
     },
-};
+    probe: ProbePolicy {
+        enabled: false,
+        interval: Duration::from_secs(180),
+        interval_failing: Duration::from_secs(15),
+        failure_threshold: 2,
+    },
+    admin: ChatId::new("584240009999"),
+    confirm_within: Duration::from_secs(900),
+    recovery: RecoveryPolicy {
+        interval: Duration::from_secs(6),
+        max_age: Duration::from_secs(24 * 3600),
+        ambiguous: Ambiguity::Hold,
+    },
+    liveness: Liveness::Traffic,
+    alerts: AlertPolicy { gather_for: Duration::from_secs(30), every: Duration::from_secs(300) },
+});
 
 fn at(seconds: i64) -> Timestamp {
     Timestamp::from_millis(seconds * 1000)
 }
 
 fn state() -> State {
-    State::new(&[SessionName::new("default").unwrap()], at(0))
+    State::new(&[SessionName::new("default").unwrap()], at(0), [0; 16])
 }
 
 /// Attempt `number` of send `send` to chat `send`, ended after a second with `cause` or accepted.
