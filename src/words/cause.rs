@@ -27,9 +27,9 @@ pub const fn cause(cause: Cause, language: Language) -> &'static str {
             "O WAHA não aceitou a conexão a tempo.",
         ),
         Cause::TooManyRequests => language.pick(
-            "WAHA pide ir más despacio: recibe demasiados envíos.",
-            "WAHA asks to slow down: it gets too many sends.",
-            "O WAHA pede para ir mais devagar: recebe envios demais.",
+            "WAHA recibe demasiados envíos y pide ir más despacio.",
+            "WAHA gets too many sends and asks to slow down.",
+            "O WAHA recebe envios demais e pede para ir mais devagar.",
         ),
         Cause::Unavailable => language.pick(
             "WAHA dice que no está disponible.",

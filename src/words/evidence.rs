@@ -22,11 +22,12 @@ pub fn evidence(finding: &Finding, language: Language) -> String {
     told.join(" ")
 }
 
-fn attempts(count: u32, why: Cause, language: Language) -> String {
-    let sentence = cause(why, language);
+fn attempts(count: u32, given: Cause, language: Language) -> String {
+    let sentence = cause(given, language);
     let why = clause(sentence);
     match (count, language) {
         (0, _) => sentence.to_owned(),
+        _ if given == Cause::ReportedByBot => sentence.to_owned(), // its attempts are the bot's own tale
         (1, Language::Es) => format!("Tras 1 intento: {why}."),
         (1, Language::En) => format!("After 1 attempt: {why}."),
         (1, Language::Pt) => format!("Após 1 tentativa: {why}."),
@@ -44,9 +45,9 @@ fn probe(result: ProbeResult, language: Language) -> String {
 fn others(accepted: u32, failed: u32, language: Language) -> String {
     let fine = match (accepted, language) {
         (0, _) => String::new(),
-        (1, Language::Es) => "WAHA sí aceptó envíos a otro chat".to_owned(),
-        (1, Language::En) => "WAHA did accept sends to another chat".to_owned(),
-        (1, Language::Pt) => "O WAHA aceitou envios para outro chat".to_owned(),
+        (1, Language::Es) => "WAHA sí aceptó otro envío en ese minuto".to_owned(),
+        (1, Language::En) => "WAHA did accept another send within that minute".to_owned(),
+        (1, Language::Pt) => "O WAHA aceitou outro envio nesse minuto".to_owned(),
         (_, Language::Es) => format!("WAHA sí aceptó envíos a otros {accepted} chats"),
         (_, Language::En) => format!("WAHA did accept sends to {accepted} other chats"),
         (_, Language::Pt) => format!("O WAHA aceitou envios para outros {accepted} chats"),
@@ -172,10 +173,12 @@ const fn not_tried(rung: Rung, why: NotTried, language: Language) -> &'static st
     }
 }
 
-/// Is the number on WhatsApp? Left out where nobody asked, or the cause has said it.
-const fn number(finding: &Finding, language: Language) -> &'static str {
-    match (finding.number_exists, finding.cause) {
-        (None, _) | (Some(false), Cause::NumberNotOnWhatsapp) => "",
+/// Is the number on WhatsApp? Left out where nobody asked, or a cause has said it.
+fn number(finding: &Finding, language: Language) -> &'static str {
+    let said = finding.cause == Cause::NumberNotOnWhatsapp
+        || finding.user == Reached::No(Cause::NumberNotOnWhatsapp);
+    match (finding.number_exists, said) {
+        (None, _) | (Some(false), true) => "",
         (Some(false), _) => language.pick(
             "El número no está en WhatsApp.",
             "The number is not on WhatsApp.",
@@ -191,7 +194,6 @@ const fn number(finding: &Finding, language: Language) -> &'static str {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use super::super::instruction::tests::results;
     use super::*;
     use crate::domain::diagnosis::Verdict;
     use crate::domain::id::RecordId;
@@ -255,9 +257,9 @@ pub(super) mod tests {
         assert_eq!(
             evidence(&bad_number, Language::En),
             "After 1 attempt: WAHA answered with an internal error. Healthcheck: the session works. \
-             WAHA did accept sends to another chat. \
+             WAHA did accept another send within that minute. \
              The message to the customer did not go out (the number is not on WhatsApp). \
-             WAHA accepted the message to the admin. The number is not on WhatsApp."
+             WAHA accepted the message to the admin."
         );
         let lost = Finding {
             user: Reached::NotTried(NotTried::MayHaveArrived),
@@ -297,7 +299,7 @@ pub(super) mod tests {
     fn findings() -> impl Iterator<Item = Finding> {
         let counts = [(0, 0), (0, 1), (1, 0), (1, 1), (12, 345)];
         let number = [None, Some(true), Some(false)];
-        let probes = results().into_iter().map(Some).chain([None]).collect::<Vec<_>>();
+        let probes = [None, Some(ProbeResult::Unreachable)];
         let pairs = ways().into_iter().flat_map(|user| ways().into_iter().map(move |admin| (user, admin)));
         pairs.flat_map(move |(user, admin)| {
             let mut all = Vec::new();

@@ -10,7 +10,7 @@ use crate::domain::alert::{Alert, Orders, Says, Trouble};
 use crate::domain::diagnosis::Finding;
 use crate::domain::errand::{LetterKind, LetterText};
 use crate::domain::outcome::{Cause, Outcome};
-use crate::domain::probe::ProbeResult;
+use crate::domain::probe::{ProbeResult, SessionState};
 use crate::domain::send::Description;
 use crate::domain::status::{Assessment, Reason, Status};
 
@@ -168,27 +168,39 @@ fn list(orders: &Orders) -> Value {
             shown.push(order);
         }
     }
+    let more = orders.count.saturating_sub(covered);
     context! {
         count => orders.count,
         orders => shown.join(", "),
-        more => orders.count.saturating_sub(covered),
+        single => shown.len() == 1 && more == 0,
+        more,
     }
 }
 
-/// What to do about a dead channel: what the probe saw decides, where it saw anything wrong.
+/// What to do about a dead channel: what the probe saw decides, where it could see and saw anything wrong.
 fn action(given: Assessment, finding: Option<&Finding>, language: Language) -> &'static str {
-    match (given.reason, finding.and_then(|finding| finding.probe)) {
+    let probe = finding.and_then(|finding| finding.probe);
+    match (given.reason, probe) {
         (Reason::Unacknowledged, _) => language.pick(
             "Revisa que el teléfono de la tienda tenga internet y WhatsApp abierto, y reinicia la sesión.",
             "Check that the shop's phone is online with WhatsApp open, and restart the session.",
             "Verifique se o telefone da loja tem internet e o WhatsApp aberto, e reinicie a sessão.",
         ),
-        (_, Some(result)) => instruction(result, language),
-        (_, None) => language.pick(
+        (_, None | Some(ProbeResult::Unauthorized)) => language.pick(
             "Revisa que WAHA esté en marcha y que la sesión funcione.",
             "Check that WAHA runs and that the session works.",
             "Verifique se o WAHA está rodando e se a sessão funciona.",
         ),
+        (_, Some(ProbeResult::State { state: SessionState::Working, restriction, .. }))
+            if !restriction.holds_new_contacts() =>
+        {
+            language.pick(
+                "Reinicia la sesión: dice que funciona, pero los envíos fallan.",
+                "Restart the session: it says that it works, but sends fail.",
+                "Reinicie a sessão: ela diz que funciona, mas os envios falham.",
+            )
+        }
+        (_, Some(result)) => instruction(result, language),
     }
 }
 

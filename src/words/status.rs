@@ -11,9 +11,11 @@ pub const fn reason(reason: Reason, language: Language) -> &'static str {
             "No send has passed yet.",
             "Nenhum envio passou ainda.",
         ),
-        Reason::AllWell => {
-            language.pick("Los envíos son aceptados.", "Sends are accepted.", "Os envios são aceitos.")
-        }
+        Reason::AllWell => language.pick(
+            "Nada indica un problema del canal.",
+            "Nothing points to trouble with the channel.",
+            "Nada indica um problema do canal.",
+        ),
         Reason::SendsGivenUp => language.pick(
             "Varias notificaciones a varios chats agotaron sus intentos y nada fue aceptado desde entonces.",
             "Several notifications to several chats ran out of attempts, and nothing was accepted since.",
@@ -101,9 +103,9 @@ pub const fn interpretation(given: Assessment, language: Language) -> &'static s
             "Nada se sabe ainda: o bot não enviou nada pelo proxy. Se já deveria, confira se a URL do WAHA aponta para cá.",
         ),
         Reason::AllWell => language.pick(
-            "El bot habla: WAHA acepta sus envíos. Aceptado no es lo mismo que entregado.",
-            "The bot speaks: WAHA accepts its sends. Accepted is not the same as delivered.",
-            "O bot fala: o WAHA aceita os envios. Aceito não é o mesmo que entregue.",
+            "Hasta donde se ve, WAHA funciona y acepta lo que el bot envía. Aceptado no es lo mismo que entregado.",
+            "As far as can be seen, WAHA works and accepts what the bot sends. Accepted is not the same as delivered.",
+            "Até onde se vê, o WAHA funciona e aceita o que o bot envia. Aceito não é o mesmo que entregue.",
         ),
         Reason::SendsGivenUp => language.pick(
             "El bot no logra enviar nada. Contacta a los clientes de las órdenes sin notificar y revisa WAHA.",

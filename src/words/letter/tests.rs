@@ -230,7 +230,7 @@ fn alerts_tell_what_happened_and_what_to_do() {
         rendered(&dead, Language::Es),
         "🚨 *BOT COMPLETAMENTE INCOMUNICADO* (sesión default)\n\
          El diagnóstico de un envío fallido no pudo llegar a nadie, y nada fue aceptado desde entonces. \
-         Detectado a las 14:05 UTC (2025-11-03). 3 avisos a clientes no salieron.\n\
+         Detectado a las 14:05 UTC (2025-11-03). Quedan pendientes 3 avisos a clientes.\n\
          Órdenes: ORD-1, ORD-2 y 1 más.\n\
          Tras 4 intentos: nadie escucha en la dirección de WAHA. Healthcheck: no hay conexión con WAHA. \
          Otros 3 chats también fallan. El mensaje al cliente no salió (misma causa). \
