@@ -45,9 +45,9 @@ fn probe(result: ProbeResult, language: Language) -> String {
 fn others(accepted: u32, failed: u32, language: Language) -> String {
     let fine = match (accepted, language) {
         (0, _) => String::new(),
-        (1, Language::Es) => "WAHA sí aceptó otro envío en ese minuto".to_owned(),
-        (1, Language::En) => "WAHA did accept another send within that minute".to_owned(),
-        (1, Language::Pt) => "O WAHA aceitou outro envio nesse minuto".to_owned(),
+        (1, Language::Es) => "WAHA sí aceptó otro envío en el minuto anterior".to_owned(),
+        (1, Language::En) => "WAHA did accept another send in the minute before".to_owned(),
+        (1, Language::Pt) => "O WAHA aceitou outro envio no minuto anterior".to_owned(),
         (_, Language::Es) => format!("WAHA sí aceptó envíos a otros {accepted} chats"),
         (_, Language::En) => format!("WAHA did accept sends to {accepted} other chats"),
         (_, Language::Pt) => format!("O WAHA aceitou envios para outros {accepted} chats"),
@@ -257,7 +257,7 @@ pub(super) mod tests {
         assert_eq!(
             evidence(&bad_number, Language::En),
             "After 1 attempt: WAHA answered with an internal error. Healthcheck: the session works. \
-             WAHA did accept another send within that minute. \
+             WAHA did accept another send in the minute before. \
              The message to the customer did not go out (the number is not on WhatsApp). \
              WAHA accepted the message to the admin."
         );
