@@ -1,0 +1,213 @@
+//! The messages that the watchdog writes itself: to customers, and to admins.
+//!
+//! What strangers wrote comes in as one plain line of bounded length ([`plain`]), so no name can forge a line of a letter. Letters hold
+//! names and phones: they go to WhatsApp (and email) alone, never into a log.
+
+use minijinja::{Value, context};
+
+use super::{Language, cause, duration, evidence, instruction, moment, plain, reason, seen, template};
+use crate::domain::alert::{Alert, Orders, Says, Trouble};
+use crate::domain::diagnosis::Finding;
+use crate::domain::errand::{LetterKind, LetterText};
+use crate::domain::outcome::{Cause, Outcome};
+use crate::domain::probe::{ProbeResult, SessionState};
+use crate::domain::send::Description;
+use crate::domain::status::{Assessment, Reason, Status};
+
+/// Most characters of each fact: what is longer is no order number, name or total, and crowds out the rest.
+const ORDER_MAX: usize = 40;
+const NAME_MAX: usize = 60;
+const TOTAL_MAX: usize = 30;
+const PHONE_MAX: usize = 30;
+const SESSION_MAX: usize = 40;
+
+/// Most orders that a letter names; the panel shows them all.
+const ORDERS_SHOWN: usize = 10;
+
+/// The text of a letter. Never empty: where its template fails, a plain sentence takes its place and the fault is logged.
+pub fn letter(text: &LetterText, language: Language) -> String {
+    let (name, facts) = match text {
+        LetterText::QuickMessage(what) => ("quick_message", quick_message(what)),
+        LetterText::AdminNotice { what, attempts, cause, others } => {
+            ("admin_notice", admin_notice(what, *attempts, *cause, *others, language))
+        }
+        LetterText::Alert(alert) => told(alert, language),
+        LetterText::Canary => ("canary", context!()),
+    };
+    match template::render(name, facts, language) {
+        Ok(written) if !written.is_empty() => written,
+        failed => {
+            let kind = failed.err();
+            tracing::error!(
+                template = name,
+                ?language,
+                ?kind,
+                "a template failed, a plain sentence is sent instead"
+            );
+            instead(text.kind(), language).to_owned()
+        }
+    }
+}
+
+/// What is said where a template fails: less, but true.
+const fn instead(kind: LetterKind, language: Language) -> &'static str {
+    match kind {
+        LetterKind::QuickMessage => language.pick(
+            "Tenemos un mensaje para ti. Un agente se comunicará contigo.",
+            "We have a message for you. An agent will contact you.",
+            "Temos uma mensagem para você. Um atendente falará com você.",
+        ),
+        LetterKind::AdminNotice => language.pick(
+            "Atención requerida: no se pudo avisar a un cliente. Los detalles están en el panel del watchdog.",
+            "Attention required: a customer could not be told. The watchdog's panel has the details.",
+            "Atenção necessária: não foi possível avisar um cliente. Os detalhes estão no painel do watchdog.",
+        ),
+        LetterKind::Alert => language.pick(
+            "El watchdog tiene una alerta. Los detalles están en su panel.",
+            "The watchdog has an alert. Its panel has the details.",
+            "O watchdog tem um alerta. Os detalhes estão no painel dele.",
+        ),
+        LetterKind::Canary => language.pick(
+            "Mensaje de prueba del watchdog.",
+            "Test message of the watchdog.",
+            "Mensagem de teste do watchdog.",
+        ),
+    }
+}
+
+fn quick_message(what: &Description) -> Value {
+    let order = &what.order;
+    context! {
+        type => order.notification_type.map(|kind| kind.as_str()),
+        about_order => order.names_order(),
+        order => fact(order.order_number.as_deref(), ORDER_MAX), // an id of the shop says nothing to its customer
+        name => fact(order.customer_name.as_deref(), NAME_MAX),
+        total => fact(order.order_total.as_deref(), TOTAL_MAX),
+    }
+}
+
+fn admin_notice(what: &Description, attempts: u32, why: Cause, others: u32, language: Language) -> Value {
+    let order = &what.order;
+    context! {
+        type => order.notification_type.map(|kind| kind.as_str()),
+        order => fact(order.order_number.as_deref(), ORDER_MAX).or_else(|| fact(order.order_id.as_deref(), ORDER_MAX)),
+        name => fact(order.customer_name.as_deref(), NAME_MAX),
+        phone => phone(what),
+        total => fact(order.order_total.as_deref(), TOTAL_MAX),
+        uncertain => why.outcome() == Outcome::Ambiguous,
+        attempts,
+        cause => cause(why, language),
+        others,
+    }
+}
+
+/// As the shop wrote it, else from the chat, then with the `+` that makes it a link on a phone.
+fn phone(what: &Description) -> Option<String> {
+    let written = what.order.customer_phone.as_ref().and_then(|phone| plain(phone.expose(), PHONE_MAX));
+    let of_chat = || {
+        let digits = what.chat.as_ref()?.phone()?.digits();
+        (!digits.is_empty()).then(|| plain(&format!("+{digits}"), PHONE_MAX)).flatten()
+    };
+    written.or_else(of_chat)
+}
+
+/// An alert's template, and what it says.
+fn told(alert: &Alert, language: Language) -> (&'static str, Value) {
+    let session = plain(alert.session.as_str(), SESSION_MAX).unwrap_or_else(|| "?".to_owned());
+    let common = context! { session, at => moment(alert.at) };
+    let (name, facts) = match &alert.says {
+        Says::Preventive(result) => ("alert_preventive", about(*result, language)),
+        Says::PreventiveOver => ("alert_preventive_over", context!()),
+        Says::ManualAttention(orders) => ("alert_manual_attention", list(orders)),
+        Says::TotalLoss { orders, finding, assessment } => {
+            let finding = finding.as_deref();
+            let facts = context! {
+                critical => assessment.status == Status::IncommunicadoCritico,
+                reason => reason(assessment.reason, language),
+                evidence => finding.map(|finding| evidence(finding, language)),
+                action => action(*assessment, finding, language),
+            };
+            ("alert_total_loss", context! { ..facts, ..list(orders) })
+        }
+        Says::Restricted(orders) => ("alert_restricted", list(orders)),
+        Says::Recovered { start, end, worst, affected, replayed, left } => {
+            let facts = context! {
+                cut_off => worst.badness() >= Status::Incommunicado.badness(),
+                downtime => duration(end.since(*start)),
+                start => moment(*start),
+                end => moment(*end),
+                affected,
+                replayed,
+                left,
+                otherwise => affected.saturating_sub(replayed.saturating_add(*left)),
+            };
+            ("alert_recovered", facts)
+        }
+        Says::Trouble(Trouble::KeyRefused) => ("alert_trouble", about(ProbeResult::Unauthorized, language)),
+        Says::TroubleOver(Trouble::KeyRefused) => ("alert_trouble_over", context!()),
+    };
+    (name, context! { ..facts, ..common })
+}
+
+/// What a probe found, and the one right action.
+fn about(result: ProbeResult, language: Language) -> Value {
+    context! { seen => seen(result, language), action => instruction(result, language) }
+}
+
+/// The orders of an alert by name, each once, and how many more there are.
+fn list(orders: &Orders) -> Value {
+    let mut shown: Vec<String> = Vec::new();
+    let mut covered = 0_u32;
+    for line in &orders.named {
+        let Some(order) = fact(line.order.as_deref(), ORDER_MAX) else { continue };
+        let known = shown.contains(&order);
+        if known || shown.len() < ORDERS_SHOWN {
+            covered = covered.saturating_add(1);
+        }
+        if !known && shown.len() < ORDERS_SHOWN {
+            shown.push(order);
+        }
+    }
+    let more = orders.count.saturating_sub(covered);
+    context! {
+        count => orders.count,
+        orders => shown.join(", "),
+        single => shown.len() == 1 && more == 0,
+        more,
+    }
+}
+
+/// What to do about a dead channel: what the probe saw decides, where it could see and saw anything wrong.
+fn action(given: Assessment, finding: Option<&Finding>, language: Language) -> &'static str {
+    let probe = finding.and_then(|finding| finding.probe);
+    match (given.reason, probe) {
+        (Reason::Unacknowledged, _) => language.pick(
+            "Revisa que el teléfono de la tienda tenga internet y WhatsApp abierto, y reinicia la sesión.",
+            "Check that the shop's phone is online with WhatsApp open, and restart the session.",
+            "Verifique se o telefone da loja tem internet e o WhatsApp aberto, e reinicie a sessão.",
+        ),
+        (_, None | Some(ProbeResult::Unauthorized)) => language.pick(
+            "Revisa que WAHA esté en marcha y que la sesión funcione.",
+            "Check that WAHA runs and that the session works.",
+            "Verifique se o WAHA está rodando e se a sessão funciona.",
+        ),
+        (_, Some(ProbeResult::State { state: SessionState::Working, restriction, .. }))
+            if !restriction.holds_new_contacts() =>
+        {
+            language.pick(
+                "Reinicia la sesión: dice que funciona, pero los envíos fallan.",
+                "Restart the session: it says that it works, but sends fail.",
+                "Reinicie a sessão: ela diz que funciona, mas os envios falham.",
+            )
+        }
+        (_, Some(result)) => instruction(result, language),
+    }
+}
+
+/// A fact of strangers, where it is known and there is something to see.
+fn fact(text: Option<&str>, longest: usize) -> Option<String> {
+    text.and_then(|text| plain(text, longest))
+}
+
+#[cfg(test)]
+mod tests;
