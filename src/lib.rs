@@ -14,6 +14,7 @@ pub mod config;
 #[allow(clippy::disallowed_methods, reason = "it tells a story as time goes by")]
 pub mod demo;
 pub mod domain;
+pub mod events;
 #[allow(clippy::disallowed_methods, reason = "a program of its own, with its own clock")]
 pub mod fake_waha;
 pub mod logging;
