@@ -174,3 +174,135 @@ impl<'a> Teller<'a> {
         self.state(state).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::DuplexStream;
+    use tokio::sync::mpsc::{Receiver, channel};
+    use tokio::task::JoinHandle;
+    use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role};
+
+    use super::super::dial::limits;
+    use super::*;
+    use crate::domain::confirmation::{Confirmation, MessageId, News};
+
+    const ACK: &str = r#"{"event":"message.ack","session":"shop","payload":{"id":"true_1@c.us_3EB0","fromMe":true,"ack":2}}"#;
+
+    /// WAHA's end, what is told of the feed, and how it ended. Time is paused: it passes where all wait.
+    struct Bench {
+        waha: WebSocketStream<DuplexStream>,
+        told: Receiver<FeedEvent>,
+        end: JoinHandle<Result<NoFeed, Unheard>>,
+    }
+
+    impl Bench {
+        async fn start(channel_size: usize) -> Self {
+            let (ours, theirs) = tokio::io::duplex(4 * 1024 * 1024);
+            let socket = WebSocketStream::from_raw_socket(ours, Role::Client, Some(limits())).await;
+            let waha = WebSocketStream::from_raw_socket(theirs, Role::Server, None).await;
+            let (sender, told) = channel(channel_size);
+            let end = tokio::spawn(async move {
+                let mut teller = Teller::new(&sender);
+                teller.state(FeedState::Connecting).await?;
+                let end = listen(socket, &mut teller).await?;
+                teller.ended(end).await?;
+                Ok(end)
+            });
+            let mut bench = Self { waha, told, end };
+            assert_eq!(bench.next().await, FeedEvent::State(FeedState::Connecting));
+            bench
+        }
+
+        async fn next(&mut self) -> FeedEvent {
+            self.told.recv().await.unwrap()
+        }
+
+        async fn end(self) -> NoFeed {
+            self.end.await.unwrap().unwrap()
+        }
+    }
+
+    fn acked() -> FeedEvent {
+        let FeedEvent::Item(item) = parse(ACK.as_bytes()).map(FeedEvent::Item).unwrap() else {
+            unreachable!()
+        };
+        assert_eq!(item.news, News::Ack(MessageId::new("3EB0").unwrap(), Confirmation::Device));
+        FeedEvent::Item(item)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_heard_is_told_in_order_and_noise_is_not() {
+        let mut bench = Bench::start(16).await;
+        for text in ["hola", ACK, "{}", ACK] {
+            bench.waha.send(Message::text(text)).await.unwrap();
+        }
+        bench.waha.send(Message::binary(ACK.as_bytes())).await.unwrap();
+        bench.waha.close(None).await.unwrap();
+        assert_eq!(bench.next().await, FeedEvent::State(FeedState::Connected));
+        assert_eq!(bench.next().await, acked());
+        assert_eq!(bench.next().await, acked());
+        assert_eq!(bench.next().await, FeedEvent::State(FeedState::Connecting));
+        assert_eq!(bench.end().await, NoFeed::Closed);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_is_never_told_as_a_connection() {
+        let mut bench = Bench::start(16).await;
+        sleep(PROOF / 2).await;
+        let frame = CloseFrame { code: CloseCode::Policy, reason: "Unauthorized".into() };
+        bench.waha.close(Some(frame)).await.unwrap();
+        assert_eq!(bench.next().await, FeedEvent::State(FeedState::Refused));
+        assert_eq!(bench.end().await, NoFeed::Refused);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_feed_is_asked_and_then_given_up() {
+        let mut bench = Bench::start(16).await;
+        let began = instant();
+        assert_eq!(bench.next().await, FeedEvent::State(FeedState::Connected));
+        assert_eq!(instant() - began, PROOF);
+        // Asked, it answers: pongs are sent where somebody reads.
+        assert!(matches!(bench.waha.next().await, Some(Ok(Message::Ping(_)))));
+        assert_eq!(instant() - began, PROOF + QUIET);
+        bench.waha.flush().await.unwrap();
+        // Asked again, it does not.
+        sleep(QUIET * 2).await;
+        assert_eq!(bench.next().await, FeedEvent::State(FeedState::Connecting));
+        assert_eq!(bench.end().await, NoFeed::Silent);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn pings_of_waha_keep_a_quiet_feed_and_are_answered() {
+        let mut bench = Bench::start(16).await;
+        for _ in 0..10 {
+            sleep(Duration::from_secs(60)).await;
+            bench.waha.send(Message::Ping(Bytes::new())).await.unwrap();
+            assert!(matches!(bench.waha.next().await, Some(Ok(Message::Pong(_)))));
+        }
+        assert!(!bench.end.is_finished());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_late_reader_holds_us_and_nothing_is_lost() {
+        let mut bench = Bench::start(1).await;
+        for _ in 0..100 {
+            bench.waha.send(Message::text(ACK)).await.unwrap();
+        }
+        sleep(Duration::from_secs(3600)).await;
+        assert_eq!(bench.next().await, FeedEvent::State(FeedState::Connected));
+        for _ in 0..100 {
+            assert_eq!(bench.next().await, acked());
+        }
+        bench.told.close();
+        bench.waha.send(Message::text(ACK)).await.unwrap();
+        assert_eq!(bench.end.await.unwrap(), Err(Unheard));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_event_that_is_too_large_ends_the_connection() {
+        let mut bench = Bench::start(16).await;
+        let large = "x".repeat(crate::waha::events::EVENT_MAX + 1);
+        bench.waha.send(Message::text(large)).await.unwrap();
+        assert_eq!(bench.end().await, NoFeed::TooLarge);
+    }
+}
