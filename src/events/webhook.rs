@@ -183,6 +183,8 @@ mod tests {
     use crate::domain::confirmation::News;
     use crate::domain::probe::SessionState;
 
+    type Taken = Result<Vec<FeedItem>, HookError>;
+
     const SECRET: &str = "0123456789abcdef";
     const BODY: &[u8] = br#"{"event":"session.status","session":"shop","payload":{"status":"FAILED"}}"#;
     const NOW: i64 = 1_795_484_594_000;
@@ -197,11 +199,7 @@ mod tests {
     }
 
     /// A sound delivery, changed; and what becomes of it `late_by` milliseconds after it was sent.
-    fn accept(
-        hook: &mut Hook,
-        late_by: i64,
-        change: impl for<'a> FnOnce(&mut Delivery<'a>),
-    ) -> Result<Vec<FeedItem>, HookError> {
+    fn accept(hook: &mut Hook, late_by: i64, change: impl for<'a> FnOnce(&mut Delivery<'a>)) -> Taken {
         let (signature, timestamp) = (signed(SECRET, BODY), NOW.to_string());
         let mut delivery = Delivery {
             signature: Some(&signature),
@@ -239,7 +237,7 @@ mod tests {
         let other = signed("fedcba9876543210", BODY);
         let upper = signed(SECRET, BODY).to_uppercase();
         let hook = || Hook::new(SECRET);
-        let rows: [(Result<usize, HookError>, Result<Vec<FeedItem>, HookError>); 13] = [
+        let rows: [(Result<usize, HookError>, Taken); 13] = [
             (Ok(1), accept(&mut hook(), 0, |d| d.request_id = Some("B"))),
             (Err(HookError::Unsigned), accept(&mut hook(), 0, |d| d.signature = None)),
             (Err(HookError::Unsigned), accept(&mut hook(), 0, |d| d.signature = Some("abc"))),
@@ -270,6 +268,22 @@ mod tests {
         let large = vec![b' '; BODY_MAX + 1];
         let large = Delivery { body: &large, ..delivery(&other) };
         assert_eq!(hook().accept(&large, now), Err(HookError::TooLarge));
+    }
+
+    #[test]
+    fn the_signature_is_the_documented_one() {
+        // WAHA's documentation: key `my-secret-key`, this body, this signature.
+        let delivery = Delivery {
+            signature: Some(
+                "208f8a55dde9e05519e898b10b89bf0d0b3b0fdf11fdbf09b6b90476301b98d8097c462b2b17a6ce93b6b47a136cf2e78a33a63f6752c2c1631777076153fa89",
+            ),
+            algorithm: Some("sha512"),
+            timestamp: Some("1795484594000"),
+            request_id: Some("A"),
+            body: br#"{"event":"message","session":"default","engine":"WEBJS"}"#,
+        };
+        let taken = Hook::new("my-secret-key").accept(&delivery, Timestamp::from_millis(NOW));
+        assert_eq!(taken, Ok(Vec::new()), "it says nothing we follow");
     }
 
     #[test]

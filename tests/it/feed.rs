@@ -1,11 +1,19 @@
 //! WAHA's events as the sidecar follows them: through a real socket, from a look-alike that fails.
 
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::json;
+use rustls::ServerConfig;
+use rustls::crypto::ring::default_provider;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::{Receiver, channel};
 use tokio::task::{JoinHandle, LocalSet};
 use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use waha_watchdog::clock::Clock;
 use waha_watchdog::domain::confirmation::{Confirmation, FeedState, MessageId, News};
@@ -14,7 +22,7 @@ use waha_watchdog::events::socket::{CHANNEL, follow};
 use waha_watchdog::events::{FeedEvent, SocketSettings};
 use waha_watchdog::fake_waha::{AckDelays, Engine, FakeWaha, Fault, FaultKind, Options, SessionStatus};
 
-use super::harness::{CHAT, PATIENCE, quick};
+use super::harness::{Bot, CHAT, PATIENCE, quick};
 
 struct Feed {
     told: Receiver<FeedEvent>,
@@ -23,6 +31,7 @@ struct Feed {
 }
 
 impl Feed {
+    /// Of a look-alike, over plain TCP.
     fn start(waha: &FakeWaha, key: Option<&str>) -> Self {
         let address = waha.addr();
         let settings = SocketSettings::new(
@@ -34,6 +43,10 @@ impl Feed {
             key,
         )
         .unwrap();
+        Self::follow(settings)
+    }
+
+    fn follow(settings: SocketSettings) -> Self {
         let (sender, told) = channel(CHANNEL);
         let stop = CancellationToken::new();
         let task = tokio::task::spawn_local(follow(settings, Clock::system(), sender, stop.clone()));
@@ -78,11 +91,9 @@ impl Feed {
 
 /// Sends, and tells the message's id.
 async fn send(waha: &FakeWaha, text: &str) -> MessageId {
-    let body = json!({"session": "default", "chatId": CHAT, "text": text});
-    let answer =
-        reqwest::Client::new().post(format!("{}/api/sendText", waha.url())).json(&body).send().await.unwrap();
-    assert_eq!(answer.status(), 201);
-    let reading = waha_watchdog::waha::reply::read(201, &answer.bytes().await.unwrap());
+    let answer = Bot { at: waha.addr() }.text(CHAT, text).await;
+    assert_eq!(answer.status, 201);
+    let reading = waha_watchdog::waha::reply::read(201, &answer.body);
     MessageId::new(&reading.message_id.unwrap()).unwrap()
 }
 
@@ -190,6 +201,61 @@ async fn a_wrong_key_is_said_to_be_refused() {
             waha.set_session("another", SessionStatus::Working);
             let FeedEvent::Item(item) = feed.next().await else { panic!("a state of the feed") };
             assert_eq!((item.session.as_str(), item.news), ("another", News::State(SessionState::Working)));
+            feed.stop().await;
+            waha.shutdown().await;
+        })
+        .await;
+}
+
+/// A gateway that speaks TLS with a certificate of the authority in `tests/data/tls`, before a look-alike.
+async fn tls_gateway(waha: &FakeWaha) -> u16 {
+    let certificate = CertificateDer::from_pem_file(tls_file("localhost.pem")).unwrap();
+    let key = PrivateKeyDer::from_pem_file(tls_file("localhost-key.pem")).unwrap();
+    let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key)
+        .unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (port, behind) = (listener.local_addr().unwrap().port(), waha.addr());
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                let Ok(mut client) = acceptor.accept(stream).await else { return };
+                let mut server = TcpStream::connect(behind).await.unwrap();
+                let _ = copy_bidirectional(&mut client, &mut server).await;
+            });
+        }
+    });
+    port
+}
+
+fn tls_file(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/tls").join(name)
+}
+
+#[tokio::test]
+async fn over_tls_the_authority_of_the_file_is_trusted_and_no_other() {
+    LocalSet::new()
+        .run_until(async {
+            let waha = FakeWaha::start(options()).await.unwrap();
+            let port = tls_gateway(&waha).await;
+            let settings = |ca_file: Option<&Path>| {
+                SocketSettings::new("localhost", port, &format!("localhost:{port}"), true, ca_file, None)
+                    .unwrap()
+            };
+            let mut feed = Feed::follow(settings(Some(&tls_file("ca.pem"))));
+            feed.connected().await;
+            let id = send(&waha, "hola").await;
+            assert_eq!(feed.news().await, News::Echo(id));
+            feed.stop().await;
+
+            let mut feed = Feed::follow(settings(None));
+            feed.state(FeedState::Connecting).await;
+            feed.is_quiet().await;
             feed.stop().await;
             waha.shutdown().await;
         })
