@@ -15,6 +15,7 @@ pub mod config;
 pub mod demo;
 pub mod domain;
 pub mod errands;
+pub mod events;
 #[allow(clippy::disallowed_methods, reason = "a program of its own, with its own clock")]
 pub mod fake_waha;
 pub mod logging;

@@ -41,6 +41,7 @@ pub(super) fn config(r: &mut Reader) -> Config {
         admin: admin(r),
         store: store(r),
         sends: sends(r),
+        events: events(r),
         retry: retry(r),
         status: status(r),
         incommunicado: IncommunicadoConfig {
@@ -147,6 +148,14 @@ fn sends(r: &mut Reader) -> SendsConfig {
         copy_max: r.size("sends.copy_max", 0..=64 * MIB),
         copy_budget: r.size("sends.copy_budget", 0..=4 * GIB),
         live_max: r.int("sends.live_max", 100..=10_000_000),
+        confirm_within: r.duration("sends.confirm_within", M..=24 * H),
+    }
+}
+
+fn events(r: &mut Reader) -> EventsConfig {
+    EventsConfig {
+        mode: r.choice("events.mode"),
+        webhook_secret: r.secret("events.webhook_secret", TOKEN_CHARS_MIN),
     }
 }
 
@@ -231,7 +240,7 @@ fn panel(r: &mut Reader) -> PanelConfig {
 
 /// What must fit together across keys.
 fn clashes(r: &mut Reader, config: &Config) {
-    let Config { waha, proxy, admin, sends, retry, .. } = config;
+    let Config { waha, proxy, admin, sends, events, retry, .. } = config;
     if same_socket(proxy.listen, admin.listen) {
         r.clash(&["admin.listen", "proxy.listen"], |others| {
             format!("clashes with {}: the two listeners need different ports", others.join(", "))
@@ -269,6 +278,11 @@ fn clashes(r: &mut Reader, config: &Config) {
                 "must not be longer than {}: the send would be forgotten before it is given up",
                 others.join(", ")
             )
+        });
+    }
+    if events.mode == EventsMode::Webhook && events.webhook_secret.is_none() {
+        r.clash(&["events.mode", "events.webhook_secret", "events.webhook_secret_file"], |_| {
+            "needs events.webhook_secret or events.webhook_secret_file: anybody could deliver".to_owned()
         });
     }
     // A limit nobody wrote does not clash with a smaller one that somebody did: the smaller one simply decides.

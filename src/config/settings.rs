@@ -29,6 +29,8 @@ pub struct Config {
     pub store: StoreConfig,
     /// What belongs to one send, and what is kept of it.
     pub sends: SendsConfig,
+    /// How accepted sends are confirmed.
+    pub events: EventsConfig,
     /// Who tries again, how often, how long.
     pub retry: RetryConfig,
     /// When success rate and latency mean `degraded`.
@@ -145,6 +147,17 @@ pub struct SendsConfig {
     pub copy_budget: u64,
     /// Sends remembered in memory at once.
     pub live_max: usize,
+    /// How long an accepted send may stay unconfirmed, where events are followed.
+    pub confirm_within: Duration,
+}
+
+/// `[events]`
+#[derive(Debug, Clone)]
+pub struct EventsConfig {
+    /// How they are followed.
+    pub mode: EventsMode,
+    /// What signs webhooks: visible ASCII, 16 or more characters. There where the mode is webhook.
+    pub webhook_secret: Option<Secret>,
 }
 
 /// `[retry]`
@@ -346,6 +359,15 @@ choices! {
         Always = "always",
         /// None.
         Never = "never",
+    }
+    /// How WAHA's events are followed.
+    EventsMode {
+        /// Not at all.
+        Off = "off",
+        /// We listen to WAHA.
+        Websocket = "websocket",
+        /// WAHA delivers to us.
+        Webhook = "webhook",
     }
     /// Who tries again.
     RetryMode {

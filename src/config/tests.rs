@@ -50,6 +50,8 @@ fn defaults_are_those_of_the_contract() {
     );
     assert_eq!(config.store.resolved_for, Duration::from_secs(90 * 86_400));
     assert_eq!((config.sends.window, config.sends.copy_max), (Duration::from_secs(600), 1 << 20));
+    assert_eq!(config.sends.confirm_within, Duration::from_secs(15 * 60));
+    assert!(config.events.mode == EventsMode::Websocket && config.events.webhook_secret.is_none());
     assert_eq!((config.retry.mode, config.retry.attempts), (RetryMode::Observe, 4));
     assert_eq!((config.retry.factor, config.retry.jitter), (2.0, 0.2));
     assert_eq!(config.retry.ambiguous, Ambiguous::Hold);
@@ -206,7 +208,7 @@ fn unknown_keys_get_the_nearest_name() {
         &[
             "proxy.listn (environment WAHA_WATCHDOG__PROXY__LISTN): is an unknown key; did you mean proxy.listen?",
             "local (environment WAHA_WATCHDOG__LOCAL): is an unknown key; did you mean locale?",
-            "environment WAHA_WATCHDOG__: is an unknown key; at the top there are admin, alerts, extract, healthcheck, incommunicado, locale, log, offline, paging, panel, proxy, recovery, retry, sends, status, store, waha",
+            "environment WAHA_WATCHDOG__: is an unknown key; at the top there are admin, alerts, events, extract, healthcheck, incommunicado, locale, log, offline, paging, panel, proxy, recovery, retry, sends, status, store, waha",
             "admin.tokens (environment WAHA_WATCHDOG__ADMIN__TOKENS__0__NAME): takes one value or list as a whole, not keys below it",
         ],
     );
@@ -250,6 +252,30 @@ fn keys_that_do_not_fit_together() {
             r#"admin.listen = "0.0.0.0:9478" (environment WAHA_WATCHDOG__ADMIN__LISTEN): must be a loopback address (127.0.0.1 or [::1]) while there are no admin.tokens"#,
         ],
     );
+}
+
+#[test]
+fn webhooks_need_a_secret() {
+    check(
+        "[events]\nmode = \"webhook\"",
+        &[
+            r#"events.mode = "webhook" (x.toml): needs events.webhook_secret or events.webhook_secret_file: anybody could deliver"#,
+        ],
+    );
+    check(
+        "[events]\nmode = \"webhook\"\nwebhook_secret = \"tooshort\"",
+        &["events.webhook_secret = \"***\" (x.toml): must have 16 or more characters, has 8"],
+    );
+    check(
+        "[events]\nmode = \"webhook\"\nwebhook_secret_file = \"/nonexistent\"",
+        &[
+            r#"events.webhook_secret_file = "/nonexistent" (x.toml): cannot be read: No such file or directory (os error 2)"#,
+        ],
+    );
+    let text = "[events]\nmode = \"webhook\"\nwebhook_secret = \"0123456789abcdef\"";
+    let events = load_text(text, &[]).unwrap().config.events;
+    assert_eq!(events.mode, EventsMode::Webhook);
+    assert_eq!(events.webhook_secret.unwrap().expose(), "0123456789abcdef");
 }
 
 #[test]
@@ -451,6 +477,7 @@ fn no_secret_is_ever_shown() {
         format!("[waha]\napi_key = \"{PLANTED} x\""),
         format!("[waha]\napi_key = [\"{PLANTED}\"]"),
         format!("[waha]\napi_keyy = \"{PLANTED}\""),
+        format!("[events]\nwebhook_secret = \"{PLANTED} x\""),
         format!("[waha.api_key]\nx = \"{PLANTED}\""),
         format!("waha = \"{PLANTED}\""),
         format!("[waha]\nurl = \"http://user:{PLANTED}@waha:3000\""),

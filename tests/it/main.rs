@@ -13,6 +13,7 @@ mod cli;
 mod clients;
 mod disk_full;
 mod durability;
+mod feed;
 mod harness;
 mod joining;
 mod lifecycle;
