@@ -13,7 +13,7 @@ codes!(trouble: Trouble { KeyRefused = 1 });
 
 /// Which kind it is.
 #[derive(Clone, Copy)]
-enum Kind {
+pub(super) enum Kind {
     Preventive,
     PreventiveOver,
     ManualAttention,

@@ -16,7 +16,7 @@ codes!(not_tried: NotTried {
 
 /// Whether somebody was reached.
 #[derive(Clone, Copy)]
-enum Answer {
+pub(super) enum Answer {
     Yes,
     No,
     Unknown,
@@ -26,7 +26,7 @@ codes!(answer: Answer { Yes = 1, No = 2, Unknown = 3, NotTried = 4 });
 
 /// How far a step is.
 #[derive(Clone, Copy)]
-enum Stage {
+pub(super) enum Stage {
     Waiting,
     Running,
     Ended,

@@ -12,7 +12,7 @@ codes!(engine: Engine { Other = 0, Noweb = 1, Gows = 2 });
 
 /// Which of the results it is.
 #[derive(Clone, Copy)]
-enum Found {
+pub(super) enum Found {
     State,
     Missing,
     Unauthorized,
