@@ -14,7 +14,7 @@ use crate::clock::Clock;
 use crate::domain::case::Case;
 use crate::domain::id::{ChatId, SendId, SessionName};
 use crate::domain::ledger::{AttemptId, Ended, Entry, Intent, StoredRequest, Via};
-use crate::domain::notification::Failure;
+use crate::domain::notification::{Attention, Failure};
 use crate::domain::order::{NotificationType, OrderFacts};
 use crate::domain::outcome::{Cause, Outcome};
 use crate::domain::retention::RetentionPolicy;
@@ -103,6 +103,8 @@ pub(super) fn open_case(n: u64, created_at: Timestamp) -> Case {
         cause: Cause::ServerError,
         created_at,
         status_at_creation: Status::Degraded,
+        attention: Attention::Unnotified,
+        claimed_by: None,
         resolution: None,
     });
     case
