@@ -153,7 +153,9 @@ impl Reader {
                 if glance.kind == Kind::Intent {
                     continue;
                 }
-                let Some(send) = readable(health, "ledger", &position, row::summary_of(row)) else { continue };
+                let Some(send) = readable(health, "ledger", &position, row::summary_of(row)) else {
+                    continue;
+                };
                 if send.outcome == Outcome::Accepted {
                     accepted.push((send.what, glance.at));
                     if accepted.len() == ACCEPTED_MAX {

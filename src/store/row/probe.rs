@@ -40,13 +40,8 @@ pub(super) struct ProbeRow {
 
 impl From<ProbeResult> for ProbeRow {
     fn from(result: ProbeResult) -> Self {
-        let plain = |found| Self {
-            found: found::code(found),
-            state: None,
-            engine: None,
-            locked: None,
-            capped: None,
-        };
+        let plain =
+            |found| Self { found: found::code(found), state: None, engine: None, locked: None, capped: None };
         match result {
             ProbeResult::State { state, engine, restriction } => Self {
                 state: Some(state::code(state)),
