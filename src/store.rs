@@ -6,7 +6,7 @@
 //!
 //! - `table`: the tables. `row`: what is in them. `file`, `tentative`: making, opening, setting aside.
 //! - `queue`, `lane`, `feed`: the ways to and from the writer. `writer`: commits, failures, recovery.
-//! - `apply`: the heart's changes. `prune`: what goes. `query`, `sends`: reading.
+//! - `apply`: the heart's changes. `prune`: what goes. `query`, `records`, `sends`: reading.
 //!
 //! Trouble with the disk is never the bot's trouble: waits are bounded, and a store that is not there answers `false` at once.
 
@@ -18,6 +18,7 @@ mod lane;
 mod prune;
 mod query;
 mod queue;
+mod records;
 mod row;
 mod sends;
 mod table;
@@ -45,6 +46,7 @@ pub use file::Refused;
 pub use health::{StoreFigures, StoreHealth, StoreState};
 pub use lane::Lane;
 pub use query::{Loaded, NotificationCursor, Notifications, Order, Page, ReadError, Reader, StoreStats};
+pub use records::Before;
 pub use row::RowError;
 pub use sends::SendSummary;
 

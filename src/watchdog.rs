@@ -247,7 +247,7 @@ impl Watchdog {
         while let Ok(Some(_)) = timeout(Duration::ZERO, self.feed.next()).await {}
         let reader = self.store.reader();
         let Some(loaded) = self.patiently(|| reader.load()).await else { return };
-        let Loaded { cases, sessions, unheard, intents, applied, last } = loaded;
+        let Loaded { cases, sessions, unheard, intents, applied, last, .. } = loaded;
         let policy = self.heart.policy.load_full();
         *desk = Desk::standing_at(applied);
         {

@@ -4,12 +4,15 @@ use redb::{ReadableTable, ReadableTableMetadata, StorageError, TableError, Write
 
 use super::queue::Commit;
 use super::row;
-use super::table::{self, SendKey, timed};
+use super::table::{self, SendKey, timed, timed_record};
 use crate::domain::case::Case;
 use crate::domain::decide::Change;
+use crate::domain::incident::Incident;
 
 /// Most status changes that are kept.
 const HISTORY_MAX: u64 = 10_000;
+/// Most lines of the audit that are kept.
+const AUDIT_MAX: u64 = 100_000;
 
 /// Why changes could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -45,13 +48,36 @@ pub(super) fn apply(transaction: &WriteTransaction, commit: &Commit) -> Result<(
                 let mut table = transaction.open_table(table::SESSIONS)?;
                 table.insert(session.name.as_str(), row.as_slice())?;
             }
-            Change::Diagnosis(_)
-            | Change::Incident(_)
-            | Change::Alert(_)
-            | Change::Awaiting(_)
-            | Change::Confirmed(_)
-            | Change::Audit(_)
-            | Change::Paused(_) => {}
+            Change::Diagnosis(diagnosis) => {
+                let row = row::diagnosis_row(diagnosis);
+                let mut table = transaction.open_table(table::DIAGNOSES)?;
+                table.insert(diagnosis.session.as_str(), row.as_slice())?;
+            }
+            Change::Incident(incident) => put_incident(transaction, incident)?,
+            Change::Alert(alert) => {
+                let row = row::alert_row(alert);
+                transaction.open_table(table::ALERTS)?.insert(alert.id.as_bytes(), row.as_slice())?;
+            }
+            Change::Awaiting(awaiting) => {
+                let row = row::awaiting_row(awaiting);
+                transaction.open_table(table::AWAITING)?.insert(awaiting.send.as_bytes(), row.as_slice())?;
+            }
+            Change::Confirmed(confirmed) => {
+                let (key, row) = (confirmed.send.as_bytes(), row::confirmed_row(confirmed));
+                transaction.open_table(table::AWAITING)?.remove(key)?;
+                transaction.open_table(table::CONFIRMED)?.insert(key, row.as_slice())?;
+            }
+            Change::Audit(audit) => {
+                let row = row::audit_row(audit);
+                let mut table = transaction.open_table(table::AUDIT)?;
+                table.insert(timed_record(audit.at, audit.id), row.as_slice())?;
+                while table.len()? > AUDIT_MAX {
+                    table.pop_first()?;
+                }
+            }
+            Change::Paused(paused) => {
+                transaction.open_table(table::META)?.insert(table::RECOVERY_PAUSED, u64::from(*paused))?;
+            }
             Change::History(change) => {
                 let row = row::change_row(change);
                 let mut table = transaction.open_table(table::HISTORY)?;
@@ -77,6 +103,7 @@ fn put_case(transaction: &WriteTransaction, case: &Case) -> Result<(), ApplyErro
     // One that cannot be read has no index entries we could find; they point at the new row then.
     let earlier = cases.get(key)?.and_then(|old| row::case_of(old.value()).ok());
     let before = earlier.as_ref().map(|old| old.failure.as_ref().map(|failure| failure.created_at));
+    let found_before = earlier.as_ref().and_then(|old| old.finding.as_ref().map(|finding| finding.at));
     let merged = earlier.map(|earlier| case.clone().after(earlier));
     let case = merged.as_ref().unwrap_or(case);
     cases.insert(key, row::case_row(case).as_slice())?;
@@ -103,6 +130,29 @@ fn put_case(transaction: &WriteTransaction, case: &Case) -> Result<(), ApplyErro
     } else {
         unsettled.insert(key, ())?;
     }
+    let found = case.finding.as_ref().map(|finding| finding.at);
+    if found != found_before {
+        let mut findings = transaction.open_table(table::FINDINGS)?;
+        if let Some(at) = found_before {
+            findings.remove(timed(at, case.send))?;
+        }
+        if let Some(at) = found {
+            findings.insert(timed(at, case.send), ())?;
+        }
+    }
+    Ok(())
+}
+
+fn put_incident(transaction: &WriteTransaction, incident: &Incident) -> Result<(), ApplyError> {
+    let key = incident.id.as_bytes();
+    let mut incidents = transaction.open_table(table::INCIDENTS)?;
+    let mut index = transaction.open_table(table::INCIDENTS_AT)?;
+    let earlier = incidents.get(key)?.and_then(|old| row::incident_of(old.value()).ok());
+    if let Some(earlier) = earlier.filter(|earlier| earlier.start != incident.start) {
+        index.remove(timed_record(earlier.start, earlier.id))?;
+    }
+    incidents.insert(key, row::incident_row(incident).as_slice())?;
+    index.insert(timed_record(incident.start, incident.id), ())?;
     Ok(())
 }
 
@@ -116,6 +166,9 @@ pub(super) fn forget_case(transaction: &WriteTransaction, case: &Case) -> Result
         let at = timed(failure.created_at, case.send);
         transaction.open_table(table::OPEN)?.remove(at)?;
         transaction.open_table(table::FAILED)?.remove(at)?;
+    }
+    if let Some(finding) = &case.finding {
+        transaction.open_table(table::FINDINGS)?.remove(timed(finding.at, case.send))?;
     }
     Ok(())
 }

@@ -416,16 +416,7 @@ fn version(db: &impl ReadableDatabase) -> Result<Option<u64>, Trouble> {
 fn make_tables(db: &Database) -> Result<(), Trouble> {
     let there = db.begin_read()?;
     let opened = (|| {
-        there.open_table(table::LEDGER)?;
-        there.open_table(table::CASES)?;
-        there.open_table(table::REQUESTS)?;
-        there.open_table(table::UNHEARD)?;
-        there.open_table(table::OPEN)?;
-        there.open_table(table::FAILED)?;
-        there.open_table(table::UNSETTLED)?;
-        there.open_table(table::SESSIONS)?;
-        there.open_table(table::HISTORY)?;
-        there.open_table(table::META)?;
+        table::open_all!(there);
         Ok(())
     })();
     match opened {
@@ -434,15 +425,7 @@ fn make_tables(db: &Database) -> Result<(), Trouble> {
         Err(error) => return Err(error.into()),
     }
     let transaction = db.begin_write()?;
-    transaction.open_table(table::LEDGER)?;
-    transaction.open_table(table::CASES)?;
-    transaction.open_table(table::REQUESTS)?;
-    transaction.open_table(table::UNHEARD)?;
-    transaction.open_table(table::OPEN)?;
-    transaction.open_table(table::FAILED)?;
-    transaction.open_table(table::UNSETTLED)?;
-    transaction.open_table(table::SESSIONS)?;
-    transaction.open_table(table::HISTORY)?;
+    table::open_all!(transaction);
     {
         let mut meta = transaction.open_table(table::META)?;
         if redb::ReadableTable::get(&meta, table::VERSION)?.is_none() {

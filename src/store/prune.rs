@@ -3,20 +3,24 @@
 //! - Intents whose attempt has ended and is applied, and requests that outcomes still hold although they are applied (the heart keeps its
 //!   own copy where one is needed): only outcome rows stay.
 //! - Ledger rows older than `store.sends_for`, and cases that may be forgotten. Open notifications never go.
-//! - The oldest ledger rows before their time, where the file would outgrow `store.max_size`.
+//! - The oldest ledger rows before their time, where the file would outgrow `store.max_size`. Confirmations go with the rows of their send.
+//! - What is over of the heart's other records: `records`.
 //!
 //! Freed pages are written again, so the file stops growing; it is not made smaller while it is open, because that would hold up every
 //! send for as long as it takes to copy the file. When nothing happens for a moment, one commit with redb's *quick repair* is made: it
 //! costs two syncs once, and an idle process that is killed opens in milliseconds instead of reading its whole file.
+
+mod records;
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::PoisonError;
 use std::time::Duration;
 
-use redb::{Database, ReadTransaction, ReadableTable, WriteTransaction};
+use redb::{Database, ReadTransaction, ReadableTable, ReadableTableMetadata, WriteTransaction};
 use tokio::time::Instant;
 
+use self::records::Sweep;
 use super::apply::forget_case;
 use super::queue::Commit;
 use super::row::{self, Kind};
@@ -67,6 +71,7 @@ pub(super) struct Pruner {
     settled: Option<Instant>,
     aged: Option<Instant>,
     cases: Round,
+    records: Sweep,
 }
 
 /// Where the look at all cases stands.
@@ -93,6 +98,7 @@ impl Default for Pruner {
             settled: None,
             aged: None,
             cases: Round::Done(None),
+            records: Sweep::Done(None),
         }
     }
 }
@@ -132,7 +138,11 @@ impl Pruner {
 
     fn has_much_to_do(&self) -> bool {
         let pending = self.floor().saturating_sub(self.pruned_to);
-        pending >= MUCH || self.crowded || self.aged.is_none() || matches!(self.cases, Round::At(_))
+        pending >= MUCH
+            || self.crowded
+            || self.aged.is_none()
+            || matches!(self.cases, Round::At(_))
+            || self.records.is_under_way()
     }
 
     /// A batch was written, `bytes` of it into the ledger.
@@ -178,6 +188,9 @@ impl Pruner {
         let pruned_to = self.drop_intents(&transaction, &mut step, shared)?;
         self.drop_old(&transaction, &mut step, shared, pruned_to)?;
         self.drop_cases(&transaction, &mut step, shared)?;
+        let retention = &shared.settings.retention;
+        let every = retention.cases_every();
+        self.records.step(&transaction, retention, every, shared.clock.now(), &mut step)?;
         let ledger_bytes = self.ledger_bytes.saturating_sub(step.freed);
         if step.changed {
             let mut meta = transaction.open_table(table::META)?;
@@ -309,9 +322,14 @@ impl Pruner {
         self.aged = (gone.len() < STEP_CHANGES).then(instant);
         // What is left is not ours to take: looking again at once would find no more.
         self.crowded &= !gone.is_empty();
+        let mut confirmed = transaction.open_table(table::CONFIRMED)?;
+        let any_confirmed = !confirmed.is_empty()?;
         for (position, bytes, attempt) in gone {
             ledger.remove(position)?;
             step.free(bytes);
+            if let Some(attempt) = attempt.filter(|_| any_confirmed) {
+                confirmed.remove(attempt.send.as_bytes())?;
+            }
             step.forgotten.extend(attempt);
         }
         Ok(())

@@ -13,12 +13,17 @@ use redb::{ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetada
 
 use super::file::ReadOnly;
 use super::health::Health;
+use super::records::load_records;
 use super::row::{self, Kind, RowError};
 use super::table::{self, TimedKey, timed};
 use super::{Shared, StoreState};
+use crate::domain::alert::Alert;
 use crate::domain::case::Case;
+use crate::domain::confirmation::Awaiting;
 use crate::domain::decide::Unheard;
+use crate::domain::diagnosis::Diagnosis;
 use crate::domain::id::SendId;
+use crate::domain::incident::Incident;
 use crate::domain::ledger::{AttemptId, Entry, Intent, Position, StoredRequest};
 use crate::domain::session::Session;
 use crate::domain::status::StatusChange;
@@ -89,6 +94,16 @@ pub struct Loaded {
     pub sessions: Vec<Session>,
     /// Successes nobody heard of.
     pub unheard: Vec<Unheard>,
+    /// The latest diagnosis of each session.
+    pub diagnoses: Vec<Diagnosis>,
+    /// Incidents that are not over.
+    pub incidents: Vec<Incident>,
+    /// Alerts that nobody was told of.
+    pub alerts: Vec<Alert>,
+    /// Accepted sends that wait for their ack.
+    pub awaiting: Vec<Awaiting>,
+    /// Do replays wait for a person?
+    pub paused: bool,
     /// Intents that are applied already and whose outcome is not in the ledger up to there.
     pub intents: Vec<(Position, Intent)>,
     /// The position the cases and sessions stand for: entries after it are still to be applied.
@@ -254,6 +269,7 @@ impl Reader {
                 let send = SendId::from_bytes(send.value());
                 loaded.unheard.extend(readable(health, "unheard", &send, row::unheard_of(row.value())));
             }
+            load_records(health, transaction, &mut loaded)?;
             let ledger = transaction.open_table(table::LEDGER)?;
             loaded.last = last(&ledger)?.max(loaded.applied);
             let keep_from = meta(transaction, table::KEEP_FROM)?;

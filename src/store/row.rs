@@ -4,12 +4,23 @@
 //! word may be renamed in the domain without touching a file. Stored rows are not trusted: whatever does not fit is an error, never a
 //! panic.
 
+mod alert;
+mod audit;
 mod case;
+mod confirmation;
 mod description;
+mod diagnosis;
+mod incident;
 mod ledger;
+mod probe;
 mod session;
 
+pub(super) use alert::{alert_of, alert_row};
+pub(super) use audit::{audit_of, audit_row};
 pub(super) use case::{case_of, case_row, unheard_of, unheard_row};
+pub(super) use confirmation::{awaiting_of, awaiting_row, confirmed_of, confirmed_row};
+pub(super) use diagnosis::{diagnosis_of, diagnosis_row};
+pub(super) use incident::{incident_of, incident_row};
 pub(super) use ledger::{
     Kind, entry_of, entry_row, glance, request_of, request_row, summary_of, without_request,
 };
@@ -17,7 +28,7 @@ pub(super) use session::{change_of, change_row, session_of, session_row};
 
 use minicbor::bytes::ByteArray;
 
-use crate::domain::id::SendId;
+use crate::domain::id::{RecordId, SendId};
 use crate::domain::time::Timestamp;
 
 /// Why a stored row cannot be read, or a value not be stored.
@@ -60,8 +71,20 @@ fn bytes16(send: SendId) -> Bytes16 {
     (*send.as_bytes()).into()
 }
 
+fn record_id(bytes: Bytes16) -> RecordId {
+    RecordId::from_bytes(*bytes)
+}
+
+fn record16(record: RecordId) -> Bytes16 {
+    (*record.as_bytes()).into()
+}
+
 fn at(millis: i64) -> Timestamp {
     Timestamp::from_millis(millis)
+}
+
+fn millis(moment: Option<Timestamp>) -> Option<i64> {
+    moment.map(Timestamp::millis)
 }
 
 /// `false` is not written.

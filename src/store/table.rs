@@ -2,13 +2,15 @@
 
 use redb::TableDefinition;
 
-use crate::domain::id::SendId;
+use crate::domain::id::{RecordId, SendId};
 use crate::domain::time::Timestamp;
 
 /// The raw form of a [`SendId`].
 pub(super) type SendKey = [u8; 16];
-/// A moment and a send: sorts by moment.
+/// A moment and a send or a record: sorts by moment.
 pub(super) type TimedKey = (i64, SendKey);
+/// The raw form of a [`RecordId`].
+pub(super) type RecordKey = [u8; 16];
 
 /// Position -> intent or outcome. The only table a bot waits for: ascending keys, no index.
 pub(super) const LEDGER: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("ledger");
@@ -28,6 +30,22 @@ pub(super) const UNSETTLED: TableDefinition<'_, SendKey, ()> = TableDefinition::
 pub(super) const SESSIONS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("sessions");
 /// Moment and session -> status change. Writing one twice changes nothing.
 pub(super) const HISTORY: TableDefinition<'_, (i64, &str), &[u8]> = TableDefinition::new("history");
+/// Session name -> its latest diagnosis.
+pub(super) const DIAGNOSES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("diagnoses");
+/// Moment and send of what diagnoses found: the communication failures.
+pub(super) const FINDINGS: TableDefinition<'_, TimedKey, ()> = TableDefinition::new("findings");
+/// Incident -> the incident.
+pub(super) const INCIDENTS: TableDefinition<'_, RecordKey, &[u8]> = TableDefinition::new("incidents");
+/// Start and incident.
+pub(super) const INCIDENTS_AT: TableDefinition<'_, TimedKey, ()> = TableDefinition::new("incidents_at");
+/// Alert -> the alert.
+pub(super) const ALERTS: TableDefinition<'_, RecordKey, &[u8]> = TableDefinition::new("alerts");
+/// Accepted send -> what is known while its ack is waited for.
+pub(super) const AWAITING: TableDefinition<'_, SendKey, &[u8]> = TableDefinition::new("awaiting");
+/// Accepted send -> how far it got.
+pub(super) const CONFIRMED: TableDefinition<'_, SendKey, &[u8]> = TableDefinition::new("confirmed");
+/// Moment and record -> who did what.
+pub(super) const AUDIT: TableDefinition<'_, TimedKey, &[u8]> = TableDefinition::new("audit");
 /// The numbers below.
 pub(super) const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 
@@ -43,10 +61,43 @@ pub(super) const PRUNED_TO: &str = "pruned_to";
 pub(super) const LEDGER_BYTES: &str = "ledger_bytes";
 /// `META`: see `LEDGER_BYTES`.
 pub(super) const COUNTED_TO: &str = "counted_to";
+/// `META`: 1 while replays wait for a person.
+pub(super) const RECOVERY_PAUSED: &str = "recovery_paused";
+
+/// Opens every table in a transaction, of whichever kind; what a file must hold is listed here and nowhere else.
+macro_rules! open_all {
+    ($transaction:expr) => {{
+        use crate::store::table;
+        let transaction = &$transaction;
+        transaction.open_table(table::LEDGER)?;
+        transaction.open_table(table::CASES)?;
+        transaction.open_table(table::REQUESTS)?;
+        transaction.open_table(table::UNHEARD)?;
+        transaction.open_table(table::OPEN)?;
+        transaction.open_table(table::FAILED)?;
+        transaction.open_table(table::UNSETTLED)?;
+        transaction.open_table(table::SESSIONS)?;
+        transaction.open_table(table::HISTORY)?;
+        transaction.open_table(table::DIAGNOSES)?;
+        transaction.open_table(table::FINDINGS)?;
+        transaction.open_table(table::INCIDENTS)?;
+        transaction.open_table(table::INCIDENTS_AT)?;
+        transaction.open_table(table::ALERTS)?;
+        transaction.open_table(table::AWAITING)?;
+        transaction.open_table(table::CONFIRMED)?;
+        transaction.open_table(table::AUDIT)?;
+        transaction.open_table(table::META)?;
+    }};
+}
+pub(super) use open_all;
 
 /// The version this program writes. Fields and tables are added without changing it; it changes when an older program must not write.
 pub(super) const FORMAT: u64 = 1;
 
 pub(super) const fn timed(at: Timestamp, send: SendId) -> TimedKey {
     (at.millis(), *send.as_bytes())
+}
+
+pub(super) const fn timed_record(at: Timestamp, record: RecordId) -> TimedKey {
+    (at.millis(), *record.as_bytes())
 }

@@ -11,15 +11,21 @@ use redb::{BackendError, StorageBackend};
 
 use super::{Feed, NoMeter, Store, StoreSettings, file};
 use crate::clock::Clock;
+use crate::domain::alert::{Alert, Says};
 use crate::domain::case::Case;
-use crate::domain::id::{ChatId, SendId, SessionName};
+use crate::domain::command::Audit;
+use crate::domain::confirmation::{Awaiting, MessageId};
+use crate::domain::diagnosis::{Finding, NotTried, Reached, Verdict};
+use crate::domain::id::{ChatId, RecordId, SendId, SessionName};
+use crate::domain::incident::Incident;
 use crate::domain::ledger::{AttemptId, Ended, Entry, Intent, StoredRequest, Via};
-use crate::domain::notification::Failure;
+use crate::domain::notification::{Attention, Failure};
 use crate::domain::order::{NotificationType, OrderFacts};
 use crate::domain::outcome::{Cause, Outcome};
+use crate::domain::probe::{ProbeResult, SessionState};
 use crate::domain::retention::RetentionPolicy;
 use crate::domain::send::{Description, Identity, SendKind};
-use crate::domain::status::Status;
+use crate::domain::status::{Assessment, Status};
 use crate::domain::time::Timestamp;
 
 /// 2024-01-01T00:00:00Z.
@@ -103,9 +109,73 @@ pub(super) fn open_case(n: u64, created_at: Timestamp) -> Case {
         cause: Cause::ServerError,
         created_at,
         status_at_creation: Status::Degraded,
+        attention: Attention::Unnotified,
+        claimed_by: None,
         resolution: None,
     });
     case
+}
+
+pub(super) fn record(n: u64) -> RecordId {
+    RecordId::from_bytes(*send(n).as_bytes())
+}
+
+pub(super) fn session_name() -> SessionName {
+    SessionName::new("default").unwrap()
+}
+
+/// What a diagnosis found at a moment.
+pub(super) fn finding(at: Timestamp) -> Finding {
+    Finding {
+        id: record(1),
+        verdict: Verdict::TotalLoss,
+        at,
+        user: Reached::No(Cause::ConnectionRefused),
+        admin: Reached::NotTried(NotTried::Nobody),
+        number_exists: Some(true),
+        attempts: 4,
+        cause: Cause::ServerError,
+        probe: Some(ProbeResult::of(SessionState::ScanQrCode)),
+        others_accepted: 2,
+        others_failed: 3,
+        resolved_at: None,
+    }
+}
+
+pub(super) fn incident(n: u64, start: Timestamp, end: Option<Timestamp>) -> Incident {
+    let mut incident = Incident::open(record(n), session_name(), start, Assessment::UNKNOWN);
+    incident.end = end;
+    incident
+}
+
+pub(super) fn alert(n: u64, told: Option<Timestamp>) -> Alert {
+    Alert {
+        id: record(n),
+        session: session_name(),
+        incident: None,
+        at: NOW,
+        says: Says::PreventiveOver,
+        due: NOW,
+        tries: 0,
+        told,
+    }
+}
+
+pub(super) fn awaiting(n: u64, accepted_at: Timestamp) -> Awaiting {
+    Awaiting {
+        send: send(n),
+        attempts: 1,
+        what: what(n),
+        first_at: NOW,
+        accepted_at,
+        message: MessageId::new(&format!("3EB0{n:016X}")).unwrap(),
+        echoed: true,
+    }
+}
+
+pub(super) fn audit(n: u64, at: Timestamp) -> Audit {
+    let target = Some(send(n).to_string());
+    Audit { id: record(n), at, who: "ana".into(), action: "claim".into(), target }
 }
 
 pub(super) fn settings(path: &Path) -> StoreSettings {

@@ -2,9 +2,12 @@
 
 mod files;
 mod golden;
+mod golden_records;
 mod pruning;
+mod pruning_records;
 mod reading;
 mod recording;
+mod records;
 mod trouble;
 
 use std::time::Duration;

@@ -5,18 +5,22 @@ use std::sync::Arc;
 use minicbor::{Decode, Encode};
 
 use super::description::DescriptionRow;
+use super::diagnosis::FindingRow;
 use super::ledger::{AnswerRow, cause, outcome, via};
 use super::session::status;
-use super::{Bytes16, RowError, at, bytes16, codes, flag, send_id, to_bytes};
+use super::{Bytes16, RowError, at, bytes16, codes, flag, millis, send_id, to_bytes};
 use crate::domain::case::{AttemptLine, Case};
 use crate::domain::decide::Unheard;
 use crate::domain::ledger::AttemptId;
-use crate::domain::notification::{Failure, Method, Resolution};
+use crate::domain::notification::{Attention, Failure, Method, Resolution};
+use crate::domain::outcome::Outcome;
 use crate::domain::send::Identity;
+use crate::domain::time::Timestamp;
 
 codes!(method: Method {
     BotRecovered = 1, Retry = 2, PhoneCall = 3, Sms = 4, Email = 5, ManualContact = 6, ConfirmedLate = 7, Superseded = 8, Expired = 9,
 });
+codes!(attention: Attention { Unnotified = 0, Manual = 1 });
 
 #[derive(Encode, Decode)]
 #[cbor(map)]
@@ -41,6 +45,17 @@ struct CaseRow<'a> {
     replayable: Option<bool>,
     #[b(9)]
     failure: Option<FailureRow<'a>>,
+    #[n(10)]
+    ours_since: Option<i64>,
+    #[n(11)]
+    doubt: Option<i64>,
+    #[n(12)]
+    unlookable: Option<bool>,
+    /// Always written: a row without it is older than `doubt`.
+    #[n(13)]
+    replays: Option<u32>,
+    #[n(14)]
+    finding: Option<FindingRow>,
 }
 
 #[derive(Encode, Decode)]
@@ -77,6 +92,10 @@ struct FailureRow<'a> {
     status_at_creation: u8,
     #[b(3)]
     resolution: Option<ResolutionRow<'a>>,
+    #[n(4)]
+    attention: Option<u8>,
+    #[b(5)]
+    claimed_by: Option<&'a str>,
 }
 
 #[derive(Encode, Decode)]
@@ -121,28 +140,49 @@ pub(in crate::store) fn case_row(case: &Case) -> Vec<u8> {
         exhausted: flag(case.exhausted),
         replayable: flag(case.replayable),
         failure: case.failure.as_ref().map(FailureRow::from),
+        ours_since: millis(case.ours_since),
+        doubt: millis(case.doubt),
+        unlookable: flag(case.unlookable),
+        replays: Some(case.replays),
+        finding: case.finding.as_deref().map(FindingRow::from),
     })
 }
 
 pub(in crate::store) fn case_of(bytes: &[u8]) -> Result<Case, RowError> {
     let row: CaseRow<'_> = minicbor::decode(bytes)?;
+    let outcome = outcome::of(row.outcome)?;
+    let lines: Vec<_> = row.lines.iter().map(LineRow::to_domain).collect::<Result<_, _>>()?;
     Ok(Case {
         send: send_id(row.send),
         what: Arc::new(row.what.to_domain()?),
         first_at: at(row.first_at),
         last_at: at(row.last_at),
         attempts: row.attempts,
-        outcome: outcome::of(row.outcome)?,
-        lines: row.lines.iter().map(LineRow::to_domain).collect::<Result<_, _>>()?,
+        outcome,
         exhausted: row.exhausted.unwrap_or(false),
         replayable: row.replayable.unwrap_or(false),
         failure: row.failure.as_ref().map(FailureRow::to_domain).transpose()?,
-        ours_since: None,
-        doubt: None,
-        unlookable: false,
-        replays: 0,
-        finding: None,
+        ours_since: row.ours_since.map(at),
+        doubt: match row.replays {
+            Some(_) => row.doubt.map(at),
+            None => doubt_before_it_was_stored(outcome, at(row.last_at), &lines),
+        },
+        lines,
+        unlookable: row.unlookable.unwrap_or(false),
+        replays: row.replays.unwrap_or(0),
+        finding: row.finding.as_ref().map(FindingRow::to_domain).transpose()?.map(Box::new),
     })
+}
+
+/// The doubt of a case written before doubts were stored: nobody looked then, so whatever may have arrived still may have. Without it such
+/// a case would be sent again unlooked-at.
+fn doubt_before_it_was_stored(
+    outcome: Outcome,
+    last_at: Timestamp,
+    lines: &[AttemptLine],
+) -> Option<Timestamp> {
+    let unclear = lines.iter().filter(|line| line.outcome == Outcome::Ambiguous).map(|line| line.ended);
+    unclear.max().or_else(|| (outcome == Outcome::Ambiguous).then_some(last_at))
 }
 
 impl<'a> From<&'a AttemptLine> for LineRow<'a> {
@@ -189,6 +229,9 @@ impl<'a> From<&'a Failure> for FailureRow<'a> {
                 by: resolution.by.as_deref(),
                 note: resolution.note.as_deref(),
             }),
+            attention: (failure.attention != Attention::default())
+                .then(|| attention::code(failure.attention)),
+            claimed_by: failure.claimed_by.as_deref(),
         }
     }
 }
@@ -207,8 +250,8 @@ impl FailureRow<'_> {
             cause: cause::of(self.cause)?,
             created_at: at(self.created_at),
             status_at_creation: status::of(self.status_at_creation)?,
-            attention: crate::domain::notification::Attention::Unnotified,
-            claimed_by: None,
+            attention: self.attention.map(attention::of).transpose()?.unwrap_or_default(),
+            claimed_by: self.claimed_by.map(str::to_owned),
             resolution: self.resolution.as_ref().map(resolution).transpose()?,
         })
     }

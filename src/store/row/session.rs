@@ -5,11 +5,13 @@ use std::collections::VecDeque;
 use minicbor::{Decode, Encode};
 
 use super::description::{chat_id, session_name};
-use super::{RowError, at, codes, to_bytes};
+use super::ledger::cause;
+use super::probe::ProbeRow;
+use super::{RowError, at, codes, flag, millis, to_bytes};
 use crate::domain::id::ChatId;
-use crate::domain::session::{Session, Smoldering};
+use crate::domain::probe::Health;
+use crate::domain::session::{Rejection, Session, Smoldering};
 use crate::domain::status::{Assessment, Confidence, Reason, Status, StatusChange};
-use crate::domain::time::Timestamp;
 use crate::domain::window::{Minute, Window};
 
 codes!(status: Status {
@@ -51,11 +53,69 @@ struct SessionRow<'a> {
     high_latency: Option<i64>,
     #[n(12)]
     minutes: Vec<MinuteRow>,
+    #[n(13)]
+    health: Option<HealthRow>,
+    #[n(14)]
+    total_loss_at: Option<i64>,
+    #[n(15)]
+    webhook_only_at: Option<i64>,
+    #[b(16)]
+    rejections: Option<Vec<RejectionRow<'a>>>,
+    #[b(17)]
+    restricted_chats: Option<Vec<RestrictedRow<'a>>>,
+    #[n(18)]
+    last_server_ack: Option<i64>,
+    #[n(19)]
+    last_device_ack: Option<i64>,
+    #[n(20)]
+    unproven_since: Option<i64>,
+    #[n(21)]
+    key_refused_since: Option<i64>,
+}
+
+/// When the next probe is due is not here: a process that starts finds out for itself.
+#[derive(Encode, Decode)]
+#[cbor(map)]
+struct HealthRow {
+    #[n(0)]
+    last: Option<ProbeRow>,
+    #[n(1)]
+    at: Option<i64>,
+    #[n(2)]
+    last_success: Option<i64>,
+    #[n(3)]
+    last_failure: Option<i64>,
+    #[n(4)]
+    consecutive_failures: u32,
+    #[n(5)]
+    failing: Option<bool>,
+    #[n(6)]
+    healthy_since: Option<i64>,
 }
 
 #[derive(Encode, Decode)]
 #[cbor(map)]
-struct AssessmentRow {
+struct RejectionRow<'a> {
+    #[n(0)]
+    at: i64,
+    #[n(1)]
+    cause: u8,
+    #[b(2)]
+    chat: &'a str,
+}
+
+#[derive(Encode, Decode)]
+#[cbor(map)]
+struct RestrictedRow<'a> {
+    #[b(0)]
+    chat: &'a str,
+    #[n(1)]
+    at: i64,
+}
+
+#[derive(Encode, Decode)]
+#[cbor(map)]
+pub(super) struct AssessmentRow {
     #[n(0)]
     status: u8,
     #[n(1)]
@@ -117,7 +177,7 @@ impl From<Assessment> for AssessmentRow {
 }
 
 impl AssessmentRow {
-    fn to_domain(&self) -> Result<Assessment, RowError> {
+    pub(super) fn to_domain(&self) -> Result<Assessment, RowError> {
         Ok(Assessment {
             status: status::of(self.status)?,
             confidence: confidence::of(self.confidence)?,
@@ -138,8 +198,45 @@ impl MinuteRow {
     }
 }
 
-fn millis(moment: Option<Timestamp>) -> Option<i64> {
-    moment.map(Timestamp::millis)
+impl From<&Health> for HealthRow {
+    fn from(health: &Health) -> Self {
+        Self {
+            last: health.last.map(ProbeRow::from),
+            at: millis(health.at),
+            last_success: millis(health.last_success),
+            last_failure: millis(health.last_failure),
+            consecutive_failures: health.consecutive_failures,
+            failing: flag(health.failing),
+            healthy_since: millis(health.healthy_since),
+        }
+    }
+}
+
+impl HealthRow {
+    fn to_domain(&self) -> Result<Health, RowError> {
+        Ok(Health {
+            last: self.last.as_ref().map(ProbeRow::to_domain).transpose()?,
+            at: self.at.map(at),
+            last_success: self.last_success.map(at),
+            last_failure: self.last_failure.map(at),
+            consecutive_failures: self.consecutive_failures,
+            failing: self.failing.unwrap_or(false),
+            healthy_since: self.healthy_since.map(at),
+            next: None,
+            asking: false,
+        })
+    }
+}
+
+impl RejectionRow<'_> {
+    fn to_domain(&self) -> Result<Rejection, RowError> {
+        Ok(Rejection { at: at(self.at), cause: cause::of(self.cause)?, chat: chat_id(self.chat)? })
+    }
+}
+
+/// An empty list is not written.
+fn listed<T>(list: Vec<T>) -> Option<Vec<T>> {
+    (!list.is_empty()).then_some(list)
 }
 
 pub(in crate::store) fn session_row(session: &Session) -> Vec<u8> {
@@ -168,14 +265,35 @@ pub(in crate::store) fn session_row(session: &Session) -> Vec<u8> {
                 latencies: minute.latencies.to_vec(),
             })
             .collect(),
+        health: (session.health != Health::default()).then(|| HealthRow::from(&session.health)),
+        total_loss_at: millis(session.total_loss_at),
+        webhook_only_at: millis(session.webhook_only_at),
+        rejections: listed(
+            (session.rejections.iter())
+                .map(|rejection| RejectionRow {
+                    at: rejection.at.millis(),
+                    cause: cause::code(rejection.cause),
+                    chat: rejection.chat.expose(),
+                })
+                .collect(),
+        ),
+        restricted_chats: listed(
+            (session.restricted_chats.iter())
+                .map(|(chat, at)| RestrictedRow { chat: chat.expose(), at: at.millis() })
+                .collect(),
+        ),
+        last_server_ack: millis(session.last_server_ack),
+        last_device_ack: millis(session.last_device_ack),
+        unproven_since: millis(session.unproven_since),
+        key_refused_since: millis(session.key_refused_since),
     })
 }
 
 pub(in crate::store) fn session_of(bytes: &[u8]) -> Result<Session, RowError> {
     let row: SessionRow<'_> = minicbor::decode(bytes)?;
     let chat = |chat: Option<&str>| chat.map(chat_id).transpose();
-    let name = session_name(row.name)?;
     Ok(Session {
+        name: session_name(row.name)?,
         assessment: row.assessment.to_domain()?,
         since: at(row.since),
         last_accepted: row.last_accepted.map(at),
@@ -190,7 +308,19 @@ pub(in crate::store) fn session_of(bytes: &[u8]) -> Result<Session, RowError> {
         low_rate: Smoldering { last_bad: row.low_rate.map(at) },
         high_latency: Smoldering { last_bad: row.high_latency.map(at) },
         window: Window { minutes: row.minutes.iter().map(MinuteRow::to_domain).collect::<Result<_, _>>()? },
-        ..Session::new(name, at(row.since))
+        health: row.health.as_ref().map(HealthRow::to_domain).transpose()?.unwrap_or_default(),
+        total_loss_at: row.total_loss_at.map(at),
+        webhook_only_at: row.webhook_only_at.map(at),
+        rejections: (row.rejections.iter().flatten())
+            .map(RejectionRow::to_domain)
+            .collect::<Result<_, _>>()?,
+        restricted_chats: (row.restricted_chats.iter().flatten())
+            .map(|row| Ok((chat_id(row.chat)?, at(row.at))))
+            .collect::<Result<_, RowError>>()?,
+        last_server_ack: row.last_server_ack.map(at),
+        last_device_ack: row.last_device_ack.map(at),
+        unproven_since: row.unproven_since.map(at),
+        key_refused_since: row.key_refused_since.map(at),
     })
 }
 

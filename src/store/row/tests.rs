@@ -1,5 +1,7 @@
 //! Every row comes back as it was; what is damaged is an error and never a panic.
 
+mod records;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -12,9 +14,10 @@ use crate::domain::case::{AttemptLine, Case};
 use crate::domain::decide::Unheard;
 use crate::domain::id::{ChatId, Phone, SessionName};
 use crate::domain::ledger::{AttemptId, Ended, Entry, Intent, StoredAnswer, StoredRequest, Via};
-use crate::domain::notification::{Failure, Method, Resolution};
+use crate::domain::notification::{Attention, Failure, Method, Resolution};
 use crate::domain::order::{NotificationType, OrderFacts};
 use crate::domain::outcome::{Cause, Outcome};
+use crate::domain::probe::Health;
 use crate::domain::send::{Content, Description, Identity, SendKind};
 use crate::domain::session::{Session, Smoldering};
 use crate::domain::status::{Assessment, Confidence, Reason, Status, StatusChange};
@@ -83,7 +86,7 @@ prop_compose! {
 }
 
 fn by() -> impl Strategy<Value = Via> {
-    one_of([Via::Bot, Via::Retry, Via::Latch])
+    one_of([Via::Bot, Via::Retry, Via::Latch, Via::Replay, Via::Look])
 }
 
 prop_compose! {
@@ -121,9 +124,10 @@ prop_compose! {
     fn failure()(
         cause in one_of(Cause::ALL), created_at in moment(), status_at_creation in one_of(Status::ALL),
         resolution in of((moment(), one_of(Method::ALL), of(text()), of(text()))),
+        (attention, claimed_by) in (one_of([Attention::Unnotified, Attention::Manual]), of(text())),
     ) -> Failure {
         let resolution = resolution.map(|(at, method, by, note)| Resolution { at, method, by, note });
-        Failure { cause, created_at, status_at_creation, resolution }
+        Failure { cause, created_at, status_at_creation, attention, claimed_by, resolution }
     }
 }
 
@@ -132,26 +136,19 @@ prop_compose! {
         (attempt, what, first_at, last_at) in (attempt(), what(), moment(), moment()),
         (outcome, lines, failure) in (one_of(Outcome::ALL), vec(line(), 0..5), of(failure())),
         (exhausted, replayable) in (any::<bool>(), any::<bool>()),
+        (ours_since, doubt, unlookable, replays) in (of(moment()), of(moment()), any::<bool>(), any::<u32>()),
+        finding in of(records::finding().prop_map(Box::new)),
     ) -> Case {
         Case {
             send: attempt.send, attempts: attempt.number, what, first_at, last_at, outcome, lines, exhausted, replayable, failure,
+            ours_since, doubt, unlookable, replays, finding,
         }
     }
 }
 
 fn assessments() -> impl Strategy<Value = Assessment> {
-    let reasons = [
-        Reason::NothingSeen,
-        Reason::AllWell,
-        Reason::SendsGivenUp,
-        Reason::SendsFailing,
-        Reason::LowSuccessRate,
-        Reason::HighLatency,
-        Reason::RetriesNeeded,
-        Reason::BotSilent,
-    ];
     let confidences = [Confidence::Low, Confidence::Medium, Confidence::High];
-    (one_of(Status::ALL), one_of(confidences), one_of(reasons))
+    (one_of(Status::ALL), one_of(confidences), one_of(Reason::ALL))
         .prop_map(|(status, confidence, reason)| Assessment { status, confidence, reason })
 }
 
@@ -164,9 +161,11 @@ prop_compose! {
 prop_compose! {
     fn sessions()(
         (name, assessment, since) in (session_name_of(), assessments(), moment()),
-        moments in vec(of(moment()), 6),
+        moments in vec(of(moment()), 12),
         (consecutive_failures, failing_chats) in (any::<u32>(), vec(chat(), 0..4)),
         exhausted in vec((moment(), chat()), 0..4), minutes in vec(minutes(), 0..4),
+        (health, rejections) in (prop_oneof![Just(Health::default()), records::health()], records::rejections()),
+        restricted_chats in vec((records::some_chat(), moment()), 0..3),
     ) -> Session {
         Session {
             name, assessment, since,
@@ -174,6 +173,9 @@ prop_compose! {
             consecutive_failures, failing_chats, exhausted: VecDeque::from(exhausted), retried_at: moments[3],
             low_rate: Smoldering { last_bad: moments[4] }, high_latency: Smoldering { last_bad: moments[5] },
             window: Window { minutes: minutes.into() },
+            health, rejections, restricted_chats,
+            total_loss_at: moments[6], webhook_only_at: moments[7], last_server_ack: moments[8], last_device_ack: moments[9],
+            unproven_since: moments[10], key_refused_since: moments[11],
         }
     }
 }

@@ -19,12 +19,12 @@ use crate::domain::status::{Assessment, Confidence, Reason, Status, StatusChange
 use crate::store::testing::*;
 use crate::store::{Opening, Order, row};
 
-fn golden(name: &str) -> PathBuf {
+pub(super) fn golden(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/store-v1").join(name)
 }
 
 /// The bytes of version 1 for this name; `now` are those of today.
-fn then(name: &str, now: &[u8]) -> Vec<u8> {
+pub(super) fn then(name: &str, now: &[u8]) -> Vec<u8> {
     let path = golden(name);
     if std::env::var_os("WRITE_GOLDEN").is_some() && !path.exists() {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
