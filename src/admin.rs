@@ -5,6 +5,7 @@
 //! | `GET /healthz` | all | the process answers |
 //! | `GET /readyz` | all | it accepts calls; how recording goes |
 //! | `GET /metrics` | all | Prometheus' text, no personal data |
+//! | `POST /hooks/waha` | WAHA, by signature | its webhooks, where `events.mode = "webhook"` |
 //! | `GET /api/bot/status` | viewer | the status, why, since when |
 //! | `GET /api/notifications/failed` | viewer | failed notifications, a page at a time |
 //! | `GET /api/notifications/failed/{id}` | viewer | one of them with its attempts |
@@ -14,6 +15,7 @@
 
 mod access;
 mod health;
+mod hook;
 mod page;
 mod problem;
 mod query;
@@ -30,7 +32,7 @@ use axum::http::HeaderValue;
 use axum::http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
-use axum::routing::get;
+use axum::routing::{get, post};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -38,6 +40,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 pub use access::{Access, Token, TokenRole};
+pub use hook::HookDoor;
 
 use crate::clock::Clock;
 use crate::metrics::Metrics;
@@ -61,6 +64,8 @@ pub struct Admin {
     pub language: ArcSwap<Language>,
     /// Where wishes go.
     pub wishes: mpsc::Sender<Wish>,
+    /// Where WAHA's webhooks come in, if it delivers them.
+    pub hook: Option<HookDoor>,
     /// Told once the proxy accepts calls.
     pub ready: CancellationToken,
 }
@@ -119,6 +124,7 @@ fn routes(admin: Arc<Admin>) -> Router {
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(health::metrics))
+        .route("/hooks/waha", post(hook::receive))
         .merge(api)
         .fallback(problem::not_found)
         .method_not_allowed_fallback(problem::method_not_allowed)
@@ -134,6 +140,7 @@ async fn count(State(admin): State<Arc<Admin>>, request: Request, next: Next) ->
         Some("/healthz") => "healthz",
         Some("/readyz") => "readyz",
         Some("/metrics") => "metrics",
+        Some("/hooks/waha") => "hook",
         Some("/api/bot/status") => "bot_status",
         Some("/api/notifications/failed") => "notifications_failed",
         Some("/api/notifications/failed/{id}") => "notification_failed",

@@ -26,6 +26,7 @@ use crate::admin::{self, Admin};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::domain::case::Case;
+use crate::domain::confirmation::FeedEvent;
 use crate::domain::decide::{Reconciled, State, Stored, Unheard};
 use crate::domain::errand::{Errand, Replay, Report};
 use crate::domain::id::{SendId, SessionName};
@@ -35,6 +36,7 @@ use crate::domain::outcome::Outcome;
 use crate::domain::send::{Content, Identity};
 use crate::domain::time::Timestamp;
 use crate::errands::{Errands, Joining, Setup};
+use crate::events::{SocketSettings, socket};
 use crate::metrics::Metrics;
 use crate::proxy::{KeptAnswer, Proxy, Shared};
 use crate::store::{Feed, Loaded, Meter, Opening, Refused, Store};
@@ -47,8 +49,6 @@ const OPEN_WAIT: Duration = Duration::from_secs(5);
 const ERRANDS_WAIT: Duration = Duration::from_secs(10);
 /// Reports that wait for the heart.
 const REPORTS_MAX: usize = 1024;
-/// Events of WAHA's feed that wait for it.
-const EVENTS_MAX: usize = 4096;
 /// Wishes of people that wait for it.
 const WISHES_MAX: usize = 256;
 /// So long the store may take to write its last.
@@ -121,6 +121,7 @@ pub fn start(config: &Config) -> Result<Running, StartError> {
     let heart = Arc::new(Heart::new(State::new(&sessions, now, seed), policy, now));
     let hands_setup = Arc::new(ArcSwap::from_pointee(settings::hands(config).map_err(StartError::Configuration)?));
     let (wishes, wished) = mpsc::channel(WISHES_MAX);
+    let (told, events) = mpsc::channel(socket::CHANNEL);
     let (stop, kill) = (CancellationToken::new(), CancellationToken::new());
     let [loaded, ready, finish, dealt, closed] = std::array::from_fn(|_| CancellationToken::new());
     let admin_room = Arc::new(Admin {
@@ -131,6 +132,7 @@ pub fn start(config: &Config) -> Result<Running, StartError> {
         access: ArcSwap::from_pointee(settings::access(config)),
         language: ArcSwap::from_pointee(settings::language(config)),
         wishes,
+        hook: settings::hook(config).map(|hook| admin::HookDoor::new(hook, told.clone())),
         ready: ready.clone(),
     });
     let addresses =
@@ -148,6 +150,9 @@ pub fn start(config: &Config) -> Result<Running, StartError> {
         shared: Arc::clone(&shared),
         hands: Arc::clone(&hands_setup),
         wished,
+        follow: settings::follow(config).map_err(StartError::Configuration)?,
+        told: told.clone(),
+        events,
         listener: admin_listener,
         admin: Arc::clone(&admin_room),
         loaded: loaded.clone(),
@@ -279,6 +284,10 @@ struct Office {
     shared: Arc<Shared>,
     hands: Arc<ArcSwap<Setup>>,
     wished: mpsc::Receiver<Wish>,
+    /// WAHA's event feed, where it is followed by us.
+    follow: Option<SocketSettings>,
+    told: mpsc::Sender<FeedEvent>,
+    events: mpsc::Receiver<FeedEvent>,
     listener: TcpListener,
     admin: Arc<Admin>,
     /// Told once what is stored was taken up.
@@ -308,7 +317,10 @@ impl Office {
             );
             let errands = Rc::new(errands);
             let (done, reports) = mpsc::channel(REPORTS_MAX);
-            let (_told, events) = mpsc::channel(EVENTS_MAX);
+            if let Some(feed) = self.follow {
+                let follow = socket::follow(feed, self.clock.clone(), self.told, self.finish.clone());
+                tokio::task::spawn_local(follow);
+            }
             let end = CancellationToken::new();
             // What is being sent is sent to its end, within bounds; then the heart ends.
             let (idle, finish, ended) = (Rc::clone(&errands), self.finish.clone(), end.clone());
@@ -326,7 +338,7 @@ impl Office {
                 sessions: self.sessions,
                 recall: joins,
                 hands: Box::new(OfficeHands { errands, done, finish: self.finish }),
-                inbox: Inbox { reports, events, wishes: self.wished },
+                inbox: Inbox { reports, events: self.events, wishes: self.wished },
                 waiting: RefCell::default(),
                 ready: self.loaded,
                 finish: end,

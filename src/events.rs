@@ -8,14 +8,3 @@ pub mod socket;
 pub mod webhook;
 
 pub use dial::{DialError, SocketSettings};
-
-use crate::domain::confirmation::{FeedItem, FeedState};
-
-/// What comes out of the feed, in the order it was heard.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum FeedEvent {
-    /// The feed itself changed its state.
-    State(FeedState),
-    /// It told something.
-    Item(FeedItem),
-}

@@ -41,6 +41,10 @@ const QUIET_COMMIT: Duration = Duration::from_millis(500);
 const COMMIT_AGAIN: Duration = Duration::from_secs(1);
 /// Entries read at a time while the state is taken up.
 const CATCH_UP: usize = 2_000;
+/// So much is taken out of each part of the inbox between two looks at the ledger.
+const INBOX_AT_A_TIME: usize = 64;
+/// Orders told so long ago are still known to be told after a restart.
+const TOLD_WITHIN: Duration = Duration::from_secs(60 * 60);
 /// So long without another entry, and there are none left.
 const DRAINED: Duration = Duration::from_millis(20);
 
@@ -194,13 +198,11 @@ impl Watchdog {
                     None => break,
                 },
                 Some(report) = self.inbox.reports.recv() => self.happened(Event::Report(report), &mut desk),
-                Some(event) = self.inbox.events.recv() => self.happened(match event {
-                    FeedEvent::State(state) => Event::Feed(state),
-                    FeedEvent::Item(item) => Event::Heard(item),
-                }, &mut desk),
+                Some(event) = self.inbox.events.recv() => self.happened(heard(event), &mut desk),
                 Some(wish) = self.inbox.wishes.recv() => self.obey(wish, &mut desk),
                 () = sleep(nap) => {}
             }
+            self.empty_inbox(&mut desk);
             let now = self.clock.now();
             self.happened(Event::Tick, &mut desk);
             self.waiting.borrow_mut().retain(|_, ends| {
@@ -219,6 +221,22 @@ impl Watchdog {
             }
         }
         self.end(&mut desk, committing).await;
+    }
+
+    /// A ledger that never rests must not keep the rest waiting.
+    fn empty_inbox(&mut self, desk: &mut Desk) {
+        for _ in 0..INBOX_AT_A_TIME {
+            let Ok(event) = self.inbox.events.try_recv() else { break };
+            self.happened(heard(event), desk);
+        }
+        for _ in 0..INBOX_AT_A_TIME {
+            let Ok(report) = self.inbox.reports.try_recv() else { break };
+            self.happened(Event::Report(report), desk);
+        }
+        for _ in 0..INBOX_AT_A_TIME {
+            let Ok(wish) = self.inbox.wishes.try_recv() else { break };
+            self.obey(wish, desk);
+        }
     }
 
     /// Deals with what is left, and commits it if the store still takes it.
@@ -247,13 +265,22 @@ impl Watchdog {
         while let Ok(Some(_)) = timeout(Duration::ZERO, self.feed.next()).await {}
         let reader = self.store.reader();
         let Some(loaded) = self.patiently(|| reader.load()).await else { return };
+        let told_from = self.clock.now() - TOLD_WITHIN;
+        let Some(accepted) = self.patiently(|| reader.accepted_since(told_from)).await else { return };
         let Loaded { cases, sessions, unheard, intents, applied, last, .. } = loaded;
+        let Loaded { diagnoses, incidents, alerts, awaiting, paused, .. } = loaded;
         let policy = self.heart.policy.load_full();
         *desk = Desk::standing_at(applied);
         {
             let mut state = self.heart.state();
-            *state = State::new(&self.sessions, self.clock.now(), *self.clock.send_id().as_bytes());
-            state.restore(Stored { cases, sessions, unheard: &unheard, ..Stored::default() }, &policy);
+            let seed = *self.clock.send_id().as_bytes();
+            let earlier = std::mem::replace(&mut *state, State::new(&self.sessions, self.clock.now(), seed));
+            state.follow_like(&earlier);
+            let unheard = &unheard;
+            state.restore(
+                Stored { cases, sessions, unheard, diagnoses, incidents, alerts, awaiting, accepted, paused },
+                &policy,
+            );
             for (position, intent) in intents {
                 state.restore_intent(position, intent);
             }
@@ -485,6 +512,13 @@ impl Watchdog {
             | Notice::Retried { .. }
             | Notice::Retry { .. } => {}
         }
+    }
+}
+
+fn heard(event: FeedEvent) -> Event {
+    match event {
+        FeedEvent::State(state) => Event::Feed(state),
+        FeedEvent::Item(item) => Event::Heard(item),
     }
 }
 

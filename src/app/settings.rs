@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 
 use crate::admin::{Access, Token, TokenRole};
-use crate::config::{Ambiguous, Config, IntentMode, LivenessSource, Locale, RetryMode, Role};
+use crate::config::{Ambiguous, Config, EventsMode, IntentMode, LivenessSource, Locale, RetryMode, Role};
 use crate::domain::backoff::Backoff;
 use crate::domain::decide::{AlertPolicy, Liveness, Policy, Retries};
 use crate::domain::id::ChatId;
@@ -18,6 +18,8 @@ use crate::domain::recovery::{Ambiguity, RecoveryPolicy};
 use crate::domain::retention::RetentionPolicy;
 use crate::domain::status::StatusPolicy;
 use crate::errands::{Limits, Setup};
+use crate::events::SocketSettings;
+use crate::events::webhook::Hook;
 use crate::proxy::{Intents, Retry, Settings, Upstream};
 use crate::store::StoreSettings;
 use crate::waha::client::WahaClient;
@@ -67,7 +69,6 @@ pub(super) fn proxy(config: &Config) -> anyhow::Result<Settings> {
 
 /// While something is wrong, sessions are probed this often (SPEC 6).
 const PROBE_FAILING_EVERY: Duration = Duration::from_secs(15);
-const CONFIRM_WITHIN: Duration = Duration::from_secs(15 * 60);
 
 /// The heart's numbers.
 pub(super) fn policy(config: &Config) -> Policy {
@@ -99,7 +100,7 @@ pub(super) fn policy(config: &Config) -> Policy {
             failure_threshold: config.healthcheck.failure_threshold,
         },
         admin: config.alerts.admin_phone.as_deref().and_then(ChatId::new),
-        confirm_within: CONFIRM_WITHIN,
+        confirm_within: config.sends.confirm_within,
         recovery: RecoveryPolicy {
             interval: Duration::from_secs(60) / config.recovery.pace.max(1),
             max_age: config.recovery.max_age,
@@ -114,6 +115,24 @@ pub(super) fn policy(config: &Config) -> Policy {
         },
         alerts: AlertPolicy { gather_for: config.alerts.gather_for, every: config.alerts.every },
     }
+}
+
+/// WAHA's event feed, where it is followed by us.
+pub(super) fn follow(config: &Config) -> anyhow::Result<Option<SocketSettings>> {
+    if config.events.mode != EventsMode::Websocket {
+        return Ok(None);
+    }
+    let (url, key) = (&config.waha.url, config.waha.api_key.as_ref());
+    let (authority, ca, key) =
+        (url.authority(), config.waha.ca_file.as_deref(), key.map(|key| key.expose()));
+    let settings = SocketSettings::new(&url.host, url.port, &authority, url.tls, ca, key);
+    settings.map(Some).context("failed to prepare the event feed")
+}
+
+/// The receiver of WAHA's webhooks, where it delivers them.
+pub(super) fn hook(config: &Config) -> Option<Hook> {
+    let secret = config.events.webhook_secret.as_ref().filter(|_| config.events.mode == EventsMode::Webhook)?;
+    Some(Hook::new(secret.expose()))
 }
 
 /// What the heart's hands work with.
@@ -189,6 +208,7 @@ pub(super) fn needing_restart(before: &Config, after: &Config) -> Vec<&'static s
         ("store.sends_for", before.store.sends_for != after.store.sends_for),
         ("sends.copy_budget", before.sends.copy_budget != after.sends.copy_budget),
         ("waha.sessions", before.waha.sessions != after.waha.sessions),
+        ("events.mode", before.events.mode != after.events.mode),
         ("log.level", before.log.level != after.log.level),
         ("log.format", before.log.format != after.log.format),
     ];

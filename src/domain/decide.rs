@@ -408,6 +408,11 @@ impl State {
             .collect()
     }
 
+    /// What is known of the event feed goes over to a state that is made anew.
+    pub const fn follow_like(&mut self, earlier: &Self) {
+        self.feed = earlier.feed;
+    }
+
     /// The heart of the heart: something happened, what follows?
     pub fn decide(&mut self, event: Event, now: Timestamp, policy: &Policy) -> Decision {
         match event {

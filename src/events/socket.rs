@@ -16,7 +16,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_util::sync::CancellationToken;
 
-use super::FeedEvent;
+use crate::domain::confirmation::FeedEvent;
 use super::dial::{NoFeed, SocketSettings, dial};
 use crate::clock::{Clock, instant};
 use crate::domain::backoff::Backoff;

@@ -170,6 +170,7 @@ pub(super) fn awaiting(n: u64, accepted_at: Timestamp) -> Awaiting {
         accepted_at,
         message: MessageId::new(&format!("3EB0{n:016X}")).unwrap(),
         echoed: true,
+        acked: Confirmation::Server,
     }
 }
 

@@ -28,6 +28,8 @@ struct AwaitingRow<'a> {
     message: &'a str,
     #[n(6)]
     echoed: Option<bool>,
+    #[n(7)]
+    acked: Option<u8>,
 }
 
 /// There is one for each accepted send, so it does not repeat its key.
@@ -49,6 +51,7 @@ pub(in crate::store) fn awaiting_row(awaiting: &Awaiting) -> Vec<u8> {
         accepted_at: awaiting.accepted_at.millis(),
         message: awaiting.message.as_str(),
         echoed: flag(awaiting.echoed),
+        acked: Some(confirmation::code(awaiting.acked)),
     })
 }
 
@@ -62,6 +65,7 @@ pub(in crate::store) fn awaiting_of(bytes: &[u8]) -> Result<Awaiting, RowError> 
         accepted_at: at(row.accepted_at),
         message: MessageId::new(row.message).ok_or(RowError::Invalid("message id"))?,
         echoed: row.echoed.unwrap_or(false),
+        acked: row.acked.map(confirmation::of).transpose()?.unwrap_or_default(),
     })
 }
 

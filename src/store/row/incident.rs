@@ -5,7 +5,7 @@ use minicbor::{Decode, Encode};
 use super::description::session_name;
 use super::session::{AssessmentRow, status};
 use super::{Bytes16, RowError, at, bytes16, flag, millis, record_id, record16, send_id, to_bytes};
-use crate::domain::incident::{Incident, Line};
+use crate::domain::incident::{Announced, Incident, Line};
 
 #[derive(Encode, Decode)]
 #[cbor(map)]
@@ -33,7 +33,11 @@ struct IncidentRow<'a> {
     #[n(10)]
     well_since: Option<i64>,
     #[n(11)]
-    announced: Option<bool>,
+    preventive: Option<bool>,
+    #[n(12)]
+    loss: Option<bool>,
+    #[n(13)]
+    restricted: Option<bool>,
 }
 
 #[derive(Encode, Decode)]
@@ -60,7 +64,9 @@ pub(in crate::store) fn incident_row(incident: &Incident) -> Vec<u8> {
         replayed: incident.replayed,
         left: incident.left,
         well_since: millis(incident.well_since),
-        announced: flag(incident.announced),
+        preventive: flag(incident.announced.preventive),
+        loss: flag(incident.announced.loss),
+        restricted: flag(incident.announced.restricted),
     })
 }
 
@@ -80,6 +86,10 @@ pub(in crate::store) fn incident_of(bytes: &[u8]) -> Result<Incident, RowError> 
         replayed: row.replayed,
         left: row.left,
         well_since: row.well_since.map(at),
-        announced: row.announced.unwrap_or(false),
+        announced: Announced {
+            preventive: row.preventive.unwrap_or(false),
+            loss: row.loss.unwrap_or(false),
+            restricted: row.restricted.unwrap_or(false),
+        },
     })
 }

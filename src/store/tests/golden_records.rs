@@ -12,7 +12,7 @@ use crate::domain::confirmation::{Confirmation, Confirmed};
 use crate::domain::decide::Change;
 use crate::domain::diagnosis::{Diagnosis, Reached, Step, Verdict};
 use crate::domain::id::ChatId;
-use crate::domain::incident::Incident;
+use crate::domain::incident::{Announced, Incident};
 use crate::domain::ledger::Position;
 use crate::domain::notification::Attention;
 use crate::domain::outcome::{Cause, Outcome};
@@ -100,7 +100,7 @@ fn outage() -> Incident {
     incident.replayed = 1;
     incident.left = 2;
     incident.well_since = Some(NOW + Duration::from_secs(90));
-    incident.announced = true;
+    incident.announced = Announced { preventive: true, loss: true, restricted: false };
     incident
 }
 

@@ -94,9 +94,11 @@ prop_compose! {
         (id, session, start, end) in (record(), session_name_of(), moment(), of(moment())),
         (worst, timeline) in (one_of(Status::ALL), vec((moment(), assessments()), 0..4)),
         (affected, affected_count, replayed, left) in (sends(), any::<u32>(), any::<u32>(), any::<u32>()),
-        (well_since, announced) in (of(moment()), any::<bool>()),
+        (well_since, announced) in (of(moment()), any::<[bool; 3]>()),
     ) -> Incident {
         let timeline = timeline.into_iter().map(|(at, to)| Line { at, to }).collect();
+        let [preventive, loss, restricted] = announced;
+        let announced = Announced { preventive, loss, restricted };
         Incident {
             id, session, start, end, worst, timeline, affected, affected_count, replayed, left, well_since, announced,
         }
@@ -145,10 +147,10 @@ prop_compose! {
 prop_compose! {
     fn awaiting()(
         (attempt, what, first_at, accepted_at) in (attempt(), what(), moment(), moment()),
-        message in "[ -~]{1,128}", echoed in any::<bool>(),
+        message in "[ -~]{1,128}", echoed in any::<bool>(), acked in one_of(Confirmation::ALL),
     ) -> Awaiting {
         let message = MessageId::new(&message).unwrap();
-        Awaiting { send: attempt.send, attempts: attempt.number, what, first_at, accepted_at, message, echoed }
+        Awaiting { send: attempt.send, attempts: attempt.number, what, first_at, accepted_at, message, echoed, acked }
     }
 }
 
