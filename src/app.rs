@@ -119,7 +119,8 @@ pub fn start(config: &Config) -> Result<Running, StartError> {
     let now = clock.now();
     let seed = *clock.send_id().as_bytes();
     let heart = Arc::new(Heart::new(State::new(&sessions, now, seed), policy, now));
-    let hands_setup = Arc::new(ArcSwap::from_pointee(settings::hands(config).map_err(StartError::Configuration)?));
+    let hands_setup =
+        Arc::new(ArcSwap::from_pointee(settings::hands(config).map_err(StartError::Configuration)?));
     let (wishes, wished) = mpsc::channel(WISHES_MAX);
     let (told, events) = mpsc::channel(socket::CHANNEL);
     let (stop, kill) = (CancellationToken::new(), CancellationToken::new());

@@ -62,11 +62,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            probe: Duration::from_secs(10),
-            ask: Duration::from_secs(30),
-            send: Duration::from_secs(150),
-        }
+        Self { probe: Duration::from_secs(10), ask: Duration::from_secs(30), send: Duration::from_secs(150) }
     }
 }
 

@@ -83,13 +83,7 @@ impl Shared {
     }
 
     /// A run has ended, with the answer of a success or without one: whoever waited for it is told.
-    pub fn finish_run(
-        &self,
-        identity: Identity,
-        send: SendId,
-        now: Timestamp,
-        success: Option<KeptAnswer>,
-    ) {
+    pub fn finish_run(&self, identity: Identity, send: SendId, now: Timestamp, success: Option<KeptAnswer>) {
         let end = success.clone().map_or(RunEnd::Unsuccessful, RunEnd::Accepted);
         let waiting = self.live().end(identity, send, now, end);
         for (wake, attempt) in waiting {

@@ -4,7 +4,7 @@
 //! and what follows is committed when that is possible, with what came later on top. Once the store is open the loop takes up what was
 //! stored, meets the entries that came after, and writes down the attempts an earlier process left open.
 
-mod desk;
+pub mod desk;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -25,11 +25,11 @@ use crate::domain::confirmation::FeedEvent;
 use crate::domain::decide::{
     Change, Decision, Ending, Event, Notice, Policy, Reconciled, State, Stored, Unheard,
 };
-use crate::domain::errand::{Errand, Report};
 use crate::domain::diagnosis::Verdict;
+use crate::domain::errand::{Errand, Report};
 use crate::domain::id::SessionName;
-use crate::domain::probe::ProbeResult;
 use crate::domain::ledger::{Entry, Position};
+use crate::domain::probe::ProbeResult;
 use crate::domain::status::Status;
 use crate::domain::time::Timestamp;
 use crate::metrics::Metrics;
@@ -456,7 +456,9 @@ impl Watchdog {
                 Notice::Probed { session, .. }
                 | Notice::Diagnosed { session, .. }
                 | Notice::Confirmed { session, .. } => session.clone(),
-                Notice::IncidentOpened(incident) | Notice::IncidentClosed(incident) => incident.session.clone(),
+                Notice::IncidentOpened(incident) | Notice::IncidentClosed(incident) => {
+                    incident.session.clone()
+                }
                 Notice::Alerting(alert) | Notice::Alerted(alert) => alert.session.clone(),
             }
         };
@@ -495,7 +497,9 @@ impl Watchdog {
                 let order = what.order.order_number.as_deref().unwrap_or("-");
                 tracing::info!(%session, order, %outcome, "sent again");
             }
-            Notice::IncidentOpened(incident) => tracing::warn!(%session, incident = %incident.id, "incident opened"),
+            Notice::IncidentOpened(incident) => {
+                tracing::warn!(%session, incident = %incident.id, "incident opened")
+            }
             Notice::IncidentClosed(incident) => {
                 let seconds = incident.downtime(self.clock.now()).as_secs();
                 let (affected, replayed, left) = (incident.affected_count, incident.replayed, incident.left);

@@ -26,7 +26,10 @@ impl HookDoor {
     }
 }
 
-pub(super) async fn receive(State(admin): State<Arc<Admin>>, request: Request) -> Result<StatusCode, Problem> {
+pub(super) async fn receive(
+    State(admin): State<Arc<Admin>>,
+    request: Request,
+) -> Result<StatusCode, Problem> {
     let Some(door) = &admin.hook else {
         let why = "events.mode is not \"webhook\": nothing is received here";
         return Err(Problem::new(StatusCode::NOT_FOUND, "no_webhooks", why));
@@ -48,7 +51,12 @@ pub(super) async fn receive(State(admin): State<Arc<Admin>>, request: Request) -
     Ok(StatusCode::NO_CONTENT)
 }
 
-fn accept(door: &HookDoor, headers: &HeaderMap, body: &Bytes, admin: &Admin) -> Result<Vec<FeedEvent>, HookError> {
+fn accept(
+    door: &HookDoor,
+    headers: &HeaderMap,
+    body: &Bytes,
+    admin: &Admin,
+) -> Result<Vec<FeedEvent>, HookError> {
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let delivery = Delivery {
         signature: header(SIGNATURE_HEADER),

@@ -9,8 +9,8 @@ use crate::admin::{Access, Token, TokenRole};
 use crate::config::{Ambiguous, Config, EventsMode, IntentMode, LivenessSource, Locale, RetryMode, Role};
 use crate::domain::backoff::Backoff;
 use crate::domain::decide::{AlertPolicy, Liveness, Policy, Retries};
-use crate::domain::id::ChatId;
 use crate::domain::extract::Rule;
+use crate::domain::id::ChatId;
 use crate::domain::live::LivePolicy;
 use crate::domain::order::NotificationType;
 use crate::domain::probe::ProbePolicy;
@@ -123,15 +123,15 @@ pub(super) fn follow(config: &Config) -> anyhow::Result<Option<SocketSettings>> 
         return Ok(None);
     }
     let (url, key) = (&config.waha.url, config.waha.api_key.as_ref());
-    let (authority, ca, key) =
-        (url.authority(), config.waha.ca_file.as_deref(), key.map(|key| key.expose()));
+    let (authority, ca, key) = (url.authority(), config.waha.ca_file.as_deref(), key.map(|key| key.expose()));
     let settings = SocketSettings::new(&url.host, url.port, &authority, url.tls, ca, key);
     settings.map(Some).context("failed to prepare the event feed")
 }
 
 /// The receiver of WAHA's webhooks, where it delivers them.
 pub(super) fn hook(config: &Config) -> Option<Hook> {
-    let secret = config.events.webhook_secret.as_ref().filter(|_| config.events.mode == EventsMode::Webhook)?;
+    let secret =
+        config.events.webhook_secret.as_ref().filter(|_| config.events.mode == EventsMode::Webhook)?;
     Some(Hook::new(secret.expose()))
 }
 

@@ -195,7 +195,10 @@ fn unknown_keys_get_the_nearest_name() {
         "[retry]\nAttempts = 3",
         &["retry.Attempts (x.toml): is an unknown key; did you mean retry.attempts?"],
     );
-    check("[offline]\nxylophone = 3", &["offline.xylophone (x.toml): is an unknown key; offline has after"]);
+    check(
+        "[offline]\nxylophone = 3",
+        &["offline.xylophone (x.toml): is an unknown key; offline has after, source"],
+    );
     check("proxy = \"127.0.0.1:3001\"", &["proxy (x.toml): is a section; its keys belong below it"]);
     check("[locale.es]", &["locale (x.toml): takes one value or list as a whole, not keys below it"]);
     check_env(

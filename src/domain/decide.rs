@@ -35,10 +35,8 @@ use std::time::Duration;
 use sha2::{Digest as _, Sha256};
 
 use self::attempts::interrupted;
+pub use self::decision::{Change, Decision, Ending, Event, Notice, Reconciled, Stored, Unheard};
 use self::diagnosing::WRITE_EVERY;
-pub use self::decision::{
-    Change, Decision, Ending, Event, Notice, Reconciled, Stored, Unheard,
-};
 pub use self::recovering::Outlook;
 use super::alert::Alert;
 use super::assess::{Signals, reassess};
@@ -208,7 +206,6 @@ impl Ids {
         bytes
     }
 }
-
 
 /// An attempt that runs.
 #[derive(Debug)]

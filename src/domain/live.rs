@@ -338,7 +338,10 @@ impl<W, A: Clone> LiveSends<W, A> {
         let busy = |live: &Live<W, A>| {
             content.is_some()
                 && live.content == content
-                && matches!(live.phase, Phase::Running { .. } | Phase::Answered { .. } | Phase::Unheard { .. })
+                && matches!(
+                    live.phase,
+                    Phase::Running { .. } | Phase::Answered { .. } | Phase::Unheard { .. }
+                )
         };
         if self.by_identity.get(&identity).is_some_and(|lives| lives.iter().any(busy)) {
             return None;

@@ -224,11 +224,7 @@ mod tests {
     use super::*;
 
     fn order(key: &str, kind: NotificationType) -> OrderFacts {
-        OrderFacts {
-            order_id: Some(key.to_owned()),
-            notification_type: Some(kind),
-            ..OrderFacts::default()
-        }
+        OrderFacts { order_id: Some(key.to_owned()), notification_type: Some(kind), ..OrderFacts::default() }
     }
 
     #[test]

@@ -16,10 +16,10 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::confirmation::FeedEvent;
 use super::dial::{NoFeed, SocketSettings, dial};
 use crate::clock::{Clock, instant};
 use crate::domain::backoff::Backoff;
+use crate::domain::confirmation::FeedEvent;
 use crate::domain::confirmation::FeedState;
 use crate::waha::events::parse;
 

@@ -49,7 +49,8 @@ pub(super) fn describe(parts: &Parts, route: &Route, taken: &Taken, settings: &S
     let by_bot = headers::send_name(&parts.headers).map(|(header, name)| Identity::named(header, name));
     what.identity = by_bot.or_else(|| by_content(parts, taken, &what));
     let content = match taken {
-        Taken::Whole(body) => Some(Content::of(parts.method.as_str(), target(parts), body)),
+        // Without the key: what is kept to be sent again has none either, and must be known as the same.
+        Taken::Whole(body) => Some(Content::of(parts.method.as_str(), &without_key(target(parts)), body)),
         Taken::Beginning { .. } => None,
     };
     let call =
@@ -77,6 +78,8 @@ pub(super) struct Repeatable {
     method: Method,
     target: Option<PathAndQuery>,
     content_type: Option<HeaderValue>,
+    /// Its body means nothing without headers that are not kept.
+    encoded: bool,
     body: Bytes,
 }
 
@@ -86,11 +89,17 @@ impl Repeatable {
             method: parts.method.clone(),
             target: parts.uri.path_and_query().cloned(),
             content_type: parts.headers.get(CONTENT_TYPE).cloned(),
+            encoded: parts.headers.contains_key(CONTENT_ENCODING),
             body: body.clone(),
         }
     }
 
-    pub(super) fn stored(&self) -> Arc<StoredRequest> {
+    /// As it can be sent again; `None` where it cannot.
+    pub(super) fn stored(&self) -> Option<Arc<StoredRequest>> {
+        (!self.encoded).then(|| self.kept())
+    }
+
+    fn kept(&self) -> Arc<StoredRequest> {
         Arc::new(StoredRequest {
             method: self.method.as_str().to_owned(),
             target: without_key(self.target.as_ref().map_or("/", PathAndQuery::as_str)),

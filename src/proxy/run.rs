@@ -73,7 +73,7 @@ impl Run {
             let started = worker.shared.clock.now();
             let holds = wants_intent(&settings, &what);
             if holds {
-                let request = repeatable.as_ref().map(Repeatable::stored);
+                let request = repeatable.as_ref().and_then(Repeatable::stored);
                 let intent = Intent { attempt, via, first_at, started, what: Arc::clone(&what), request };
                 worker.lane.record(Entry::Intent(intent)).await;
             } else if attempt.number > 1 {
@@ -100,7 +100,7 @@ impl Run {
                 message_id: attempted.reading.message_id,
                 given_up: settings.retry.is_some() && !accepted && again.is_none(),
                 unheard: unheard.map(|(kept, asked)| Arc::new(kept.stored(asked))),
-                request: repeatable.as_ref().filter(|_| !accepted && !holds).map(Repeatable::stored),
+                request: repeatable.as_ref().filter(|_| !accepted && !holds).and_then(Repeatable::stored),
             };
             let recorded = worker.lane.record(Entry::Ended(Box::new(entry))).await;
             if let Some(delay) = again {

@@ -14,7 +14,7 @@ use crate::clock::Clock;
 use crate::domain::alert::{Alert, Says};
 use crate::domain::case::Case;
 use crate::domain::command::Audit;
-use crate::domain::confirmation::{Awaiting, MessageId};
+use crate::domain::confirmation::{Awaiting, Confirmation, MessageId};
 use crate::domain::diagnosis::{Finding, NotTried, Reached, Verdict};
 use crate::domain::id::{ChatId, RecordId, SendId, SessionName};
 use crate::domain::incident::Incident;

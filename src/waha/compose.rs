@@ -85,8 +85,10 @@ pub fn traits(request: &StoredRequest) -> Traits {
         let query = request.target.split_once('?').map_or("", |(_, query)| query);
         return Traits { id: None, text: urlencoded_text(query.as_bytes()) };
     }
-    let form =
-        request.content_type.as_deref().is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"));
+    let form = request
+        .content_type
+        .as_deref()
+        .is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"));
     if form && route.kind == SendKind::Text {
         return Traits { id: None, text: urlencoded_text(&request.body) };
     }
@@ -194,7 +196,8 @@ mod tests {
         for (target, body, expected) in rows {
             assert_eq!(with_id(target, body).as_deref(), expected, "{target} {body}");
         }
-        let form = StoredRequest { content_type: Some("text/plain".into()), ..request("/api/sendText", "{}") };
+        let form =
+            StoredRequest { content_type: Some("text/plain".into()), ..request("/api/sendText", "{}") };
         assert_eq!(with_message_id(&form, &MessageId::new("3EB0AA").unwrap()), None);
         let get = StoredRequest { method: "GET".into(), ..request("/api/sendText", "{}") };
         assert_eq!(with_message_id(&get, &MessageId::new("3EB0AA").unwrap()), None);

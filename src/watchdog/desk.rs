@@ -30,7 +30,7 @@ const HISTORY_MAX: usize = 10_000;
 
 /// The desk.
 #[derive(Default)]
-pub(super) struct Desk {
+pub struct Desk {
     open: Sheet,
     /// With the store, and not confirmed yet.
     handed_in: Sheet,
@@ -47,13 +47,13 @@ pub(super) struct Desk {
 
 /// What waits for a commit.
 #[derive(Default)]
-pub(super) struct After {
+pub struct After {
     /// To be counted and told.
-    pub(super) notices: Vec<Notice>,
+    pub notices: Vec<Notice>,
     /// To be done.
-    pub(super) errands: Vec<Errand>,
+    pub errands: Vec<Errand>,
     /// To be answered.
-    pub(super) replies: Vec<(oneshot::Sender<Reply>, Reply)>,
+    pub replies: Vec<(oneshot::Sender<Reply>, Reply)>,
 }
 
 impl After {
@@ -75,7 +75,7 @@ struct Sheet {
     incidents: BTreeMap<RecordId, Box<Incident>>,
     alerts: BTreeMap<RecordId, Box<Alert>>,
     confirmations: BTreeMap<SendId, Awaited>,
-    audit: Vec<Box<Audit>>,
+    audit: Vec<Audit>,
     paused: Option<bool>,
 }
 
@@ -88,12 +88,12 @@ enum Awaited {
 
 impl Desk {
     /// An empty desk for a state that stands for the ledger up to `applied`.
-    pub(super) fn standing_at(applied: Position) -> Self {
+    pub fn standing_at(applied: Position) -> Self {
         Self { applied, ..Self::default() }
     }
 
     /// Takes what follows from an event.
-    pub(super) fn take(&mut self, decision: Decision) {
+    pub fn take(&mut self, decision: Decision) {
         decision.changes.into_iter().for_each(|change| self.open.put(change));
         self.to_tell.notices.extend(decision.notices);
         self.to_tell.errands.extend(decision.errands);
@@ -101,13 +101,13 @@ impl Desk {
     }
 
     /// Answers once everything taken so far is on disk.
-    pub(super) fn answer(&mut self, to: oneshot::Sender<Reply>, reply: Reply) {
+    pub fn answer(&mut self, to: oneshot::Sender<Reply>, reply: Reply) {
         self.moved = true;
         self.to_tell.replies.push((to, reply));
     }
 
     /// The state stands for the ledger up to here.
-    pub(super) fn applied(&mut self, position: Position) {
+    pub fn applied(&mut self, position: Position) {
         if !self.frozen {
             self.applied = self.applied.max(position);
         }
@@ -115,22 +115,22 @@ impl Desk {
     }
 
     /// Is there anything to commit?
-    pub(super) fn has_work(&self) -> bool {
+    pub fn has_work(&self) -> bool {
         self.moved || !self.open.is_empty()
     }
 
     /// Is there more to commit than clocks, or does somebody wait for it?
-    pub(super) fn is_urgent(&self) -> bool {
+    pub fn is_urgent(&self) -> bool {
         !self.open.is_empty() || !self.to_tell.errands.is_empty() || !self.to_tell.replies.is_empty()
     }
 
     /// Did the last commit fail?
-    pub(super) const fn failed(&self) -> bool {
+    pub const fn failed(&self) -> bool {
         self.failed
     }
 
     /// Hands everything in, with the sessions that `moved`, and up to where it stands.
-    pub(super) fn hand_in(&mut self, moved: Vec<Change>) -> (Vec<Change>, Position) {
+    pub fn hand_in(&mut self, moved: Vec<Change>) -> (Vec<Change>, Position) {
         moved.into_iter().for_each(|change| self.open.put(change));
         self.handed_in.cover(std::mem::take(&mut self.open));
         let to_tell = std::mem::take(&mut self.to_tell);
@@ -140,7 +140,7 @@ impl Desk {
     }
 
     /// The store has it, or has not. Gives what is to be told and done now: where nothing was stored, nothing is done.
-    pub(super) fn handed_in(&mut self, stored: bool) -> After {
+    pub fn handed_in(&mut self, stored: bool) -> After {
         self.failed = !stored;
         let later = std::mem::take(&mut self.open);
         if stored {
@@ -182,7 +182,7 @@ impl Sheet {
             Change::Confirmed(confirmed) => {
                 self.confirmations.insert(confirmed.send, Awaited::Over(confirmed));
             }
-            Change::Audit(audit) => self.audit.push(audit),
+            Change::Audit(audit) => self.audit.push(*audit),
             Change::Paused(paused) => self.paused = Some(paused),
         }
     }
@@ -235,7 +235,7 @@ impl Sheet {
         let records = (self.diagnoses.values().cloned().map(Change::Diagnosis))
             .chain(self.incidents.values().cloned().map(Change::Incident))
             .chain(self.alerts.values().cloned().map(Change::Alert))
-            .chain(self.audit.iter().cloned().map(Change::Audit))
+            .chain(self.audit.iter().cloned().map(|audit| Change::Audit(Box::new(audit))))
             .chain(self.paused.map(Change::Paused));
         let sends = cases.chain(requests).chain(unheard).chain(confirmations);
         sends.chain(sessions).chain(history).chain(records).collect()

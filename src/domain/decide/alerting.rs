@@ -57,7 +57,13 @@ impl State {
     }
 
     /// A customer was not told, and a person has to know: with others, in one message.
-    pub(super) fn tell_of_order(&mut self, case: &Case, now: Timestamp, policy: &Policy, decision: &mut Decision) {
+    pub(super) fn tell_of_order(
+        &mut self,
+        case: &Case,
+        now: Timestamp,
+        policy: &Policy,
+        decision: &mut Decision,
+    ) {
         let name = self.session_of(&case.what).clone();
         let line = order_line(case);
         let gathers = |alert: &&mut Alert| alert.session == name && alert.tries == 0;
@@ -91,7 +97,8 @@ impl State {
     /// Tells what is due, where it can be told: a dead channel does not carry the news of its death.
     pub(super) fn send_alerts(&mut self, now: Timestamp, policy: &Policy, decision: &mut Decision) {
         let Some(admin) = &policy.admin else { return };
-        let due: Vec<_> = self.alerts.values().filter(|alert| alert.due <= now).map(|alert| alert.id).collect();
+        let due: Vec<_> =
+            self.alerts.values().filter(|alert| alert.due <= now).map(|alert| alert.id).collect();
         for id in due {
             let through = self.alerts.get(&id).and_then(|alert| self.carrier(&alert.session));
             let Some(alert) = self.alerts.get_mut(&id) else { continue };
@@ -119,7 +126,13 @@ impl State {
     }
 
     /// The letter of an alert ended.
-    pub(super) fn alert_over(&mut self, id: RecordId, outcome: Outcome, now: Timestamp, decision: &mut Decision) {
+    pub(super) fn alert_over(
+        &mut self,
+        id: RecordId,
+        outcome: Outcome,
+        now: Timestamp,
+        decision: &mut Decision,
+    ) {
         let Some(alert) = self.alerts.get_mut(&id) else { return };
         if outcome == Outcome::Accepted {
             alert.told = Some(now);

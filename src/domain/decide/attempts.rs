@@ -198,7 +198,13 @@ impl State {
     }
 
     /// Has nobody tried this send again for too long?
-    pub(super) fn look_at_case(&mut self, send: SendId, now: Timestamp, policy: &Policy, decision: &mut Decision) {
+    pub(super) fn look_at_case(
+        &mut self,
+        send: SendId,
+        now: Timestamp,
+        policy: &Policy,
+        decision: &mut Decision,
+    ) {
         let runs = self
             .running
             .range(AttemptId { send, number: 0 }..=AttemptId { send, number: u32::MAX })

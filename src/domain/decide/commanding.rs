@@ -166,7 +166,10 @@ impl State {
         if let Some(send) = known {
             let name = self.session_of(&self.cases[&send].what).clone();
             let waits = self.undiagnosed.get(&name).is_some_and(|waiting| waiting.contains(&send));
-            let running = self.diagnoses.get(&name).is_some_and(|one| one.verdict.is_none() && one.sends.contains(&send));
+            let running = self
+                .diagnoses
+                .get(&name)
+                .is_some_and(|one| one.verdict.is_none() && one.sends.contains(&send));
             if !waits && !running {
                 self.undiagnosed.entry(name).or_default().push_back(send);
             }

@@ -56,7 +56,8 @@ impl State {
     /// WAHA accepted a send: its ack is waited for, where the feed is followed.
     pub(super) fn accepted_unconfirmed(&mut self, ended: &Ended, policy: &Policy, decision: &mut Decision) {
         let message = ended.message_id.as_deref().and_then(MessageId::new);
-        let Some(message) = message.filter(|_| self.feed.state != FeedState::Off && ended.what.kind.notifies())
+        let Some(message) =
+            message.filter(|_| self.feed.state != FeedState::Off && ended.what.kind.notifies())
         else {
             return;
         };
@@ -192,12 +193,15 @@ impl State {
         let mut unseen: BTreeMap<&SessionName, Vec<SendId>> = BTreeMap::new();
         for awaiting in self.awaiting.values().filter(|one| one.acked == Confirmation::None) {
             let name = self.session_of(&awaiting.what);
-            let acked_since = self.sessions[name].last_server_ack.is_some_and(|ack| ack >= awaiting.accepted_at);
+            let acked_since =
+                self.sessions[name].last_server_ack.is_some_and(|ack| ack >= awaiting.accepted_at);
             let Some(chat) = awaiting.what.chat.as_ref().filter(|_| !acked_since) else { continue };
             if awaiting.echoed {
                 let oldest = waiting.entry(name).or_default().entry(chat).or_insert(awaiting.accepted_at);
                 *oldest = (*oldest).min(awaiting.accepted_at);
-            } else if now.since(awaiting.accepted_at) >= ECHO_WITHIN && !self.acks_asked.contains(&awaiting.send) {
+            } else if now.since(awaiting.accepted_at) >= ECHO_WITHIN
+                && !self.acks_asked.contains(&awaiting.send)
+            {
                 unseen.entry(name).or_default().push(awaiting.send);
             }
         }
@@ -208,7 +212,8 @@ impl State {
             since.get(1).map(|at| (name.clone(), now.since(*at)))
         });
         let unacknowledged = ages.collect();
-        let ask: Vec<_> = unseen.into_values().flat_map(|sends| sends.into_iter().take(ASKED_AT_A_TIME)).collect();
+        let ask: Vec<_> =
+            unseen.into_values().flat_map(|sends| sends.into_iter().take(ASKED_AT_A_TIME)).collect();
         self.unacknowledged = unacknowledged;
         for send in ask {
             self.ask_for_ack(send, now, decision);
@@ -230,8 +235,9 @@ impl State {
     /// Accepted long ago: was it confirmed?
     fn confirmation_due(&mut self, send: SendId, now: Timestamp, policy: &Policy, decision: &mut Decision) {
         let Some(awaiting) = self.awaiting.get(&send) else { return };
-        let seen_throughout =
-            self.feed.state == FeedState::Connected && self.feed.since <= awaiting.accepted_at && awaiting.echoed;
+        let seen_throughout = self.feed.state == FeedState::Connected
+            && self.feed.since <= awaiting.accepted_at
+            && awaiting.echoed;
         if awaiting.acked.is_positive() {
             self.forget_awaiting(send);
         } else if seen_throughout {

@@ -73,7 +73,8 @@ impl State {
         policy: &Policy,
         decision: &mut Decision,
     ) -> bool {
-        let Some(mut diagnosis) = self.diagnoses.get(name).filter(|one| one.verdict.is_none()).cloned() else {
+        let Some(mut diagnosis) = self.diagnoses.get(name).filter(|one| one.verdict.is_none()).cloned()
+        else {
             return self.begin_diagnosis(name, now, policy, decision);
         };
         let joined = self.join_waiting(name, &mut diagnosis);
@@ -86,8 +87,11 @@ impl State {
             }
             // Decided; it runs on, and may still correct the verdict.
             Next::Wait(_) => {
-                let rung =
-                    if matches!(diagnosis.customer, Step::Running { .. }) { Rung::Customer } else { Rung::Admin };
+                let rung = if matches!(diagnosis.customer, Step::Running { .. }) {
+                    Rung::Customer
+                } else {
+                    Rung::Admin
+                };
                 diagnosis.set(rung, Step::Ended(Reached::Unknown(Cause::ResponseTimeout)));
                 self.keep_diagnosis(diagnosis, decision);
             }
@@ -177,7 +181,8 @@ impl State {
             cause: case.failure.as_ref().map_or(Cause::Interrupted, |failure| failure.cause),
             probe: session.health.last,
             others_accepted: u32::from(accepted),
-            others_failed: u32::try_from(session.failing_chats.iter().filter(others).count()).unwrap_or(u32::MAX),
+            others_failed: u32::try_from(session.failing_chats.iter().filter(others).count())
+                .unwrap_or(u32::MAX),
             verdict: None,
         };
         let id = RecordId::from_bytes(self.ids.next(now));
@@ -186,7 +191,13 @@ impl State {
     }
 
     /// The letter of a step, or why it is left out.
-    fn step(&self, diagnosis: &Diagnosis, rung: Rung, now: Timestamp, policy: &Policy) -> Result<Letter, NotTried> {
+    fn step(
+        &self,
+        diagnosis: &Diagnosis,
+        rung: Rung,
+        now: Timestamp,
+        policy: &Policy,
+    ) -> Result<Letter, NotTried> {
         let send = diagnosis.sends.first().ok_or(NotTried::NotNeeded)?;
         // The bot got through meanwhile, or a person settled it.
         let case = self.cases.get(send).filter(|case| is_open(case)).ok_or(NotTried::NotNeeded)?;
@@ -300,7 +311,8 @@ impl State {
         let case = case.clone();
         decision.changes.push(Change::Case(Box::new(case.clone())));
         // The admin's step has told of it already.
-        let told = finding.admin == Reached::Yes && !matches!(finding.user, Reached::NotTried(NotTried::Shared));
+        let told =
+            finding.admin == Reached::Yes && !matches!(finding.user, Reached::NotTried(NotTried::Shared));
         if !told {
             self.tell_of_order(&case, now, policy, decision);
         }

@@ -70,7 +70,9 @@ impl State {
                 Says::Restricted(self.orders_of(name))
             }
             (Status::Degraded, Reason::HealthcheckFailing) if !announced.preventive && !announced.loss => {
-                let Some(result) = self.sessions.get(name).and_then(|session| session.health.last) else { return };
+                let Some(result) = self.sessions.get(name).and_then(|session| session.health.last) else {
+                    return;
+                };
                 announced.preventive = true;
                 Says::Preventive(result)
             }
@@ -126,7 +128,13 @@ impl State {
         runs || !self.paused && self.outlook(name, now, policy).pending > 0
     }
 
-    fn close_incident(&mut self, name: &SessionName, now: Timestamp, policy: &Policy, decision: &mut Decision) {
+    fn close_incident(
+        &mut self,
+        name: &SessionName,
+        now: Timestamp,
+        policy: &Policy,
+        decision: &mut Decision,
+    ) {
         let Some(mut incident) = self.incidents.remove(name) else { return };
         let end = incident.well_since.unwrap_or(now).max(incident.start);
         incident.end = Some(end);
@@ -135,8 +143,12 @@ impl State {
         decision.changes.push(Change::Incident(Box::new(incident.clone())));
         decision.notices.push(Notice::IncidentClosed(Box::new(incident.clone())));
         // What was never told of it is told by this one message.
-        let untold: Vec<_> =
-            self.alerts.values().filter(|alert| alert.incident == Some(incident.id)).map(|alert| alert.id).collect();
+        let untold: Vec<_> = self
+            .alerts
+            .values()
+            .filter(|alert| alert.incident == Some(incident.id))
+            .map(|alert| alert.id)
+            .collect();
         for id in untold {
             self.withdraw(id, now, decision);
         }

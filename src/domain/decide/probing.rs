@@ -25,8 +25,11 @@ impl State {
     /// Asks where it is time to.
     pub(super) fn send_probes(&mut self, now: Timestamp, policy: &Policy, decision: &mut Decision) {
         let health = |name: &SessionName| &self.sessions[name].health;
-        let due: Vec<_> =
-            self.probed_sessions(policy).filter(|name| health(name).is_due(now, &policy.probe)).cloned().collect();
+        let due: Vec<_> = self
+            .probed_sessions(policy)
+            .filter(|name| health(name).is_due(now, &policy.probe))
+            .cloned()
+            .collect();
         for name in due {
             self.ask(&name, decision);
         }

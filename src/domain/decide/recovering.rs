@@ -65,7 +65,9 @@ impl State {
                 Some(_) => waiting += 1,
             }
         }
-        let goes = pending > 0 && !self.paused && self.sessions.get(name).is_some_and(|one| self.is_back(one, policy));
+        let goes = pending > 0
+            && !self.paused
+            && self.sessions.get(name).is_some_and(|one| self.is_back(one, policy));
         let steps = u32::try_from(pending).unwrap_or(u32::MAX);
         let finish = goes.then(|| now + policy.recovery.interval.saturating_mul(steps));
         Outlook { pending, held: waiting, finish }
@@ -115,7 +117,13 @@ impl State {
     }
 
     /// A later notification of an order was accepted: the earlier ones are needless.
-    pub(super) fn supersede(&mut self, what: &Description, by: SendId, at: Timestamp, decision: &mut Decision) {
+    pub(super) fn supersede(
+        &mut self,
+        what: &Description,
+        by: SendId,
+        at: Timestamp,
+        decision: &mut Decision,
+    ) {
         if self.pending_orders.is_empty() {
             return;
         }
@@ -190,11 +198,19 @@ impl State {
         }
     }
 
-    fn move_recovery(&mut self, name: &SessionName, now: Timestamp, policy: &Policy, decision: &mut Decision) {
+    fn move_recovery(
+        &mut self,
+        name: &SessionName,
+        now: Timestamp,
+        policy: &Policy,
+        decision: &mut Decision,
+    ) {
         if self.waits_for_ack(name, now) {
             return;
         }
-        let (Some(session), Some(recovery)) = (self.sessions.get(name), self.recoveries.get(name)) else { return };
+        let (Some(session), Some(recovery)) = (self.sessions.get(name), self.recoveries.get(name)) else {
+            return;
+        };
         if self.is_back(session, policy) {
             if let Some(send) = self.next_replay(name, now, policy) {
                 self.replay(send, now, policy, decision);
@@ -285,7 +301,8 @@ impl State {
             }
         }
         let ready = |case: &&Case| {
-            (case.replays == 0 || now.since(case.last_at) >= pause_after(case.replays)) && !self.runs(case.send)
+            (case.replays == 0 || now.since(case.last_at) >= pause_after(case.replays))
+                && !self.runs(case.send)
         };
         let next = heads.into_values().filter(ready).min_by_key(|case| (case.replays, age(case)));
         next.map(|case| case.send)
@@ -350,7 +367,13 @@ impl State {
     }
 
     /// A replay did not begin.
-    pub(super) fn not_replayed(&mut self, send: SendId, why: NotReplayed, now: Timestamp, decision: &mut Decision) {
+    pub(super) fn not_replayed(
+        &mut self,
+        send: SendId,
+        why: NotReplayed,
+        now: Timestamp,
+        decision: &mut Decision,
+    ) {
         decision.endings.push((Pending::Replay(send), Ending::NotReplayed(why)));
         self.by_hand.remove(&send);
         // An intent that could not be recorded in time: nothing was sent under it.
@@ -478,4 +501,3 @@ fn jittered(interval: Duration, send: SendId) -> Duration {
     let chance = f64::from(send.as_bytes()[15]) / 255.0;
     interval.mul_f64(0.8 + 0.4 * chance)
 }
-

@@ -18,12 +18,7 @@ fn identity(n: u8) -> Identity {
 
 /// A call by content, all of it known.
 fn call(n: u8) -> Call {
-    Call {
-        identity: identity(n),
-        named: false,
-        content: Some(Content::from_bytes([n; 16])),
-        looked: false,
-    }
+    Call { identity: identity(n), named: false, content: Some(Content::from_bytes([n; 16])), looked: false }
 }
 
 fn named(n: u8, content: u8) -> Call {
@@ -58,11 +53,7 @@ fn attempts_join_until_success_is_heard() {
     live.end(identity(1), send(1), at(9), RunEnd::Accepted("201"));
     live.release(identity(1), send(1));
     assert!(live.is_empty());
-    assert_eq!(
-        forwarded(&live.begin(call(1), send(10), at(10), || 0)),
-        Some((send(10), 1)),
-        "a new send"
-    );
+    assert_eq!(forwarded(&live.begin(call(1), send(10), at(10), || 0)), Some((send(10), 1)), "a new send");
 }
 
 #[test]
@@ -156,10 +147,7 @@ fn a_success_just_about_to_be_heard_swallows_nothing() {
         Some((send(2), 1))
     );
     live.orphan(identity(1), send(1));
-    assert!(
-        matches!(live.begin(call(1), send(3), at(2), || 0), Begin::Answer { .. }),
-        "now it is unheard"
-    );
+    assert!(matches!(live.begin(call(1), send(3), at(2), || 0), Begin::Answer { .. }), "now it is unheard");
 }
 
 #[test]

@@ -141,11 +141,7 @@ impl WahaClient {
 }
 
 fn messages_path(sought: &Sought<'_>) -> String {
-    format!(
-        "/api/{}/chats/{}/messages",
-        encoded(sought.session.as_str()),
-        encoded(sought.chat.expose())
-    )
+    format!("/api/{}/chats/{}/messages", encoded(sought.session.as_str()), encoded(sought.chat.expose()))
 }
 
 /// WAHA does not say: not now, or not ever.

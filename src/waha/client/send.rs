@@ -81,7 +81,8 @@ impl Sent {
         let told = Reply::Answer { status, said: reading.said };
         if answer.end == End::Broken {
             // An answer that breaks off proves nothing, unless its status alone says that nothing was sent.
-            let reply = if (300..=499).contains(&status) { told } else { Reply::Lost(Cause::TruncatedAnswer) };
+            let reply =
+                if (300..=499).contains(&status) { told } else { Reply::Lost(Cause::TruncatedAnswer) };
             return Self { status: Some(status), ..Self::judged(reply, reading) };
         }
         let body = if answer.end == End::Whole { answer.body } else { Bytes::new() };
@@ -120,13 +121,7 @@ impl WahaClient {
     }
 
     /// Sends a text of our own.
-    pub async fn send_text(
-        &self,
-        session: &SessionName,
-        chat: &ChatId,
-        text: &str,
-        limit: Duration,
-    ) -> Sent {
+    pub async fn send_text(&self, session: &SessionName, chat: &ChatId, text: &str, limit: Duration) -> Sent {
         self.send(&compose::text_request(session, chat, text), None, limit).await
     }
 }
@@ -144,12 +139,12 @@ mod tests {
     fn answers_are_judged_as_the_proxy_does() {
         let refusal = br#"{"error":"Session name is required"}"#;
         let success = br#"{"key":{"id":"3EB0AA"},"status":"PENDING"}"#;
-        let rows: [(u16, &[u8], End, Outcome, Option<Cause>); 8] = [
-            (201, success, End::Whole, Outcome::Accepted, None),
-            (201, success, End::Longer, Outcome::Accepted, None),
-            (201, success, End::Broken, Outcome::Ambiguous, Some(Cause::TruncatedAnswer)),
+        let rows = [
+            (201, success.as_slice(), End::Whole, Outcome::Accepted, None),
+            (201, success.as_slice(), End::Longer, Outcome::Accepted, None),
+            (201, success.as_slice(), End::Broken, Outcome::Ambiguous, Some(Cause::TruncatedAnswer)),
             (201, b"", End::Whole, Outcome::Accepted, None),
-            (422, refusal, End::Broken, Outcome::Rejected, Some(Cause::BadRequest)),
+            (422, refusal.as_slice(), End::Broken, Outcome::Rejected, Some(Cause::BadRequest)),
             (500, b"", End::Whole, Outcome::Ambiguous, Some(Cause::ServerError)),
             (302, b"", End::Whole, Outcome::Failed, Some(Cause::Redirected)),
             (101, b"", End::Whole, Outcome::Ambiguous, Some(Cause::ConnectionLost)),

@@ -203,7 +203,7 @@ pub(super) struct NameResolver;
 impl Resolve for NameResolver {
     fn resolve(&self, name: Name) -> Resolving {
         Box::pin(async move {
-            let missing = |error: io::Error| Box::new(NoSuchName(error.to_string()));
+            let missing = |error: io::Error| NoSuchName(error.to_string());
             let found: Vec<SocketAddr> =
                 tokio::net::lookup_host((name.as_str(), 0)).await.map_err(missing)?.collect();
             Ok(Box::new(found.into_iter()) as Addrs)

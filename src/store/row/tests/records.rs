@@ -6,7 +6,7 @@ use crate::domain::command::Audit;
 use crate::domain::confirmation::{Awaiting, Confirmation, Confirmed, MessageId};
 use crate::domain::diagnosis::{Diagnosis, Finding, NotTried, Reached, Step, Verdict};
 use crate::domain::id::RecordId;
-use crate::domain::incident::{Incident, Line};
+use crate::domain::incident::{Announced, Incident, Line};
 use crate::domain::probe::{Engine, Health, ProbeResult, Restriction, SessionState};
 use crate::domain::session::Rejection;
 
