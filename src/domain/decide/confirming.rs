@@ -129,10 +129,11 @@ impl State {
         decision.notices.push(Notice::Confirmed { session: name, confirmation });
         decision.changes.push(Change::Confirmed(Confirmed { send, confirmation, at: now }));
         match confirmation {
-            Confirmation::Error => match self.forget_awaiting(send) {
-                Some(awaiting) => self.not_confirmed(&awaiting, Cause::DeliveryFailed, now, policy, decision),
-                None => {}
-            },
+            Confirmation::Error => {
+                if let Some(awaiting) = self.forget_awaiting(send) {
+                    self.not_confirmed(&awaiting, Cause::DeliveryFailed, now, policy, decision);
+                }
+            }
             Confirmation::None => {}
             // The phone's own ack may still follow.
             Confirmation::Server => {
