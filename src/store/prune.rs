@@ -52,6 +52,10 @@ const FULL: u64 = 85;
 const ROOMY: u64 = 80;
 /// A byte of the ledger takes so much of the file, in percent: pages are not full.
 const SPREAD: u64 = 140;
+/// What a confirmation and a send that waits for one take of the file, in bytes: there are many of them, and they come and go with the
+/// ledger's rows.
+const CONFIRMED_BYTES: u64 = 64;
+const AWAITING_BYTES: u64 = 512;
 
 /// What is pruned, and how far that has come.
 pub(super) struct Pruner {
@@ -297,7 +301,10 @@ impl Pruner {
         pruned_to: u64,
     ) -> Result<(), WriteError> {
         let retention = &shared.settings.retention;
-        self.crowded = self.is_crowded(shared);
+        let mut confirmed = transaction.open_table(table::CONFIRMED)?;
+        let confirmations = confirmed.len()?;
+        let awaiting = transaction.open_table(table::AWAITING)?.len()?;
+        self.crowded = self.is_crowded(shared, confirmations * CONFIRMED_BYTES + awaiting * AWAITING_BYTES);
         if !self.crowded && self.aged.is_some_and(|at| instant() - at < retention.entries_every()) {
             return Ok(());
         }
@@ -322,12 +329,10 @@ impl Pruner {
         self.aged = (gone.len() < STEP_CHANGES).then(instant);
         // What is left is not ours to take: looking again at once would find no more.
         self.crowded &= !gone.is_empty();
-        let mut confirmed = transaction.open_table(table::CONFIRMED)?;
-        let any_confirmed = !confirmed.is_empty()?;
         for (position, bytes, attempt) in gone {
             ledger.remove(position)?;
             step.free(bytes);
-            if let Some(attempt) = attempt.filter(|_| any_confirmed) {
+            if let Some(attempt) = attempt.filter(|_| confirmations > 0) {
                 confirmed.remove(attempt.send.as_bytes())?;
             }
             step.forgotten.extend(attempt);
@@ -335,14 +340,14 @@ impl Pruner {
         Ok(())
     }
 
-    /// Would the ledger make the file outgrow its limit? redb doubles a file that is full.
-    fn is_crowded(&self, shared: &Shared) -> bool {
+    /// Would the ledger, and what else grows with it, make the file outgrow its limit? redb doubles a file that is full.
+    fn is_crowded(&self, shared: &Shared, besides: u64) -> bool {
         let limit = shared.settings.retention.max_size;
         let file = shared.health.file_bytes.load(std::sync::atomic::Ordering::Relaxed);
         if file.saturating_mul(2) <= limit {
             return false;
         }
-        let used = self.ledger_bytes / 100 * SPREAD;
+        let used = self.ledger_bytes / 100 * SPREAD + besides;
         used > file.min(limit) / 100 * if self.crowded { ROOMY } else { FULL }
     }
 
