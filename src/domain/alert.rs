@@ -32,8 +32,6 @@ pub struct Alert {
 pub enum Says {
     /// The session does not work, though no order has failed yet.
     Preventive(ProbeResult),
-    /// The session works again.
-    PreventiveOver,
     /// Customers were not told, and the channel works: call them.
     ManualAttention(Orders),
     /// The channel is dead.
@@ -73,7 +71,6 @@ impl Says {
     pub const fn as_str(&self) -> &'static str {
         match self {
             Self::Preventive(_) => "preventive",
-            Self::PreventiveOver => "preventive_over",
             Self::ManualAttention(_) => "manual_attention",
             Self::TotalLoss { .. } => "total_loss",
             Self::Restricted(_) => "account_restricted",

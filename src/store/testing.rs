@@ -11,7 +11,7 @@ use redb::{BackendError, StorageBackend};
 
 use super::{Feed, NoMeter, Store, StoreSettings, file};
 use crate::clock::Clock;
-use crate::domain::alert::{Alert, Says};
+use crate::domain::alert::{Alert, Says, Trouble};
 use crate::domain::case::Case;
 use crate::domain::command::Audit;
 use crate::domain::confirmation::{Awaiting, Confirmation, MessageId};
@@ -154,7 +154,7 @@ pub(super) fn alert(n: u64, told: Option<Timestamp>) -> Alert {
         session: session_name(),
         incident: None,
         at: NOW,
-        says: Says::PreventiveOver,
+        says: Says::Trouble(Trouble::KeyRefused),
         due: NOW,
         tries: 0,
         told,

@@ -117,7 +117,6 @@ fn told(alert: &Alert, language: Language) -> (&'static str, Value) {
     let common = context! { session, at => moment(alert.at) };
     let (name, facts) = match &alert.says {
         Says::Preventive(result) => ("alert_preventive", about(*result, language)),
-        Says::PreventiveOver => ("alert_preventive_over", context!()),
         Says::ManualAttention(orders) => ("alert_manual_attention", list(orders)),
         Says::TotalLoss { orders, finding, assessment } => {
             let finding = finding.as_deref();

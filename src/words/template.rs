@@ -28,7 +28,6 @@ const TEXTS: &[Texts] = texts![
     "quick_message",
     "admin_notice",
     "alert_preventive",
-    "alert_preventive_over",
     "alert_manual_attention",
     "alert_total_loss",
     "alert_restricted",

@@ -16,10 +16,11 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use waha_watchdog::clock::Clock;
+use waha_watchdog::domain::confirmation::FeedEvent;
 use waha_watchdog::domain::confirmation::{Confirmation, FeedState, MessageId, News};
 use waha_watchdog::domain::probe::SessionState;
+use waha_watchdog::events::SocketSettings;
 use waha_watchdog::events::socket::{CHANNEL, follow};
-use waha_watchdog::events::{FeedEvent, SocketSettings};
 use waha_watchdog::fake_waha::{AckDelays, Engine, FakeWaha, Fault, FaultKind, Options, SessionStatus};
 
 use super::harness::{Bot, CHAT, PATIENCE, quick};

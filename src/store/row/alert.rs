@@ -15,7 +15,6 @@ codes!(trouble: Trouble { KeyRefused = 1 });
 #[derive(Clone, Copy)]
 pub(super) enum Kind {
     Preventive,
-    PreventiveOver,
     ManualAttention,
     TotalLoss,
     Restricted,
@@ -24,7 +23,7 @@ pub(super) enum Kind {
     TroubleOver,
 }
 codes!(kind: Kind {
-    Preventive = 1, PreventiveOver = 2, ManualAttention = 3, TotalLoss = 4, Restricted = 5, Recovered = 6, Trouble = 7, TroubleOver = 8,
+    Preventive = 1, ManualAttention = 3, TotalLoss = 4, Restricted = 5, Recovered = 6, Trouble = 7, TroubleOver = 8,
 });
 
 #[derive(Encode, Decode)]
@@ -130,7 +129,6 @@ impl<'a> From<&'a Says> for SaysRow<'a> {
         };
         match says {
             Says::Preventive(probe) => Self { probe: Some((*probe).into()), ..plain(Kind::Preventive) },
-            Says::PreventiveOver => plain(Kind::PreventiveOver),
             Says::ManualAttention(orders) => {
                 Self { orders: Some(orders.into()), ..plain(Kind::ManualAttention) }
             }
@@ -167,7 +165,6 @@ impl SaysRow<'_> {
         let trouble = || trouble::of(self.trouble.ok_or(MISSING)?);
         Ok(match kind::of(self.kind)? {
             Kind::Preventive => Says::Preventive(self.probe.as_ref().ok_or(MISSING)?.to_domain()?),
-            Kind::PreventiveOver => Says::PreventiveOver,
             Kind::ManualAttention => Says::ManualAttention(orders()?),
             Kind::TotalLoss => Says::TotalLoss {
                 orders: orders()?,

@@ -110,7 +110,6 @@ fn alerts() -> Vec<Alert> {
     orders.add(OrderLine { send: send(12), order: None });
     let says = [
         Says::Preventive(PROBE),
-        Says::PreventiveOver,
         Says::ManualAttention(orders.clone()),
         Says::TotalLoss { orders: orders.clone(), finding: Some(Box::new(finding(NOW))), assessment: bad() },
         Says::Restricted(orders),

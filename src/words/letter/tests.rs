@@ -94,10 +94,7 @@ fn loss(orders: Orders, status: Status, reason: Reason, finding: Option<Finding>
 
 fn every_alert() -> Vec<LetterText> {
     let mut all: Vec<_> = results().into_iter().map(|result| alert(Says::Preventive(result))).collect();
-    all.extend(
-        [Says::PreventiveOver, Says::Trouble(Trouble::KeyRefused), Says::TroubleOver(Trouble::KeyRefused)]
-            .map(alert),
-    );
+    all.extend([Says::Trouble(Trouble::KeyRefused), Says::TroubleOver(Trouble::KeyRefused)].map(alert));
     for list in every_list() {
         all.push(alert(Says::ManualAttention(list.clone())));
         all.push(alert(Says::Restricted(list.clone())));

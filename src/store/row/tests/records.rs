@@ -115,7 +115,6 @@ fn says() -> impl Strategy<Value = Says> {
     let numbers = (any::<u32>(), any::<u32>(), any::<u32>());
     prop_oneof![
         probe().prop_map(Says::Preventive),
-        Just(Says::PreventiveOver),
         orders().prop_map(Says::ManualAttention),
         (orders(), of(finding().prop_map(Box::new)), assessments())
             .prop_map(|(orders, finding, assessment)| Says::TotalLoss { orders, finding, assessment }),
