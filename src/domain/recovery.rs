@@ -114,8 +114,10 @@ pub fn message_id(send: SendId) -> MessageId {
 pub struct Recovery {
     /// The replay under way.
     pub running: Option<SendId>,
-    /// No replay before then.
-    pub next: Timestamp,
+    /// No replay before then: the pace.
+    pub paced: Timestamp,
+    /// When to look again what can be done.
+    pub look: Timestamp,
     /// A canary's letter to the admin is under way: its id, and since when.
     pub canary: Option<(super::id::RecordId, Timestamp)>,
     /// Canaries that failed in a row.
@@ -127,11 +129,9 @@ pub struct Recovery {
 }
 
 impl Recovery {
-    /// Something new may be pending.
+    /// Something may be possible that was not: look at once. The pace is kept all the same.
     pub const fn hurry(&mut self) {
-        if self.running.is_none() {
-            self.next = Timestamp::EPOCH;
-        }
+        self.look = Timestamp::EPOCH;
     }
 }
 

@@ -68,7 +68,10 @@ impl State {
         let line = order_line(case);
         let gathers = |alert: &&mut Alert| alert.session == name && alert.tries == 0;
         for alert in self.alerts.values_mut().filter(gathers) {
+            let opened = case.failure.as_ref().map_or(now, |failure| failure.created_at);
             let orders = match &mut alert.says {
+                // A loss was raised with every order that was open then.
+                Says::TotalLoss { .. } if opened <= alert.at => return,
                 Says::ManualAttention(orders) | Says::TotalLoss { orders, .. } => orders,
                 _ => continue,
             };

@@ -23,8 +23,13 @@ impl State {
         if ended.attempt.number > 1 {
             decision.notices.push(Notice::Retry { what: Arc::clone(&ended.what) });
         }
+        let was_back =
+            self.sessions.get(self.session_of(&ended.what)).is_some_and(|one| self.is_back(one, policy));
         self.observe(ended);
         self.remember_unheard(ended, decision);
+        if ended.outcome == Outcome::Accepted && !was_back {
+            self.recovery_of(&ended.what).hurry();
+        }
         if ended.via == Via::Replay {
             self.replay_over(ended, policy, decision);
         }

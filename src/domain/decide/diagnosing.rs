@@ -281,11 +281,11 @@ impl State {
             sends: diagnosis.sends.len(),
         });
         // First the status, whose alert gathers the orders; then each order, which finds it there.
+        self.look_at_session(&diagnosis.session, now, policy, decision);
         for (index, send) in diagnosis.sends.iter().enumerate() {
             let finding = if index == 0 { finding.clone() } else { diagnosis.finding(verdict, now, false) };
             self.find(*send, &finding, now, policy, decision);
         }
-        self.look_at_session(&diagnosis.session, now, policy, decision);
     }
 
     /// Writes what was found to a send that waits for it, and tells the admins of its order.

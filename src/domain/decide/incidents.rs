@@ -85,7 +85,7 @@ impl State {
         self.raise(says, name, id, now, now, policy, decision);
     }
 
-    fn diagnoses_run(&self, name: &SessionName) -> bool {
+    pub(super) fn diagnoses_run(&self, name: &SessionName) -> bool {
         self.undiagnosed.contains_key(name)
             || self.diagnoses.get(name).is_some_and(|diagnosis| diagnosis.verdict.is_none())
     }

@@ -52,7 +52,7 @@ impl State {
     /// When somebody must look again.
     pub(super) fn next_recovery(&self) -> Option<Timestamp> {
         let idle = self.recoveries.values().filter(|recovery| recovery.running.is_none());
-        idle.map(|recovery| recovery.next).min()
+        idle.map(|recovery| recovery.look).min()
     }
 
     /// What is pending in a session, for people.
@@ -186,11 +186,11 @@ impl State {
     /// Looks, canaries, replays: whatever is due.
     pub(super) fn move_recoveries(&mut self, now: Timestamp, policy: &Policy, decision: &mut Decision) {
         self.begin_looks(now, policy, decision);
-        let due = self.recoveries.iter().filter(|(_, one)| one.running.is_none() && one.next <= now);
+        let due = self.recoveries.iter().filter(|(_, one)| one.running.is_none() && one.look <= now);
         let names: Vec<_> = due.map(|(name, _)| name.clone()).collect();
         for name in names {
             if let Some(recovery) = self.recoveries.get_mut(&name) {
-                recovery.next = now + LOOK_EVERY;
+                recovery.look = now + LOOK_EVERY;
             }
             if !self.paused {
                 self.move_recovery(&name, now, policy, decision);
@@ -211,6 +211,13 @@ impl State {
         let (Some(session), Some(recovery)) = (self.sessions.get(name), self.recoveries.get(name)) else {
             return;
         };
+        if now < recovery.paced {
+            let paced = recovery.paced;
+            if let Some(recovery) = self.recoveries.get_mut(name) {
+                recovery.look = paced;
+            }
+            return;
+        }
         if self.is_back(session, policy) {
             if let Some(send) = self.next_replay(name, now, policy) {
                 self.replay(send, now, policy, decision);
@@ -220,8 +227,11 @@ impl State {
         // Not back as far as sends tell: something has to be tried, but only where a probe says that it may work.
         let healthy = session.health.last.is_some_and(ProbeResult::is_healthy)
             && session.health.at.is_some_and(|at| session.last_failed.is_none_or(|failed| at >= failed));
-        let promising = healthy || !policy.probe.enabled || *name == self.other;
-        if !promising || recovery.canary.is_some() || now < recovery.next_canary {
+        let unprobed = !policy.probe.enabled || *name == self.other;
+        let rested = session.last_failed.is_none_or(|failed| now.since(failed) >= pause_after(0));
+        let promising = healthy || (unprobed && rested);
+        // A diagnosis finds out more, and is under way already.
+        if !promising || self.diagnoses_run(name) || recovery.canary.is_some() || now < recovery.next_canary {
             return;
         }
         if let Some(send) = self.next_replay(name, now, policy) {
@@ -259,7 +269,7 @@ impl State {
     }
 
     /// Nothing speaks against the channel: the last thing that was sent got through.
-    fn is_back(&self, session: &Session, policy: &Policy) -> bool {
+    pub(super) fn is_back(&self, session: &Session, policy: &Policy) -> bool {
         let unacknowledged = self.unacknowledged.get(&session.name).copied().unwrap_or_default();
         session.consecutive_failures == 0
             && !session.sends_failing()
@@ -277,7 +287,7 @@ impl State {
         recovery.unacked = None;
         recovery.tries = recovery.tries.saturating_add(1);
         recovery.next_canary = now + pause_after(recovery.tries);
-        recovery.next = recovery.next_canary;
+        recovery.look = recovery.next_canary;
         true
     }
 
@@ -333,7 +343,7 @@ impl State {
         let interval = jittered(policy.recovery.interval, send);
         let what = Arc::clone(&self.cases[&send].what);
         let recovery = self.recovery_of(&what);
-        (recovery.running, recovery.next) = (Some(send), now + interval);
+        (recovery.running, recovery.paced) = (Some(send), now + interval);
     }
 
     /// A replay ended; what it means for its case is settled like any other attempt.
@@ -347,7 +357,8 @@ impl State {
         let recovery = self.recovery_of(&ended.what);
         if recovery.running == Some(send) {
             recovery.running = None;
-            recovery.next = recovery.next.max(ended.started + interval);
+            recovery.paced = recovery.paced.max(ended.started + interval);
+            recovery.look = recovery.paced;
         }
         match ended.outcome {
             Outcome::Accepted => {
@@ -383,7 +394,7 @@ impl State {
         let running = self.recoveries.values_mut().find(|recovery| recovery.running == Some(send));
         if let Some(recovery) = running {
             recovery.running = None;
-            recovery.next = recovery.next.max(now + LOOK_EVERY);
+            recovery.look = now + LOOK_EVERY;
         }
         if why == NotReplayed::NothingKept
             && let Some(case) = self.cases.get_mut(&send)

@@ -1,5 +1,7 @@
 //! What events change: given up by count and by silence, rejected, settled, and the status that follows.
 
+mod mind;
+
 use std::sync::{Arc, LazyLock};
 
 use super::*;
