@@ -332,6 +332,7 @@ impl Office {
             });
             let watchdog = Watchdog {
                 heart: self.heart,
+                lane: self.store.lane(),
                 store: self.store,
                 feed: self.feed,
                 clock: self.clock,

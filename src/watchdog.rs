@@ -133,6 +133,8 @@ pub struct Watchdog {
     pub heart: Arc<Heart>,
     /// Where it writes.
     pub store: Store,
+    /// Where it notes what it knows of attempts.
+    pub lane: Lane,
     /// What comes in.
     pub feed: Feed,
     /// When it is.
@@ -161,7 +163,6 @@ impl Watchdog {
     /// Runs until it is told to finish, and has. Inside a `LocalSet`.
     pub async fn run(mut self) {
         let began = self.clock.now();
-        let lane = self.store.lane();
         let store = self.store.clone();
         let mut opening: Option<Pin<Box<dyn Future<Output = Opening>>>> =
             Some(Box::pin(async move { store.ready().await }));
@@ -183,7 +184,7 @@ impl Watchdog {
                 opened = async { Some(opening.as_mut()?.await) }, if opening.is_some() => {
                     opening = None;
                     if matches!(opened, Some(Opening::Ready(_))) {
-                        self.take_up(&mut desk, &lane, began).await;
+                        self.take_up(&mut desk, began).await;
                         self.ready.cancel();
                     }
                 }
@@ -261,7 +262,7 @@ impl Watchdog {
 
     /// Takes up what was stored, meets what came after it, and writes down what an earlier process left open. What was dealt with before
     /// the store was open is in the ledger by now, or lost: the state is made anew from what is stored.
-    async fn take_up(&mut self, desk: &mut Desk, lane: &Lane, began: Timestamp) {
+    async fn take_up(&mut self, desk: &mut Desk, began: Timestamp) {
         while let Ok(Some(_)) = timeout(Duration::ZERO, self.feed.next()).await {}
         let reader = self.store.reader();
         let Some(loaded) = self.patiently(|| reader.load()).await else { return };
@@ -299,7 +300,7 @@ impl Watchdog {
         for ended in left {
             self.recall.unsuccessful(&Case::open(&ended));
             // Back through the ledger, like every other outcome.
-            lane.note(Entry::Ended(Box::new(ended)));
+            self.lane.note(Entry::Ended(Box::new(ended)));
         }
         let state = self.heart.state();
         state.cases().values().for_each(|case| self.recall.unsuccessful(case));
@@ -383,6 +384,9 @@ impl Watchdog {
         });
         for one in &decision.reconciled {
             self.recall.reconciled(one);
+        }
+        for ended in std::mem::take(&mut decision.notes) {
+            self.lane.note(Entry::Ended(Box::new(ended)));
         }
         let endings = std::mem::take(&mut decision.endings);
         let mut waiting = self.waiting.borrow_mut();

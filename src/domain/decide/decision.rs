@@ -11,7 +11,7 @@ use super::super::diagnosis::{Diagnosis, Finding};
 use super::super::errand::{Errand, NotReplayed, Report};
 use super::super::id::{SendId, SessionName};
 use super::super::incident::Incident;
-use super::super::ledger::{AttemptId, Entry, Position, StoredAnswer, StoredRequest};
+use super::super::ledger::{AttemptId, Ended, Entry, Position, StoredAnswer, StoredRequest};
 use super::super::notification::Method;
 use super::super::outcome::{Cause, Outcome};
 use super::super::probe::ProbeResult;
@@ -187,6 +187,8 @@ pub struct Decision {
     pub errands: Vec<Errand>,
     /// What somebody waited for.
     pub endings: Vec<(Pending, Ending)>,
+    /// To be noted in the ledger: what is known of an attempt without anybody having made one. It comes back like every other entry.
+    pub notes: Vec<Ended>,
     /// Sends that a look has shown to have gone out: a late retry of the bot must hear so.
     pub reconciled: Vec<Reconciled>,
 }

@@ -476,9 +476,10 @@ impl State {
         let Some(doubt) = case.doubt.filter(|_| is_open(case)) else { return };
         match found {
             Looked::Found { message, .. } => {
-                let ended = settled_by_look(case, &message, now);
+                decision.notes.push(settled_by_look(case, &message, now));
                 decision.reconciled.push(Reconciled { send, what: Arc::clone(&case.what), message });
-                self.ended(&ended, policy, decision);
+                // Should the note be lost, it is looked at again.
+                self.looks.insert(send, now + LOOK_GUARD);
             }
             // WAHA may still send it: that it is not there proves nothing yet.
             Looked::Absent if now.since(doubt) < LATE_MAX => {

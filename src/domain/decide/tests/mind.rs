@@ -38,6 +38,7 @@ impl Bench {
     fn take(&mut self, decision: Decision) {
         self.errands.extend(decision.errands);
         self.changes.extend(decision.changes);
+        decision.notes.into_iter().for_each(|ended| self.end(ended));
     }
 
     fn event(&mut self, event: Event) {
