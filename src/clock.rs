@@ -3,8 +3,8 @@
 //! Moments are anchored at the start of the process and move with the monotonic clock, so that a step of the wall clock makes no span
 //! negative and no window jump.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rand::Rng as _;
@@ -66,6 +66,62 @@ impl Clock {
     }
 }
 
+/// Where the clock stood at some moment of this boot of the machine: what a later process needs to see that the wall clock was set meanwhile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// What the clock said.
+    pub now: Timestamp,
+    /// How long the machine had been up, sleep included.
+    pub up: Duration,
+    /// Which boot of the machine it was.
+    pub boot: u64,
+}
+
+/// A wall clock that was set by less is not worth a word.
+const STEP_MIN_MS: i64 = 1000;
+
+impl Clock {
+    /// Where the clock stands; `None` where the system does not tell how long it is up.
+    pub fn mark(&self) -> Option<Mark> {
+        match &*self.0 {
+            Source::System { .. } => {
+                let (up, boot) = (uptime()?, boot()?);
+                Some(Mark { now: self.now(), up, boot })
+            }
+            Source::Manual { .. } => None,
+        }
+    }
+
+    /// By how many milliseconds the clock was set since an earlier process left `mark`; 0 where it was not, or nobody knows.
+    pub fn stepped_since(&self, mark: Mark) -> i64 {
+        self.mark().map_or(0, |here| stepped(mark, here))
+    }
+}
+
+fn stepped(mark: Mark, here: Mark) -> i64 {
+    if mark.boot != here.boot {
+        return 0;
+    }
+    let expected = mark.now + here.up.saturating_sub(mark.up);
+    let step = here.now.millis().saturating_sub(expected.millis());
+    if step.abs() < STEP_MIN_MS { 0 } else { step }
+}
+
+fn uptime() -> Option<Duration> {
+    let text = std::fs::read_to_string("/proc/uptime").ok()?;
+    let seconds: f64 = text.split_whitespace().next()?.parse().ok()?;
+    Duration::try_from_secs_f64(seconds).ok()
+}
+
+fn boot() -> Option<u64> {
+    static BOOT: OnceLock<Option<u64>> = OnceLock::new();
+    *BOOT.get_or_init(|| {
+        let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+        let digits: String = text.chars().filter(char::is_ascii_hexdigit).take(16).collect();
+        u64::from_str_radix(&digits, 16).ok()
+    })
+}
+
 /// A mark on the monotonic clock, for timers and for how long something took. Waits follow it, and tests may pause it.
 #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the clocks")]
 pub fn instant() -> tokio::time::Instant {
@@ -75,6 +131,19 @@ pub fn instant() -> tokio::time::Instant {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_clock_that_was_set_between_two_processes_is_seen() {
+        let mark =
+            |now, up, boot| Mark { now: Timestamp::from_millis(now), up: Duration::from_secs(up), boot };
+        let before = mark(1_000_000, 100, 7);
+        assert_eq!(stepped(before, mark(1_060_000, 160, 7)), 0);
+        assert_eq!(stepped(before, mark(1_060_400, 160, 7)), 0, "no step");
+        assert_eq!(stepped(before, mark(4_660_000, 160, 7)), 3_600_000);
+        assert_eq!(stepped(before, mark(400_000, 160, 7)), -660_000);
+        assert_eq!(stepped(before, mark(4_660_000, 160, 8)), 0, "another boot: nobody knows");
+        assert!(Clock::system().mark().is_some());
+    }
 
     #[test]
     fn ids_differ_and_sort_by_time() {

@@ -269,7 +269,14 @@ impl Watchdog {
         let told_from = self.clock.now() - TOLD_WITHIN;
         let Some(accepted) = self.patiently(|| reader.accepted_since(told_from)).await else { return };
         let Loaded { cases, sessions, unheard, intents, applied, last, .. } = loaded;
-        let Loaded { diagnoses, incidents, alerts, awaiting, paused, .. } = loaded;
+        let Loaded { diagnoses, incidents, alerts, awaiting, paused, clock, .. } = loaded;
+        let stepped = clock.map_or(0, |mark| self.clock.stepped_since(mark));
+        if stepped != 0 {
+            tracing::warn!(
+                milliseconds = stepped,
+                "the wall clock was set while nothing ran; spans are kept as they are"
+            );
+        }
         let policy = self.heart.policy.load_full();
         *desk = Desk::standing_at(applied);
         {
@@ -279,7 +286,18 @@ impl Watchdog {
             state.follow_like(&earlier);
             let unheard = &unheard;
             state.restore(
-                Stored { cases, sessions, unheard, diagnoses, incidents, alerts, awaiting, accepted, paused },
+                Stored {
+                    cases,
+                    sessions,
+                    unheard,
+                    diagnoses,
+                    incidents,
+                    alerts,
+                    awaiting,
+                    accepted,
+                    paused,
+                    stepped,
+                },
                 &policy,
             );
             for (position, intent) in intents {

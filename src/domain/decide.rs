@@ -272,7 +272,8 @@ impl State {
             self.expect_news(&case);
             self.cases.insert(case.send, case);
         }
-        for session in stored.sessions {
+        for mut session in stored.sessions {
+            session.stepped(stored.stepped);
             if let Some(known) = self.sessions.get_mut(&session.name) {
                 *known = session;
             }
@@ -289,7 +290,11 @@ impl State {
         }
         let known = |name: &SessionName| self.sessions.contains_key(name);
         let incidents = stored.incidents.into_iter().filter(|incident| known(&incident.session));
-        self.incidents = incidents.map(|incident| (incident.session.clone(), incident)).collect();
+        let incidents = incidents.map(|mut incident| {
+            incident.stepped(stored.stepped);
+            (incident.session.clone(), incident)
+        });
+        self.incidents = incidents.collect();
         self.alerts = stored.alerts.into_iter().map(|alert| (alert.id, alert)).collect();
         self.paused = stored.paused;
     }

@@ -108,6 +108,13 @@ impl Incident {
         }
     }
 
+    /// The wall clock was set by `step` milliseconds while nothing ran: it lasts as long as it lasts.
+    pub fn stepped(&mut self, step: i64) {
+        self.start = self.start.stepped(step);
+        self.well_since = self.well_since.map(|at| at.stepped(step));
+        self.timeline.iter_mut().for_each(|line| line.at = line.at.stepped(step));
+    }
+
     /// How long it lasted, or lasts. Never negative.
     pub fn downtime(&self, now: Timestamp) -> Duration {
         self.end.unwrap_or(now).since(self.start)

@@ -215,6 +215,36 @@ impl Session {
         self.window.exhausted(at);
     }
 
+    /// The wall clock was set by `step` milliseconds while nothing ran: spans stay what they were.
+    pub fn stepped(&mut self, step: i64) {
+        let health = &mut self.health;
+        let moments = [
+            &mut self.last_accepted,
+            &mut self.last_failed,
+            &mut self.last_activity,
+            &mut self.retried_at,
+            &mut self.low_rate.last_bad,
+            &mut self.high_latency.last_bad,
+            &mut self.total_loss_at,
+            &mut self.webhook_only_at,
+            &mut self.last_server_ack,
+            &mut self.last_device_ack,
+            &mut self.unproven_since,
+            &mut self.key_refused_since,
+            &mut health.at,
+            &mut health.last_success,
+            &mut health.last_failure,
+            &mut health.healthy_since,
+        ];
+        let lists = (self.exhausted.iter_mut().map(|(at, _)| at))
+            .chain(self.rejections.iter_mut().map(|one| &mut one.at))
+            .chain(self.restricted_chats.iter_mut().map(|(_, at)| at))
+            .chain(self.window.minutes.iter_mut().map(|minute| &mut minute.start));
+        for at in moments.into_iter().flatten().chain(lists).chain([&mut self.since]) {
+            *at = at.stepped(step);
+        }
+    }
+
     /// Unsuccessful sends to two chats or more, or one given up, and nothing accepted since (SPEC 7).
     pub fn sends_failing(&self) -> bool {
         self.failing_chats.iter().flatten().count() >= 2 || !self.exhausted.is_empty()

@@ -38,6 +38,14 @@ impl Timestamp {
 }
 
 /// Milliseconds of a span, saturating: no wait of this program is longer than 292 million years.
+impl Timestamp {
+    /// The same moment on a clock that was set by `step` milliseconds.
+    #[must_use]
+    pub const fn stepped(self, step: i64) -> Self {
+        Self(self.0.saturating_add(step))
+    }
+}
+
 fn millis(span: Duration) -> i64 {
     i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
 }

@@ -5,6 +5,7 @@ use redb::{ReadableTable, ReadableTableMetadata, StorageError, TableError, Write
 use super::queue::Commit;
 use super::row;
 use super::table::{self, SendKey, timed, timed_record};
+use crate::clock::Mark;
 use crate::domain::case::Case;
 use crate::domain::decide::Change;
 use crate::domain::incident::Incident;
@@ -94,6 +95,16 @@ pub(super) fn apply(transaction: &WriteTransaction, commit: &Commit) -> Result<(
     if commit.keep_from.0 > 0 {
         meta.insert(table::KEEP_FROM, commit.keep_from.0.min(commit.applied.0 + 1))?;
     }
+    Ok(())
+}
+
+/// Writes down where the clock stands, for a later process.
+pub(super) fn put_mark(transaction: &WriteTransaction, mark: Mark) -> Result<(), ApplyError> {
+    let mut meta = transaction.open_table(table::META)?;
+    let [now, up, boot] = table::CLOCK;
+    meta.insert(now, u64::try_from(mark.now.millis()).unwrap_or(0))?;
+    meta.insert(up, u64::try_from(mark.up.as_millis()).unwrap_or(u64::MAX))?;
+    meta.insert(boot, mark.boot)?;
     Ok(())
 }
 

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use redb::{ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata};
 
@@ -17,6 +18,7 @@ use super::records::load_records;
 use super::row::{self, Kind, RowError};
 use super::table::{self, TimedKey, timed};
 use super::{Shared, StoreState};
+use crate::clock::Mark;
 use crate::domain::alert::Alert;
 use crate::domain::case::Case;
 use crate::domain::confirmation::Awaiting;
@@ -104,12 +106,21 @@ pub struct Loaded {
     pub awaiting: Vec<Awaiting>,
     /// Do replays wait for a person?
     pub paused: bool,
+    /// Where the clock stood at the heart's last commit.
+    pub clock: Option<Mark>,
     /// Intents that are applied already and whose outcome is not in the ledger up to there.
     pub intents: Vec<(Position, Intent)>,
     /// The position the cases and sessions stand for: entries after it are still to be applied.
     pub applied: Position,
     /// The last position in this snapshot.
     pub last: Position,
+}
+
+fn mark(transaction: &ReadTransaction) -> Result<Option<Mark>, ReadError> {
+    let [now, up, boot] = table::CLOCK;
+    let (now, up, boot) = (meta(transaction, now)?, meta(transaction, up)?, meta(transaction, boot)?);
+    let now = Timestamp::from_millis(i64::try_from(now).unwrap_or(i64::MAX));
+    Ok((boot != 0).then_some(Mark { now, up: Duration::from_millis(up), boot }))
 }
 
 /// In which direction to turn the pages.
@@ -270,6 +281,7 @@ impl Reader {
                 loaded.unheard.extend(readable(health, "unheard", &send, row::unheard_of(row.value())));
             }
             load_records(health, transaction, &mut loaded)?;
+            loaded.clock = mark(transaction)?;
             let ledger = transaction.open_table(table::LEDGER)?;
             loaded.last = last(&ledger)?.max(loaded.applied);
             let keep_from = meta(transaction, table::KEEP_FROM)?;

@@ -55,6 +55,8 @@ pub(super) const VERSION: &str = "version";
 pub(super) const APPLIED: &str = "applied";
 /// `META`: no attempt before this position still runs.
 pub(super) const KEEP_FROM: &str = "keep_from";
+/// Where the clock stood at the last commit of the heart: milliseconds, uptime in milliseconds, the boot.
+pub(super) const CLOCK: [&str; 3] = ["clock_now", "clock_up", "clock_boot"];
 /// `META`: before this position only intents without a recorded outcome are left of all intents.
 pub(super) const PRUNED_TO: &str = "pruned_to";
 /// `META`: bytes of the ledger's values before `COUNTED_TO`.

@@ -16,7 +16,7 @@ use std::time::Duration;
 use redb::{Database, ReadableDatabase};
 use tokio::time::Instant;
 
-use super::apply::{ApplyError, apply};
+use super::apply::{ApplyError, apply, put_mark};
 use super::feed::Handed;
 use super::file::{Failure, Opened};
 use super::prune::Pruner;
@@ -326,6 +326,9 @@ impl Writer<'_> {
             }
             for commit in &batch.commits {
                 apply(&transaction, commit)?;
+                if let Some(mark) = self.shared.clock.mark() {
+                    put_mark(&transaction, mark)?;
+                }
             }
             if !batch.commits.is_empty() {
                 pruner.note(&transaction, next, bytes)?;

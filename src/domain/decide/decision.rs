@@ -74,6 +74,8 @@ pub struct Stored<'a> {
     pub accepted: Vec<(Arc<Description>, Timestamp)>,
     /// People want no replays.
     pub paused: bool,
+    /// By how many milliseconds the wall clock was set while nothing ran.
+    pub stepped: i64,
 }
 
 /// A success the bot has not heard of.

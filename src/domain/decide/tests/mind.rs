@@ -609,6 +609,26 @@ fn two_clicks_are_one_send() {
 }
 
 #[test]
+fn an_incident_lasts_as_long_as_it_lasts_whatever_the_wall_clock_says() {
+    for step in [-3_600_000, 0, 3_600_000] {
+        let mut bench = Bench::new();
+        bench.now = at(10_000);
+        bench.give_up(1, DEAD);
+        let name = SessionName::new("default").unwrap();
+        bench.pass(30);
+        let incident = bench.state.incidents()[&name].clone();
+        // A process that begins a minute later, on a clock that was set meanwhile.
+        bench.now = (bench.now + Duration::from_secs(60)).stepped(step);
+        let mut fresh = State::new(std::slice::from_ref(&name), bench.now, [1; 16]);
+        let sessions = bench.state.sessions().values().cloned().collect();
+        let stored = Stored { sessions, incidents: vec![incident], stepped: step, ..Stored::default() };
+        fresh.restore(stored, &bench.policy);
+        assert_eq!(fresh.incidents()[&name].downtime(bench.now), Duration::from_secs(90), "{step}");
+        assert_eq!(fresh.sessions()[&name].since, bench.state.sessions()[&name].since.stepped(step));
+    }
+}
+
+#[test]
 fn a_quiet_night_pages_nobody() {
     let mut bench = Bench::new();
     bench.policy.probe.enabled = true;
