@@ -10,15 +10,35 @@
 //! | `GET /api/notifications/failed` | viewer | failed notifications, a page at a time |
 //! | `GET /api/notifications/failed/{id}` | viewer | one of them with its attempts |
 //! | `GET /api/sends` | viewer | sends, a page at a time |
+//! | `GET /api/orders/unnotified` | viewer | orders whose customer was not told |
+//! | `GET /api/communication-failures` | viewer | what diagnoses found, a page at a time |
+//! | `GET /api/incidents` | viewer | incidents, a page at a time |
+//! | `GET /api/incidents/{id}` | viewer | one of them |
+//! | `GET /api/alerts` | viewer | the newest alerts |
+//! | `GET /api/audit` | viewer | who did what, a page at a time |
+//! | `POST /api/notifications/failed/{id}/retry` | operator | sends it again now, and says how that ended |
+//! | `POST /api/notifications/failed/{id}/mark_resolved` | operator | a person has told the customer |
+//! | `POST /api/notifications/failed/{id}/claim` | operator | a person is about to |
+//! | `POST /api/notifications/failed/{id}/reopen` | operator | it was not settled after all |
+//! | `POST /api/recovery/pause` | operator | nothing is sent again by itself |
+//! | `POST /api/recovery/resume` | operator | it is again |
+//! | `POST /api/healthcheck` | operator | probes a session now |
+//! | `POST /api/sessions/{session}/restart` | operator | restarts it, where that may help |
+//! | `POST /api/diagnoses` | bot, operator | why could a customer not be told? |
+//! | `POST /api/heartbeat` | bot, operator | the bot lives |
 //!
-//! Errors are RFC 9457 problems.
+//! Operators may look too. Errors are RFC 9457 problems. What is asked for goes to the heart as a wish and is answered once it is on disk.
 
 mod access;
+mod body;
+mod channel;
+mod command;
 mod health;
 mod hook;
 mod page;
 mod problem;
 mod query;
+mod records;
 pub mod view;
 
 use std::net::TcpListener;
@@ -39,12 +59,16 @@ use hyper_util::service::TowerToHyperService;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
+use access::Needs;
 pub use access::{Access, Token, TokenRole};
+pub use channel::Restarts;
 pub use hook::HookDoor;
 
 use crate::clock::Clock;
+use crate::domain::id::SessionName;
 use crate::metrics::Metrics;
 use crate::store::Store;
+use crate::waha::client::WahaClient;
 use crate::watchdog::{Heart, Wish};
 use crate::words::Language;
 
@@ -64,6 +88,12 @@ pub struct Admin {
     pub language: ArcSwap<Language>,
     /// Where wishes go.
     pub wishes: mpsc::Sender<Wish>,
+    /// The sessions of `waha.sessions`, in its order.
+    pub sessions: Vec<SessionName>,
+    /// WAHA, asked with the sidecar's own key; SIGHUP swaps it.
+    pub waha: ArcSwap<WahaClient>,
+    /// Sessions restarted lately.
+    pub restarts: Restarts,
     /// Where WAHA's webhooks come in, if it delivers them.
     pub hook: Option<HookDoor>,
     /// Told once the proxy accepts calls.
@@ -114,18 +144,40 @@ pub async fn serve(listener: TcpListener, admin: Arc<Admin>, stop: CancellationT
 }
 
 fn routes(admin: Arc<Admin>) -> Router {
-    let api = Router::new()
+    let guarded = |routes: Router<Arc<Admin>>, needs: Needs| {
+        routes.layer(from_fn_with_state((Arc::clone(&admin), needs), access::check))
+    };
+    let looking = Router::new()
         .route("/api/bot/status", get(query::bot_status))
         .route("/api/notifications/failed", get(query::notifications))
         .route("/api/notifications/failed/{id}", get(query::notification))
         .route("/api/sends", get(query::sends))
-        .layer(from_fn_with_state(Arc::clone(&admin), access::check));
+        .route("/api/orders/unnotified", get(records::unnotified))
+        .route("/api/communication-failures", get(records::communication_failures))
+        .route("/api/incidents", get(records::incidents))
+        .route("/api/incidents/{id}", get(records::incident))
+        .route("/api/alerts", get(records::alerts))
+        .route("/api/audit", get(records::audit));
+    let acting = Router::new()
+        .route("/api/notifications/failed/{id}/retry", post(command::retry))
+        .route("/api/notifications/failed/{id}/mark_resolved", post(command::mark_resolved))
+        .route("/api/notifications/failed/{id}/claim", post(command::claim))
+        .route("/api/notifications/failed/{id}/reopen", post(command::reopen))
+        .route("/api/recovery/pause", post(command::pause))
+        .route("/api/recovery/resume", post(command::resume))
+        .route("/api/healthcheck", post(channel::healthcheck))
+        .route("/api/sessions/{session}/restart", post(channel::restart));
+    let reporting = Router::new()
+        .route("/api/diagnoses", post(channel::diagnose))
+        .route("/api/heartbeat", post(channel::heartbeat));
     Router::new()
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(health::metrics))
         .route("/hooks/waha", post(hook::receive))
-        .merge(api)
+        .merge(guarded(looking, Needs::Look))
+        .merge(guarded(acting, Needs::Act))
+        .merge(guarded(reporting, Needs::Report))
         .fallback(problem::not_found)
         .method_not_allowed_fallback(problem::method_not_allowed)
         .layer(from_fn_with_state(Arc::clone(&admin), count))
@@ -136,20 +188,41 @@ fn routes(admin: Arc<Admin>) -> Router {
 async fn count(State(admin): State<Arc<Admin>>, request: Request, next: Next) -> Response {
     let handler = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
     let mut response = next.run(request).await;
-    let handler = match handler.as_deref() {
-        Some("/healthz") => "healthz",
-        Some("/readyz") => "readyz",
-        Some("/metrics") => "metrics",
-        Some("/hooks/waha") => "hook",
-        Some("/api/bot/status") => "bot_status",
-        Some("/api/notifications/failed") => "notifications_failed",
-        Some("/api/notifications/failed/{id}") => "notification_failed",
-        Some("/api/sends") => "sends",
-        Some(_) | None => "other",
-    };
+    let handler = handler.as_deref().map_or("other", handler_of);
     admin.metrics.admin_request(handler, response.status().as_u16());
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
+}
+
+/// The name of a route in the metrics.
+fn handler_of(route: &str) -> &'static str {
+    match route {
+        "/healthz" => "healthz",
+        "/readyz" => "readyz",
+        "/metrics" => "metrics",
+        "/hooks/waha" => "hook",
+        "/api/bot/status" => "bot_status",
+        "/api/notifications/failed" => "notifications_failed",
+        "/api/notifications/failed/{id}" => "notification_failed",
+        "/api/notifications/failed/{id}/retry" => "notification_retry",
+        "/api/notifications/failed/{id}/mark_resolved" => "notification_mark_resolved",
+        "/api/notifications/failed/{id}/claim" => "notification_claim",
+        "/api/notifications/failed/{id}/reopen" => "notification_reopen",
+        "/api/sends" => "sends",
+        "/api/orders/unnotified" => "orders_unnotified",
+        "/api/communication-failures" => "communication_failures",
+        "/api/incidents" => "incidents",
+        "/api/incidents/{id}" => "incident",
+        "/api/alerts" => "alerts",
+        "/api/audit" => "audit",
+        "/api/recovery/pause" => "recovery_pause",
+        "/api/recovery/resume" => "recovery_resume",
+        "/api/healthcheck" => "healthcheck",
+        "/api/sessions/{session}/restart" => "session_restart",
+        "/api/diagnoses" => "diagnoses",
+        "/api/heartbeat" => "heartbeat",
+        _ => "other",
+    }
 }

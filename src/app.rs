@@ -5,7 +5,7 @@
 
 mod settings;
 
-pub use settings::language as language_of;
+pub use settings::{language as language_of, policy as policy_of};
 
 use std::cell::RefCell;
 use std::net::{SocketAddr, TcpListener};
@@ -33,7 +33,7 @@ use crate::domain::id::{SendId, SessionName};
 use crate::domain::ledger::{AttemptId, StoredAnswer};
 use crate::domain::live::LiveSends;
 use crate::domain::outcome::Outcome;
-use crate::domain::send::{Content, Identity};
+use crate::domain::send::{Content, Description, Identity};
 use crate::domain::time::Timestamp;
 use crate::errands::{Errands, Joining, Setup};
 use crate::events::{SocketSettings, socket};
@@ -133,6 +133,9 @@ pub fn start(config: &Config) -> Result<Running, StartError> {
         access: ArcSwap::from_pointee(settings::access(config)),
         language: ArcSwap::from_pointee(settings::language(config)),
         wishes,
+        sessions: sessions.clone(),
+        waha: ArcSwap::new(Arc::clone(&hands_setup.load().client)),
+        restarts: admin::Restarts::default(),
         hook: settings::hook(config).map(|hook| admin::HookDoor::new(hook, told.clone())),
         ready: ready.clone(),
     });
@@ -189,12 +192,20 @@ pub fn start(config: &Config) -> Result<Running, StartError> {
     })
 }
 
-/// The heart's state as it was stored, for looking at it while nothing runs.
-pub fn stored_state(config: &Config, loaded: Loaded, now: Timestamp) -> State {
+/// The heart's state as it was stored, for looking at it while nothing runs. `accepted`: what was accepted lately.
+pub fn stored_state(
+    config: &Config,
+    loaded: Loaded,
+    accepted: Vec<(Arc<Description>, Timestamp)>,
+    now: Timestamp,
+) -> State {
     let sessions: Vec<_> = config.waha.sessions.iter().filter_map(|name| SessionName::new(name)).collect();
     let mut state = State::new(&sessions, now, [0; 16]);
     let Loaded { cases, sessions, unheard, .. } = loaded;
-    let stored = Stored { cases, sessions, unheard: &unheard, ..Stored::default() };
+    let Loaded { diagnoses, incidents, alerts, awaiting, paused, .. } = loaded;
+    let unheard = &unheard;
+    let stored =
+        Stored { cases, sessions, unheard, diagnoses, incidents, alerts, awaiting, accepted, paused };
     state.restore(stored, &settings::policy(config));
     state
 }
@@ -238,6 +249,7 @@ impl Running {
             tracing::warn!(key, "this key changed, and takes effect only after a restart");
         }
         self.shared.settings.store(Arc::new(proxy));
+        self.admin_room.waha.store(Arc::clone(&hands.client));
         self.hands.store(Arc::new(hands));
         self.shared.live().set_policy(settings::live(config));
         self.heart.policy.store(Arc::new(settings::policy(config)));

@@ -1,13 +1,16 @@
 //! The command line: one file per command. Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 store refused (SPEC 13).
 
+mod act;
 mod check;
 mod export;
 mod failed;
 mod healthcheck;
+mod incidents;
 mod output;
 mod run;
 mod source;
 mod status;
+mod stored;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -45,9 +48,14 @@ enum Command {
     Check(check::CheckArgs),
     /// Show the bot's status: is it speaking, why not, since when.
     Status(status::StatusArgs),
-    /// List and show failed notifications: whom a customer's message never reached.
+    /// Failed notifications: whom a customer's message never reached, and what was done about it.
     #[command(subcommand)]
     Failed(failed::FailedCommand),
+    /// List incidents: when the bot could not speak, for how long, and whom it left untold.
+    Incidents(incidents::IncidentsArgs),
+    /// Pause or resume what the sidecar sends again by itself.
+    #[command(subcommand)]
+    Recovery(act::RecoveryCommand),
     /// Write every send as a line of JSON, the oldest first.
     ///
     /// Beside a running process it asks that one; without, it reads the store's file. A send whose attempt was cut off is "ambiguous".
@@ -134,7 +142,9 @@ impl Cli {
             Command::Run => run::run(load()?, &|| load())?,
             Command::Check(args) => return check::run(&args, &load()?.config),
             Command::Status(args) => return status::run(&args, &load()?.config),
-            Command::Failed(command) => failed::run(&command, &load()?.config)?,
+            Command::Failed(command) => return failed::run(&command, &load()?.config),
+            Command::Incidents(args) => incidents::run(&args, &load()?.config)?,
+            Command::Recovery(command) => return act::recovery(&command, &load()?.config),
             Command::Export(args) => export::run(&args, &load()?.config)?,
             Command::Healthcheck => healthcheck::run(&load()?.config)?,
             Command::Config(args) => match config::command::run(&args, path.as_deref(), &env) {

@@ -3,9 +3,10 @@
 use serde::Deserialize;
 
 use super::problem::Problem;
+use crate::domain::id::RecordId;
 use crate::domain::ledger::Position;
 use crate::domain::time::Timestamp;
-use crate::store::{NotificationCursor, Order};
+use crate::store::{Before, NotificationCursor, Order};
 
 /// Rows on a page where nobody says.
 const LIMIT: usize = 50;
@@ -48,6 +49,14 @@ impl PageQuery {
         })
     }
 
+    /// Where a list by moment goes on.
+    pub(super) fn before(&self) -> Result<Option<Before>, Problem> {
+        self.parsed(|cursor| {
+            let (at, id) = cursor.split_once('.')?;
+            Some((at.parse().ok()?, id.parse().ok()?))
+        })
+    }
+
     fn parsed<T>(&self, parse: impl FnOnce(&str) -> Option<T>) -> Result<Option<T>, Problem> {
         let Some(cursor) = self.cursor.as_deref().filter(|cursor| !cursor.is_empty()) else {
             return Ok(None);
@@ -64,4 +73,8 @@ pub(super) fn position_cursor(position: Position) -> String {
 
 pub(super) fn notification_cursor(cursor: NotificationCursor) -> String {
     format!("{}.{}", cursor.created_at.millis(), cursor.send)
+}
+
+pub(super) fn before_cursor(at: Timestamp, id: RecordId) -> String {
+    format!("{}.{id}", at.millis())
 }

@@ -14,20 +14,27 @@ pub(super) struct Problem {
     /// A stable word for programs.
     code: &'static str,
     detail: String,
-    header: Option<(HeaderName, HeaderValue)>,
+    /// The same for the shop's people, in their language.
+    message: Option<&'static str>,
+    header: Option<(HeaderName, &'static str)>,
 }
 
 impl Problem {
     pub(super) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, detail: detail.into(), header: None }
+        Self { status, code, detail: detail.into(), message: None, header: None }
     }
 
     pub(super) fn bad_parameter(name: &str, allowed: &str) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "bad_parameter", format!("{name}: {allowed}"))
     }
 
+    /// Adds a sentence in the people's own language.
+    pub(super) fn with_message(self, message: &'static str) -> Self {
+        Self { message: Some(message), ..self }
+    }
+
     pub(super) fn with_header(self, name: HeaderName, value: &'static str) -> Self {
-        Self { header: Some((name, HeaderValue::from_static(value))), ..self }
+        Self { header: Some((name, value)), ..self }
     }
 }
 
@@ -45,17 +52,20 @@ impl From<ReadError> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let body = serde_json::json!({
+        let mut body = serde_json::json!({
             "type": format!("urn:waha-watchdog:problem:{}", self.code),
             "title": self.status.canonical_reason().unwrap_or("Error"),
             "status": self.status.as_u16(),
             "code": self.code,
             "detail": self.detail,
         });
+        if let Some(message) = self.message {
+            body["message"] = message.into();
+        }
         let kind = (CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         let mut response = (self.status, [kind], body.to_string()).into_response();
         if let Some((name, value)) = self.header {
-            response.headers_mut().insert(name, value);
+            response.headers_mut().insert(name, HeaderValue::from_static(value));
         }
         response
     }

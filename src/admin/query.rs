@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use super::page::{PageQuery, notification_cursor, position_cursor};
 use super::problem::Problem;
+use super::view::Sight;
 use super::{Admin, view};
 use crate::domain::case::Case;
 use crate::domain::id::SendId;
@@ -23,8 +24,10 @@ use crate::store::{Notifications, Order, SendSummary};
 /// `GET /api/bot/status`.
 pub(super) async fn bot_status(State(admin): State<Arc<Admin>>) -> Json<Value> {
     let health = admin.store.health();
+    let (policy, language) = (admin.heart.policy.load_full(), **admin.language.load());
     let state = admin.heart.state();
-    Json(view::bot_status(&state, &health, **admin.language.load(), admin.clock.now()))
+    let sight = Sight { state: &state, policy: &policy, language, now: admin.clock.now() };
+    Json(view::bot_status(sight, &health))
 }
 
 /// Which failed notifications.
@@ -78,8 +81,21 @@ pub(super) async fn notifications(
         query.page.limit()?,
         wanted,
     )?;
-    let items: Vec<_> = page.items.iter().filter_map(view::notification).collect();
+    let items = shown(&admin, &page.items)?;
     Ok(Json(json!({ "items": items, "next_cursor": page.next.map(notification_cursor) })))
+}
+
+/// Failed notifications as the API shows them.
+pub(super) fn shown(admin: &Admin, cases: &[Case]) -> Result<Vec<Value>, Problem> {
+    let reader = admin.store.reader();
+    let confirmations =
+        cases.iter().map(|case| reader.confirmed(case.send)).collect::<Result<Vec<_>, _>>()?;
+    let (policy, language) = (admin.heart.policy.load_full(), **admin.language.load());
+    let state = admin.heart.state();
+    let sight = Sight { state: &state, policy: &policy, language, now: admin.clock.now() };
+    let confirmations = confirmations.into_iter().map(|heard| heard.map(|heard| heard.confirmation));
+    let shown = cases.iter().zip(confirmations);
+    Ok(shown.filter_map(|(case, heard)| view::notification(case, heard, sight)).collect())
 }
 
 /// `GET /api/notifications/failed/{id}`.
@@ -87,11 +103,23 @@ pub(super) async fn notification(
     State(admin): State<Arc<Admin>>,
     Path(id): Path<String>,
 ) -> Result<Json<Value>, Problem> {
-    let unknown =
-        || Problem::new(StatusCode::NOT_FOUND, "unknown_notification", "no failed notification has this id");
-    let id: SendId = id.parse().map_err(|_| unknown())?;
-    let case = admin.store.reader().case(id)?.ok_or_else(unknown)?;
-    view::notification_with_attempts(&case).map(Json).ok_or_else(unknown)
+    let reader = admin.store.reader();
+    let id = send_id(&id)?;
+    let case = reader.case(id)?.ok_or_else(unknown_notification)?;
+    let heard = reader.confirmed(id)?.map(|heard| heard.confirmation);
+    let (policy, language) = (admin.heart.policy.load_full(), **admin.language.load());
+    let state = admin.heart.state();
+    let sight = Sight { state: &state, policy: &policy, language, now: admin.clock.now() };
+    view::notification_with_attempts(&case, heard, sight).map(Json).ok_or_else(unknown_notification)
+}
+
+pub(super) fn unknown_notification() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "unknown_notification", "no failed notification has this id")
+}
+
+/// The id in a path.
+pub(super) fn send_id(id: &str) -> Result<SendId, Problem> {
+    id.parse().map_err(|_| unknown_notification())
 }
 
 /// Which sends.

@@ -2,16 +2,35 @@
 //!
 //! Everything here is for authorized eyes: customers' names and phones are whole. Keys are added, never renamed.
 
+mod records;
+mod status;
+
 use serde_json::{Map, Value, json};
 
+pub use self::records::{alert, audit, communication_failure, incident, unnotified};
+pub use self::status::{bot_status, store};
 use crate::domain::case::Case;
-use crate::domain::decide::State;
+use crate::domain::confirmation::Confirmation;
+use crate::domain::decide::{Policy, State};
+use crate::domain::diagnosis::Finding;
 use crate::domain::id::{ChatId, Phone, SessionName};
 use crate::domain::order::OrderFacts;
-use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
-use crate::store::{SendSummary, StoreHealth, StoreState};
+use crate::store::SendSummary;
 use crate::words::{self, Language};
+
+/// What a record is seen with: what the heart knows, and for whom it is worded.
+#[derive(Clone, Copy)]
+pub struct Sight<'a> {
+    /// The heart's state.
+    pub state: &'a State,
+    /// The rules' numbers.
+    pub policy: &'a Policy,
+    /// Of sentences.
+    pub language: Language,
+    /// When it is.
+    pub now: Timestamp,
+}
 
 /// A moment, RFC 3339 in UTC with milliseconds.
 pub fn moment(at: Timestamp) -> String {
@@ -64,9 +83,10 @@ pub fn send(send: &SendSummary) -> Value {
     )
 }
 
-/// A failed notification (SPEC 8); `None` for a case that is none.
-pub fn notification(case: &Case) -> Option<Value> {
+/// A failed notification (SPEC 8) and how far its message got, where that is known; `None` for a case that is none.
+pub fn notification(case: &Case, confirmation: Option<Confirmation>, sight: Sight<'_>) -> Option<Value> {
     let failure = case.failure.as_ref()?;
+    let held = failure.is_open().then(|| sight.state.held(case, sight.now, sight.policy)).flatten();
     let resolution = failure.resolution.as_ref();
     let kind = case.what.order.notification_type.unwrap_or_default().as_str();
     Some(with(
@@ -81,10 +101,14 @@ pub fn notification(case: &Case) -> Option<Value> {
             "last_attempt": moment(case.last_at),
             "outcome": case.outcome.as_str(),
             "cause": failure.cause.as_str(),
-            "attention": "unnotified",
+            "attention": failure.attention.as_str(),
             "status_at_creation": failure.status_at_creation.as_str(),
             "replayable": case.replayable,
-            "claimed_by": null,
+            "held": held.map(|held| held.as_str()),
+            "replays": case.replays,
+            "ours_since": case.ours_since.map(moment),
+            "confirmation": confirmation.map(Confirmation::as_str),
+            "claimed_by": failure.claimed_by,
             "resolved": resolution.is_some(),
             "manually_resolved": resolution.is_some_and(|resolution| resolution.by.is_some()),
             "resolved_by": resolution.and_then(|resolution| resolution.by.as_deref()),
@@ -92,13 +116,32 @@ pub fn notification(case: &Case) -> Option<Value> {
             "note": resolution.and_then(|resolution| resolution.note.as_deref()),
             "created_at": moment(failure.created_at),
             "resolved_at": resolution.map(|resolution| moment(resolution.at)),
+            "finding": case.finding.as_deref().map(|found| finding(found, sight.language)),
         }),
     ))
 }
 
+/// What a diagnosis found.
+fn finding(finding: &Finding, language: Language) -> Value {
+    json!({
+        "id": finding.id.to_string(),
+        "verdict": finding.verdict.as_str(),
+        "at": moment(finding.at),
+        "user_reached": finding.user.answer(),
+        "admin_reached": finding.admin.answer(),
+        "number_exists": finding.number_exists,
+        "evidence": words::evidence(finding, language),
+        "resolved_at": finding.resolved_at.map(moment),
+    })
+}
+
 /// The same with its attempts, oldest first.
-pub fn notification_with_attempts(case: &Case) -> Option<Value> {
-    let mut shown = notification(case)?;
+pub fn notification_with_attempts(
+    case: &Case,
+    confirmation: Option<Confirmation>,
+    sight: Sight<'_>,
+) -> Option<Value> {
+    let mut shown = notification(case, confirmation, sight)?;
     let lines: Vec<_> = case
         .lines
         .iter()
@@ -118,89 +161,4 @@ pub fn notification_with_attempts(case: &Case) -> Option<Value> {
         .collect();
     shown["timeline"] = Value::Array(lines);
     Some(shown)
-}
-
-/// How recording goes.
-pub fn store(health: &StoreHealth) -> Value {
-    let state = match health.state {
-        StoreState::Opening => "opening",
-        StoreState::Recording => "recording",
-        StoreState::Bypassed => "bypassed",
-        StoreState::Unavailable => "unavailable",
-        StoreState::Closed => "closed",
-    };
-    let reason = Some(&health.reason).filter(|reason| !reason.is_empty());
-    json!({
-        "state": state,
-        "recording": health.state == StoreState::Recording,
-        "reason": reason,
-        "since": moment(health.since),
-    })
-}
-
-/// The status (SPEC 8). What this version does not look at yet is `null`.
-pub fn bot_status(state: &State, health: &StoreHealth, language: Language, now: Timestamp) -> Value {
-    let worst = state.worst();
-    let open = state.cases().values().filter(|case| case.failure.is_some());
-    let orders: std::collections::BTreeSet<_> =
-        open.clone().filter_map(|case| case.what.order.key()).collect();
-    let sessions: Map<String, Value> = state
-        .sessions()
-        .iter()
-        .map(|(name, one)| (name.as_str().to_owned(), session(one, language)))
-        .collect();
-    let seen = |pick: fn(&Session) -> Option<Timestamp>| state.sessions().values().filter_map(pick).max();
-    let last_success = seen(|session| session.last_accepted).map(moment);
-    let mut shown = session(worst, language);
-    let troubled = !matches!(health.state, StoreState::Recording | StoreState::Closed);
-    let reason = if troubled {
-        format!(
-            "{} {}",
-            words::reason(worst.assessment.reason, language),
-            words::not_recording(&health.reason, language)
-        )
-    } else {
-        words::reason(worst.assessment.reason, language).to_owned()
-    };
-    let more = json!({
-        "reason": reason,
-        "last_success": last_success,
-        "waha_last_success": last_success,
-        "last_webhook_success": last_success,
-        "last_activity": seen(|session| session.last_activity).map(moment),
-        "healthcheck_failing": null,
-        "healthcheck_last_success": null,
-        "healthcheck_last_failure": null,
-        "healthcheck_consecutive_failures": null,
-        "last_healthcheck": null,
-        "note": null,
-        "failed_notifications": open.count(),
-        "orders_unnotified": orders.len(),
-        "sessions": sessions,
-        "now": moment(now),
-        "metadata": { "store": store(health), "version": env!("CARGO_PKG_VERSION") },
-    });
-    if let (Value::Object(shown), Value::Object(more)) = (&mut shown, more) {
-        shown.extend(more);
-    }
-    shown
-}
-
-fn session(session: &Session, language: Language) -> Value {
-    let given = session.assessment;
-    json!({
-        "session": session.name.as_str(),
-        "status": given.status.as_str(),
-        "confidence": given.confidence.as_str(),
-        "reason": words::reason(given.reason, language),
-        "reason_code": given.reason.as_str(),
-        "interpretation": words::interpretation(given, language),
-        "last_update": moment(session.since),
-        "since": moment(session.since),
-        "waha_last_success": session.last_accepted.map(moment),
-        "waha_last_failure": session.last_failed.map(moment),
-        "waha_consecutive_failures": session.consecutive_failures,
-        "consecutive_failures": session.consecutive_failures,
-        "webhook_failing": session.sends_failing(),
-    })
 }

@@ -71,7 +71,7 @@ pub(super) fn proxy(config: &Config) -> anyhow::Result<Settings> {
 const PROBE_FAILING_EVERY: Duration = Duration::from_secs(15);
 
 /// The heart's numbers.
-pub(super) fn policy(config: &Config) -> Policy {
+pub fn policy(config: &Config) -> Policy {
     let (status, retry) = (&config.status, &config.retry);
     Policy {
         attempts: config.retry.attempts,

@@ -1,15 +1,19 @@
-//! `failed list` and `failed show`: whom a customer's message never reached.
+//! `failed`: whom a customer's message never reached. Here listing and showing; acting is `act`.
 
 use std::fmt::Write as _;
+use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use serde_json::Value;
 
+use super::act::{self, OneArgs, ResolveArgs};
 use super::output::{plain, print};
-use super::source::{Api, file};
+use super::source::Api;
+use super::stored::Stored;
 use super::{Failure, block_on};
 use crate::admin::view;
 use crate::config::Config;
+use crate::domain::confirmation::Confirmation;
 use crate::domain::id::SendId;
 use crate::store::{Notifications, Order};
 
@@ -20,6 +24,14 @@ pub(super) enum FailedCommand {
     List(ListArgs),
     /// Show one with all its attempts.
     Show(ShowArgs),
+    /// Send one again now, and say how that truly ended.
+    Retry(OneArgs),
+    /// The customer was told another way: settle it.
+    Resolve(ResolveArgs),
+    /// Take one, so that nobody else calls the same customer.
+    Claim(OneArgs),
+    /// Open a settled one again.
+    Reopen(OneArgs),
 }
 
 #[derive(Debug, Args)]
@@ -50,29 +62,32 @@ pub(super) struct ShowArgs {
     json: bool,
 }
 
-pub(super) fn run(command: &FailedCommand, config: &Config) -> Result<(), Failure> {
+pub(super) fn run(command: &FailedCommand, config: &Config) -> Result<ExitCode, Failure> {
     match command {
-        FailedCommand::List(args) => {
-            let Listed { items, more } = list(args, config)?;
-            if args.json {
-                return print(&format!("{}\n", Value::Array(items)));
-            }
-            if items.is_empty() {
-                let none =
-                    if args.resolved || args.all { "none" } else { "none open: every customer was told" };
-                return print(&format!("{none}\n"));
-            }
-            let more = if more { "there are more: --limit up to 1000, or the API's cursor\n" } else { "" };
-            print(&format!("{}{more}", table(&items)))
-        }
+        FailedCommand::Retry(args) => return act::retry(args, config),
+        FailedCommand::Resolve(args) => return act::resolve(args, config),
+        FailedCommand::Claim(args) => return act::claim(args, config),
+        FailedCommand::Reopen(args) => return act::reopen(args, config),
+        FailedCommand::List(args) => print(&listed(args, config)?)?,
         FailedCommand::Show(args) => {
             let item = show(args.id, config)?;
-            if args.json {
-                return print(&format!("{item}\n"));
-            }
-            print(&sheet(&item))
+            print(&if args.json { format!("{item}\n") } else { sheet(&item) })?;
         }
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn listed(args: &ListArgs, config: &Config) -> Result<String, Failure> {
+    let Listed { items, more } = list(args, config)?;
+    if args.json {
+        return Ok(format!("{}\n", Value::Array(items)));
+    }
+    if items.is_empty() {
+        let none = if args.resolved || args.all { "none" } else { "none open: every customer was told" };
+        return Ok(format!("{none}\n"));
+    }
+    let more = if more { "there are more: --limit up to 1000, or the API's cursor\n" } else { "" };
+    Ok(format!("{}{more}", table(&items)))
 }
 
 /// A page.
@@ -106,10 +121,15 @@ fn list(args: &ListArgs, config: &Config) -> Result<Listed, Failure> {
         _ => Notifications::Open,
     };
     let order = if args.oldest { Order::OldestFirst } else { Order::NewestFirst };
-    let page = file(config)?
+    let stored = Stored::read(config)?;
+    let page = stored
+        .reader
         .notifications(which, order, None, usize::from(args.limit), |_| true)
         .map_err(Failure::failed)?;
-    let items = page.items.iter().filter_map(view::notification).collect();
+    let mut items = Vec::with_capacity(page.items.len());
+    for case in &page.items {
+        items.extend(view::notification(case, confirmation(&stored, case.send)?, stored.sight()));
+    }
     Ok(Listed { items, more: page.next.is_some() })
 }
 
@@ -118,9 +138,16 @@ fn show(id: SendId, config: &Config) -> Result<Value, Failure> {
     if let Some(item) = block_on(api.get(&format!("/api/notifications/failed/{id}"), &[]))?? {
         return Ok(item);
     }
-    let case = file(config)?.case(id).map_err(Failure::failed)?;
-    let item = case.as_ref().and_then(view::notification_with_attempts);
+    let stored = Stored::read(config)?;
+    let case = stored.reader.case(id).map_err(Failure::failed)?;
+    let heard = confirmation(&stored, id)?;
+    let item = case.and_then(|case| view::notification_with_attempts(&case, heard, stored.sight()));
     item.ok_or_else(|| Failure::failed(format!("no failed notification has the id {id}")))
+}
+
+fn confirmation(stored: &Stored, send: SendId) -> Result<Option<Confirmation>, Failure> {
+    let confirmed = stored.reader.confirmed(send).map_err(Failure::failed)?;
+    Ok(confirmed.map(|confirmed| confirmed.confirmation))
 }
 
 fn word<'a>(item: &'a Value, key: &str) -> &'a str {
@@ -169,6 +196,9 @@ fn sheet(item: &Value) -> String {
         "customer_phone",
         "session",
         "cause",
+        "attention",
+        "held",
+        "claimed_by",
         "status_at_creation",
         "first_attempt",
         "last_attempt",
@@ -179,6 +209,9 @@ fn sheet(item: &Value) -> String {
         "note",
     ] {
         let _ = writeln!(text, "{key:20} {}", plain(word(item, key)));
+    }
+    if let Some(evidence) = item.pointer("/finding/evidence").and_then(Value::as_str) {
+        let _ = writeln!(text, "{:20} {}", "diagnosis", plain(evidence));
     }
     for line in item.get("timeline").and_then(Value::as_array).into_iter().flatten() {
         let number = line.get("number").and_then(Value::as_u64).unwrap_or(0);

@@ -31,10 +31,31 @@ impl Api {
         Ok(Self { client, base: format!("http://{}", reachable(config.admin.listen)), token })
     }
 
+    /// The same with a token that may act, where there is one.
+    pub(super) fn for_acting(config: &Config) -> Result<Self, Failure> {
+        let api = Self::new(config)?;
+        let operator = config.admin.tokens.iter().find(|token| token.role == Role::Operator);
+        let operator = operator.map(|token| token.secret.expose().to_owned());
+        Ok(Self { token: operator.or(api.token), ..api })
+    }
+
+    /// Posts to `path`, and waits `patience` for the answer. `None` where nothing listens there.
+    pub(super) async fn post(
+        &self,
+        path: &str,
+        body: &Value,
+        patience: Duration,
+    ) -> Result<Option<Value>, Failure> {
+        self.call(self.client.post(format!("{}{path}", self.base)).json(body).timeout(patience)).await
+    }
+
     /// Gets `path`. `None` where nothing listens there.
     pub(super) async fn get(&self, path: &str, query: &[(&str, &str)]) -> Result<Option<Value>, Failure> {
         let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(query).finish();
-        let mut request = self.client.get(format!("{}{path}?{query}", self.base));
+        self.call(self.client.get(format!("{}{path}?{query}", self.base))).await
+    }
+
+    async fn call(&self, mut request: reqwest::RequestBuilder) -> Result<Option<Value>, Failure> {
         if let Some(token) = &self.token {
             request = request.bearer_auth(token);
         }

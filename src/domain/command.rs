@@ -30,6 +30,8 @@ pub enum Command {
     PauseRecovery,
     /// Go on.
     ResumeRecovery,
+    /// A session is about to be restarted by hand: to be written down before it is.
+    NoteRestart(SessionName),
     /// The bot lives.
     Heartbeat,
     /// The bot could not tell a customer: find out why.
@@ -52,6 +54,7 @@ impl Command {
             Self::Probe(_) => "probe",
             Self::PauseRecovery => "pause_recovery",
             Self::ResumeRecovery => "resume_recovery",
+            Self::NoteRestart(_) => "restart_session",
             Self::Heartbeat => "heartbeat",
             Self::Diagnose { .. } => "diagnose",
         }

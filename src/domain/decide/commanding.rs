@@ -67,10 +67,9 @@ impl State {
                 Ok(Reply::Done)
             }
             Command::Reopen(case) => self.reopen(*case, decision),
+            Command::NoteRestart(name) => self.configured(&name).map(|()| Reply::Done),
             Command::Probe(name) => {
-                if name == self.other || !self.sessions.contains_key(&name) {
-                    return Err(Refusal::UnknownSession);
-                }
+                self.configured(&name)?;
                 self.ask(&name, decision);
                 Ok(Reply::Begun(Pending::Probe(name)))
             }
@@ -86,6 +85,11 @@ impl State {
             }
             Command::Diagnose { session, order } => self.report_order(session, order, now, policy, decision),
         }
+    }
+
+    fn configured(&self, name: &SessionName) -> Result<(), Refusal> {
+        let known = *name != self.other && self.sessions.contains_key(name);
+        if known { Ok(()) } else { Err(Refusal::UnknownSession) }
     }
 
     fn open(&self, send: SendId) -> Result<&Case, Refusal> {
@@ -207,7 +211,9 @@ fn target_of(command: &Command) -> Option<String> {
     match command {
         Command::Retry(send) | Command::Claim(send) | Command::Resolve { send, .. } => Some(send.to_string()),
         Command::Reopen(case) => Some(case.send.to_string()),
-        Command::Probe(session) | Command::Diagnose { session, .. } => Some(session.as_str().to_owned()),
+        Command::Probe(session) | Command::NoteRestart(session) | Command::Diagnose { session, .. } => {
+            Some(session.as_str().to_owned())
+        }
         Command::PauseRecovery | Command::ResumeRecovery | Command::Heartbeat => None,
     }
 }

@@ -1,0 +1,224 @@
+//! Acting on failed notifications, and on the way back: retry, mark resolved, claim, reopen, pause, resume (SPEC 11).
+//!
+//! A wish goes to the heart; its answer comes once what follows from it is on disk. Whoever stops waiting stops nothing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Path, Request, State};
+use axum::http::StatusCode;
+use axum::{Extension, Json};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::sync::oneshot;
+use tokio::time::{sleep, timeout};
+
+use super::access::Who;
+use super::body::{Nothing, read};
+use super::problem::Problem;
+use super::{Admin, query};
+use crate::domain::command::{Command, Refusal, Reply};
+use crate::domain::decide::Ending;
+use crate::domain::errand::NotReplayed;
+use crate::domain::id::SendId;
+use crate::domain::notification::Method;
+use crate::domain::outcome::Outcome;
+use crate::watchdog::Wish;
+use crate::words;
+
+/// The heart answers at once, the store within this, or it is in trouble.
+const ANSWER_WAIT: Duration = Duration::from_secs(5);
+/// A replay is over by then: WAHA itself may take two minutes.
+const REPLAY_WAIT: Duration = Duration::from_secs(160);
+/// So long a record of a success may lag behind its answer.
+const RECORD_WAIT: Duration = Duration::from_secs(1);
+/// Longest note, in characters.
+const NOTE_MAX: usize = 1_000;
+
+/// How a person may have settled a failed notification; the others are the watchdog's own findings.
+const BY_HAND: [Method; 6] =
+    [Method::PhoneCall, Method::Sms, Method::Email, Method::ManualContact, Method::Retry, Method::Expired];
+
+/// Asks the heart. What is refused is a problem.
+pub(super) async fn ask(
+    admin: &Admin,
+    who: &Who,
+    command: Command,
+    ending: Option<oneshot::Sender<Ending>>,
+) -> Result<Reply, Problem> {
+    let (reply, answered) = oneshot::channel();
+    let wish = Wish { command, who: who.0.clone(), reply, ending };
+    let asked = async {
+        admin.wishes.send(wish).await.ok()?;
+        answered.await.ok()
+    };
+    match timeout(ANSWER_WAIT, asked).await {
+        Ok(Some(Reply::Refused(refusal))) => Err(refused(admin, refusal)),
+        Ok(Some(reply)) => Ok(reply),
+        Ok(None) | Err(_) => {
+            let detail = "this was not written down within 5 s, and may still be done: GET /readyz says what is wrong with the store; look at the record before you ask again";
+            Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", detail))
+        }
+    }
+}
+
+/// Why the heart does not do it.
+pub(super) fn refused(admin: &Admin, refusal: Refusal) -> Problem {
+    let detail = refusal.to_string();
+    let problem = match refusal {
+        Refusal::NotOpen => Problem::new(StatusCode::NOT_FOUND, "not_open", detail),
+        Refusal::NotSettled => Problem::new(StatusCode::CONFLICT, "not_settled", detail),
+        Refusal::NothingKept => Problem::new(StatusCode::CONFLICT, "nothing_kept", detail),
+        Refusal::RejectedForGood => Problem::new(StatusCode::CONFLICT, "rejected_for_good", detail),
+        Refusal::BotHasIt => Problem::new(StatusCode::CONFLICT, "bot_has_it", detail),
+        Refusal::ClaimedByAnother => Problem::new(StatusCode::CONFLICT, "claimed_by_another", detail),
+        Refusal::UnknownSession => Problem::new(StatusCode::NOT_FOUND, "unknown_session", detail),
+        Refusal::NothingToDiagnose => Problem::new(StatusCode::BAD_REQUEST, "nothing_to_diagnose", detail),
+        Refusal::Unrecorded => Problem::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", detail),
+    };
+    problem.with_message(words::refusal(&refusal, **admin.language.load()))
+}
+
+/// What was begun is not over in time.
+pub(super) fn still_running() -> Problem {
+    let detail =
+        "this takes longer than anybody should wait for; it goes on, and its record will say how it ended";
+    Problem::new(StatusCode::GATEWAY_TIMEOUT, "still_running", detail)
+}
+
+/// `POST /api/notifications/failed/{id}/retry`: sends it again now, and says how that truly ended.
+pub(super) async fn retry(
+    State(admin): State<Arc<Admin>>,
+    Path(id): Path<String>,
+    Extension(who): Extension<Who>,
+    request: Request,
+) -> Result<Json<Value>, Problem> {
+    let Nothing {} = read(request).await?;
+    let send = query::send_id(&id)?;
+    let (ending, ended) = oneshot::channel();
+    ask(&admin, &who, Command::Retry(send), Some(ending)).await?;
+    match timeout(REPLAY_WAIT, ended).await {
+        Ok(Ok(Ending::Replayed(outcome, cause))) => {
+            let success = outcome == Outcome::Accepted;
+            if success {
+                await_record(&admin, send).await;
+            }
+            Ok(Json(json!({
+                "success": success,
+                "outcome": outcome.as_str(),
+                "cause": cause.map(|cause| cause.as_str()),
+                "message": cause.map(|cause| words::cause(cause, **admin.language.load())),
+            })))
+        }
+        Ok(Ok(Ending::NotReplayed(why))) => Err(refused(
+            &admin,
+            match why {
+                NotReplayed::BotHasIt => Refusal::BotHasIt,
+                NotReplayed::Unrecorded => Refusal::Unrecorded,
+                NotReplayed::NothingKept => Refusal::NothingKept,
+            },
+        )),
+        _ => Err(still_running()),
+    }
+}
+
+/// Whoever is told of a success and looks at once must find it settled.
+async fn await_record(admin: &Admin, send: SendId) {
+    let settled = async {
+        while admin.store.reader().case(send).is_ok_and(|case| case.is_some_and(|case| !case.is_settled())) {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let _late = timeout(RECORD_WAIT, settled).await;
+}
+
+/// How somebody settled it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Resolved {
+    resolution_method: String,
+    note: Option<String>,
+}
+
+/// `POST /api/notifications/failed/{id}/mark_resolved`.
+pub(super) async fn mark_resolved(
+    State(admin): State<Arc<Admin>>,
+    Path(id): Path<String>,
+    Extension(who): Extension<Who>,
+    request: Request,
+) -> Result<Json<Value>, Problem> {
+    let Resolved { resolution_method, note } = read(request).await?;
+    let send = query::send_id(&id)?;
+    let method =
+        BY_HAND.into_iter().find(|method| method.as_str() == resolution_method).ok_or_else(|| {
+            let allowed = BY_HAND.map(Method::as_str).join(", ");
+            Problem::bad_parameter("resolution_method", &format!("one of {allowed}"))
+        })?;
+    let note = note.map(|note| note.trim().to_owned()).filter(|note| !note.is_empty());
+    if note.as_ref().is_some_and(|note| note.chars().count() > NOTE_MAX) {
+        return Err(Problem::bad_parameter("note", "at most 1000 characters"));
+    }
+    ask(&admin, &who, Command::Resolve { send, method, note }, None).await?;
+    done(&admin, send)
+}
+
+/// `POST /api/notifications/failed/{id}/claim`: so that two do not call the same customer.
+pub(super) async fn claim(
+    State(admin): State<Arc<Admin>>,
+    Path(id): Path<String>,
+    Extension(who): Extension<Who>,
+    request: Request,
+) -> Result<Json<Value>, Problem> {
+    let Nothing {} = read(request).await?;
+    let send = query::send_id(&id)?;
+    ask(&admin, &who, Command::Claim(send), None).await?;
+    done(&admin, send)
+}
+
+/// `POST /api/notifications/failed/{id}/reopen`: it was not settled after all.
+pub(super) async fn reopen(
+    State(admin): State<Arc<Admin>>,
+    Path(id): Path<String>,
+    Extension(who): Extension<Who>,
+    request: Request,
+) -> Result<Json<Value>, Problem> {
+    let Nothing {} = read(request).await?;
+    let send = query::send_id(&id)?;
+    let case = admin.store.reader().case(send)?.ok_or_else(query::unknown_notification)?;
+    match &case.failure {
+        None => return Err(query::unknown_notification()),
+        Some(failure) if failure.is_open() => return Err(refused(&admin, Refusal::NotSettled)),
+        Some(_) => {}
+    }
+    ask(&admin, &who, Command::Reopen(Box::new(case)), None).await?;
+    done(&admin, send)
+}
+
+/// The record as it is now.
+fn done(admin: &Admin, send: SendId) -> Result<Json<Value>, Problem> {
+    let case = admin.store.reader().case(send)?.ok_or_else(query::unknown_notification)?;
+    let notification = query::shown(admin, &[case])?;
+    Ok(Json(json!({ "success": true, "notification": notification.into_iter().next() })))
+}
+
+/// `POST /api/recovery/pause`: nothing is sent again by itself until resumed.
+pub(super) async fn pause(
+    State(admin): State<Arc<Admin>>,
+    Extension(who): Extension<Who>,
+    request: Request,
+) -> Result<Json<Value>, Problem> {
+    let Nothing {} = read(request).await?;
+    ask(&admin, &who, Command::PauseRecovery, None).await?;
+    Ok(Json(json!({ "success": true, "paused": true })))
+}
+
+/// `POST /api/recovery/resume`.
+pub(super) async fn resume(
+    State(admin): State<Arc<Admin>>,
+    Extension(who): Extension<Who>,
+    request: Request,
+) -> Result<Json<Value>, Problem> {
+    let Nothing {} = read(request).await?;
+    ask(&admin, &who, Command::ResumeRecovery, None).await?;
+    Ok(Json(json!({ "success": true, "paused": false })))
+}

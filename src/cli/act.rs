@@ -1,0 +1,138 @@
+//! Acting through the running process: `failed retry|resolve|claim|reopen` and `recovery pause|resume`. Exit code 0 done, 1 not done.
+//!
+//! Without a running process nothing can be done: only the heart changes records.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Subcommand, ValueEnum};
+use serde_json::{Value, json};
+
+use super::output::{plain, print};
+use super::source::Api;
+use super::{Failure, block_on};
+use crate::config::Config;
+use crate::domain::id::SendId;
+
+/// A retry waits for WAHA, which takes its time.
+const PATIENCE: Duration = Duration::from_secs(175);
+
+/// One failed notification.
+#[derive(Debug, Args)]
+pub(super) struct OneArgs {
+    /// Its id, as `failed list` prints it.
+    id: SendId,
+    /// Print the API's JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// How one was settled.
+#[derive(Debug, Args)]
+pub(super) struct ResolveArgs {
+    #[command(flatten)]
+    one: OneArgs,
+    /// How the customer was told.
+    #[arg(long, value_enum, default_value_t = By::ManualContact)]
+    method: By,
+    /// What is worth remembering, at most 1000 characters.
+    #[arg(long)]
+    note: Option<String>,
+}
+
+/// How somebody told a customer.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+#[value(rename_all = "snake_case")]
+enum By {
+    PhoneCall,
+    Sms,
+    Email,
+    ManualContact,
+    Retry,
+    Expired,
+}
+
+/// Whether pending notifications are sent again by themselves.
+#[derive(Debug, Subcommand)]
+pub(super) enum RecoveryCommand {
+    /// Send nothing again by itself until resumed; `failed retry` still works.
+    Pause(RecoveryArgs),
+    /// Go on.
+    Resume(RecoveryArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RecoveryArgs {
+    /// Print the API's JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Sends it again now, and says how that ended.
+pub(super) fn retry(args: &OneArgs, config: &Config) -> Result<ExitCode, Failure> {
+    let answer = call(config, &path(args, "retry"), &json!({}))?;
+    let success = answer.get("success").and_then(Value::as_bool).unwrap_or(false);
+    let word = |key: &str| answer.get(key).and_then(Value::as_str).unwrap_or("-");
+    let said = if success {
+        format!("{}: sent again, and accepted\n", args.id)
+    } else {
+        format!("{}: not accepted: {} ({})\n{}\n", args.id, word("outcome"), word("cause"), word("message"))
+    };
+    show(args.json, &answer, &said)?;
+    Ok(if success { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+pub(super) fn resolve(args: &ResolveArgs, config: &Config) -> Result<ExitCode, Failure> {
+    let method = args.method.to_possible_value().map(|value| value.get_name().to_owned());
+    let body = json!({ "resolution_method": method, "note": args.note });
+    let answer = call(config, &path(&args.one, "mark_resolved"), &body)?;
+    told(&args.one, &answer, "marked resolved by", "resolved_by")
+}
+
+pub(super) fn claim(args: &OneArgs, config: &Config) -> Result<ExitCode, Failure> {
+    let answer = call(config, &path(args, "claim"), &json!({}))?;
+    told(args, &answer, "taken by", "claimed_by")
+}
+
+pub(super) fn reopen(args: &OneArgs, config: &Config) -> Result<ExitCode, Failure> {
+    let answer = call(config, &path(args, "reopen"), &json!({}))?;
+    told(args, &answer, "open again; attempts so far:", "attempts")
+}
+
+pub(super) fn recovery(command: &RecoveryCommand, config: &Config) -> Result<ExitCode, Failure> {
+    let (args, verb, said) = match command {
+        RecoveryCommand::Pause(args) => {
+            (args, "pause", "paused: nothing is sent again by itself until `recovery resume`\n")
+        }
+        RecoveryCommand::Resume(args) => (args, "resume", "resumed: what is pending is sent again in turn\n"),
+    };
+    let answer = call(config, &format!("/api/recovery/{verb}"), &json!({}))?;
+    show(args.json, &answer, said)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn path(args: &OneArgs, verb: &str) -> String {
+    format!("/api/notifications/failed/{}/{verb}", args.id)
+}
+
+fn call(config: &Config, path: &str, body: &Value) -> Result<Value, Failure> {
+    let api = Api::for_acting(config)?;
+    let answer = block_on(api.post(path, body, PATIENCE))??;
+    answer.ok_or_else(|| {
+        Failure::failed(format!(
+            "no waha-watchdog runs at {} (admin.listen), and only a running one can do this",
+            config.admin.listen
+        ))
+    })
+}
+
+fn told(args: &OneArgs, answer: &Value, what: &str, key: &str) -> Result<ExitCode, Failure> {
+    let value = answer.get("notification").and_then(|shown| shown.get(key)).unwrap_or(&Value::Null);
+    let value = value.as_str().map_or_else(|| value.to_string(), plain);
+    show(args.json, answer, &format!("{}: {what} {value}\n", args.id))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn show(json: bool, answer: &Value, said: &str) -> Result<(), Failure> {
+    if json { print(&format!("{answer}\n")) } else { print(said) }
+}
