@@ -204,8 +204,18 @@ pub fn stored_state(
     let Loaded { cases, sessions, unheard, .. } = loaded;
     let Loaded { diagnoses, incidents, alerts, awaiting, paused, .. } = loaded;
     let unheard = &unheard;
-    let stored =
-        Stored { cases, sessions, unheard, diagnoses, incidents, alerts, awaiting, accepted, paused };
+    let stored = Stored {
+        cases,
+        sessions,
+        unheard,
+        diagnoses,
+        incidents,
+        alerts,
+        awaiting,
+        accepted,
+        paused,
+        stepped: 0,
+    };
     state.restore(stored, &settings::policy(config));
     state
 }
