@@ -113,6 +113,9 @@ impl State {
             }
             Next::Conclude(verdict) => {
                 diagnosis.verdict = Some(verdict);
+                let health = &self.sessions[name].health;
+                diagnosis.probe =
+                    health.last.filter(|_| health.at >= Some(diagnosis.began)).or(diagnosis.probe);
                 self.keep_diagnosis(diagnosis.clone(), decision);
                 self.conclude(&diagnosis, verdict, now, policy, decision);
             }
@@ -179,7 +182,8 @@ impl State {
             number_exists: None,
             attempts: case.attempts,
             cause: case.failure.as_ref().map_or(Cause::Interrupted, |failure| failure.cause),
-            probe: session.health.last,
+            // What was seen before it failed is no evidence.
+            probe: session.health.last.filter(|_| session.health.at.is_some_and(|at| at >= case.first_at)),
             others_accepted: u32::from(accepted),
             others_failed: u32::try_from(session.failing_chats.iter().filter(others).count())
                 .unwrap_or(u32::MAX),
