@@ -136,6 +136,7 @@ impl Life {
             awaiting: disk.awaiting.values().cloned().collect(),
             accepted: disk.accepted_since(now - Duration::from_secs(3600)),
             paused: false,
+            stepped: 0,
         };
         state.restore(stored, &policy);
         for (position, intent) in disk.open_intents() {
@@ -278,6 +279,9 @@ impl Life {
             .into_iter()
             .partition(|errand| errand.only_asks() || hasty && matches!(errand, Errand::Replay(_)));
         decision.errands = later;
+        for ended in std::mem::take(&mut decision.notes) {
+            self.push(Item::Entry(Entry::Ended(Box::new(ended)), None));
+        }
         for one in std::mem::take(&mut decision.reconciled) {
             self.reconciled(&one);
         }
