@@ -59,16 +59,12 @@ impl Life {
 
     fn something(&mut self) -> usize {
         use NotificationType::{OrderConfirmed, OrderReceived, OrderShipped};
-        let same_words = |(_, one): &(usize, &Message)| {
-            one.order.is_none() && one.heard.is_some_and(|at| self.now - at > 180_000)
-        };
-        let earlier = self
-            .bot
-            .messages
-            .iter()
-            .enumerate()
-            .find(same_words)
-            .map(|(_, one)| (one.text.clone(), one.chat));
+        // The same words again: only where everybody has heard of all the earlier ones, and a while ago.
+        let long_heard = |one: &Message| one.heard.is_some_and(|at| self.now - at > 180_000);
+        let said =
+            |one: &Message| self.bot.messages.iter().filter(|other| other.text == one.text).all(long_heard);
+        let wordy = |one: &&Message| one.order.is_none() && said(one);
+        let earlier = self.bot.messages.iter().find(wordy).map(|one| (one.text.clone(), one.chat));
         let number = self.bot.messages.len();
         let (text, chat, order) = if self.chance.percent(20) {
             match earlier {

@@ -271,12 +271,8 @@ impl Check {
                     self.given_up.push((now, what.chat.clone()));
                 }
                 Notice::Diagnosed { finding, took, .. } if finding.verdict == Verdict::TotalLoss => {
-                    self.total_loss = true;
                     let began = now - i64::try_from(took.as_millis()).unwrap_or(0);
-                    let meanwhile = self.accepted_at.is_some_and(|at| at > began);
-                    self.holds(now, !meanwhile, || {
-                        "total loss, though a send was accepted while the diagnosis ran".to_owned()
-                    });
+                    self.total_loss = self.accepted_at.is_none_or(|at| at <= began);
                 }
                 Notice::Status(change) => self.status(change, now),
                 _ => {}

@@ -108,7 +108,11 @@ impl Disk {
                 Change::Drop(send) => _ = self.requests.remove(&send),
                 Change::Unheard(unheard) => _ = self.unheard.insert(unheard.attempt.send, *unheard),
                 Change::Heard(send) => _ = self.unheard.remove(&send),
-                Change::Session(session) => _ = self.sessions.insert(session.name.clone(), *session),
+                Change::Session(mut session) => {
+                    // Not stored: whoever takes it up asks anew.
+                    (session.health.asking, session.health.next) = (false, None);
+                    self.sessions.insert(session.name.clone(), *session);
+                }
                 Change::Diagnosis(one) => _ = self.diagnoses.insert(one.session.clone(), *one),
                 Change::Incident(incident) => _ = self.incidents.insert(incident.id, *incident),
                 Change::Alert(alert) if planted != Some(Planted::LostOutbox) => {

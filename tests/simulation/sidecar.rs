@@ -223,11 +223,12 @@ impl Life {
                 self.decides(Event::Heard(item));
             }
             Inner::Feed(state) => self.decides(Event::Feed(state)),
-            Inner::Wake => {
-                if let Some(sidecar) = &mut self.sidecar {
-                    sidecar.wakes = i64::MAX;
-                }
-            }
+            Inner::Wake => match &mut self.sidecar {
+                // One that was overtaken by an earlier one.
+                Some(sidecar) if self.now < sidecar.wakes || sidecar.wakes == i64::MAX => return,
+                Some(sidecar) => sidecar.wakes = i64::MAX,
+                None => return,
+            },
         }
         self.turns_round();
     }

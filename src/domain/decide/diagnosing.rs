@@ -270,6 +270,8 @@ impl State {
         decision: &mut Decision,
     ) {
         self.with_session(&diagnosis.session, |session| match verdict {
+            // What got through while the ladder ran speaks against it.
+            Verdict::TotalLoss if session.last_accepted.is_some_and(|at| at > diagnosis.began) => {}
             Verdict::TotalLoss => session.total_loss_at = Some(now),
             Verdict::WebhookOnly => {
                 session.total_loss_at = None;
