@@ -74,6 +74,8 @@ pub struct Policy {
     pub admin: Option<ChatId>,
     /// `sends.confirm_within`: how long an accepted send may wait for its ack.
     pub confirm_within: Duration,
+    /// `diagnosis.enabled`: is anybody written to when a notification is given up?
+    pub diagnose: bool,
     /// Of replays.
     pub recovery: RecoveryPolicy,
     /// What shows that the bot lives.

@@ -73,7 +73,9 @@ pub fn policy(plan: &Plan, planted: Option<Planted>) -> Policy {
         },
         admin: ChatId::new(ADMIN).filter(|_| plan.admin),
         confirm_within: seconds(900),
+        diagnose: true,
         recovery: RecoveryPolicy {
+            enabled: true,
             interval: seconds(if planted == Some(Planted::UnpacedReplay) { 0 } else { 6 }),
             max_age: seconds(24 * 3600),
             ambiguous: if planted == Some(Planted::ResendAmbiguous) {

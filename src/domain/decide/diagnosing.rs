@@ -36,7 +36,7 @@ impl State {
         }
         // An order of which another message was accepted is told already; a rejected destination says enough by itself.
         let told = case.what.order.names_order() && self.told.knows(&case.what.order);
-        if !case.outcome.against_channel() || told {
+        if !policy.diagnose || !case.outcome.against_channel() || told {
             self.tell_of_order(case, now, policy, decision);
         } else {
             self.undiagnosed.entry(name).or_default().push_back(case.send);

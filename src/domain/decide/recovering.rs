@@ -192,10 +192,15 @@ impl State {
             if let Some(recovery) = self.recoveries.get_mut(&name) {
                 recovery.look = now + LOOK_EVERY;
             }
-            if !self.paused {
+            if self.replays_go(policy) {
                 self.move_recovery(&name, now, policy, decision);
             }
         }
+    }
+
+    /// May anything be sent again without a person's wish?
+    pub(super) const fn replays_go(&self, policy: &Policy) -> bool {
+        policy.recovery.enabled && !self.paused
     }
 
     fn move_recovery(
