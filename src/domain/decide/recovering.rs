@@ -350,6 +350,9 @@ impl State {
     pub(super) fn replay_over(&mut self, ended: &Ended, policy: &Policy, decision: &mut Decision) {
         let (send, at) = (ended.attempt.send, ended.ended);
         decision.notices.push(Notice::Replayed { what: Arc::clone(&ended.what), outcome: ended.outcome });
+        if ended.outcome != Outcome::Accepted {
+            self.by_hand.remove(&send);
+        }
         let ending = Ending::Replayed(ended.outcome, ended.cause);
         decision.endings.push((Pending::Replay(send), ending));
         let confirms = self.feed.state == FeedState::Connected && ended.message_id.is_some();

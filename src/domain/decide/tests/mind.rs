@@ -549,6 +549,41 @@ fn an_ack_may_be_faster_than_the_answer() {
 }
 
 #[test]
+fn an_ack_during_a_replay_settles_nothing_before_the_answer_and_is_not_lost() {
+    for (cause, method) in [(None, Method::Retry), (Some(Cause::ResponseTimeout), Method::ConfirmedLate)] {
+        let mut bench = Bench::new();
+        bench.event(Event::Feed(FeedState::Connected));
+        bench.give_up(1, DEAD);
+        bench.letters();
+        let send = SendId::from_bytes([1; 16]);
+        let (decision, _) = bench.state.command(Command::Retry(send), "ana", bench.now, &bench.policy);
+        bench.take(decision);
+        let ended = attempt(1, 5, Via::Replay, cause, bench.now);
+        let message = crate::domain::recovery::message_id(send);
+        let ended = Ended { message_id: cause.is_none().then(|| message.as_str().to_owned()), ..ended };
+        let intent = Intent {
+            attempt: ended.attempt,
+            via: Via::Replay,
+            first_at: ended.first_at,
+            started: ended.started,
+            what: ended.what.clone(),
+            request: None,
+        };
+        bench.position += 1;
+        bench.event(Event::Entry(Position(bench.position), Entry::Intent(intent)));
+        bench.hear(News::Ack(message, Confirmation::Device));
+        assert!(bench.case(1).failure.as_ref().unwrap().is_open());
+        bench.end(ended);
+        let settled = bench.changes.iter().rev().find_map(|change| match change {
+            Change::Case(case) => case.failure.as_ref()?.resolution.clone(),
+            _ => None,
+        });
+        assert_eq!(settled.unwrap().method, method, "{cause:?}");
+        assert!(bench.state.cases().is_empty() && bench.state.awaiting().is_empty());
+    }
+}
+
+#[test]
 fn one_restricted_contact_is_listed_and_four_are_an_account() {
     let mut bench = Bench::new();
     bench.attempt(9, 1, Via::Bot, None);
