@@ -155,8 +155,9 @@ fn api_lists_all_causes_and_all_errors() {
     // `Problem::new(StatusCode::X, "code", …` is how the admin makes every error.
     let problem = Regex::new(r#"(?:Problem|Self)::new\(\s*StatusCode::([A-Z_]+),\s*"([a-z_]+)""#).unwrap();
     let mut of_admin = BTreeSet::new();
-    for file in fs::read_dir(root().join("src/admin")).unwrap() {
-        let text = fs::read_to_string(file.unwrap().path()).unwrap();
+    let files = fs::read_dir(root().join("src/admin")).unwrap().map(|file| file.unwrap().path());
+    for file in files.filter(|file| file.is_file()) {
+        let text = fs::read_to_string(file).unwrap();
         of_admin.extend(
             problem.captures_iter(&text).map(|found| (found[2].to_owned(), found[1].replace('_', " "))),
         );
