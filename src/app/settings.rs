@@ -101,7 +101,9 @@ pub fn policy(config: &Config) -> Policy {
         },
         admin: config.alerts.admin_phone.as_deref().and_then(ChatId::new),
         confirm_within: config.sends.confirm_within,
+        diagnose: config.diagnosis.enabled,
         recovery: RecoveryPolicy {
+            enabled: config.recovery.enabled,
             interval: Duration::from_secs(60) / config.recovery.pace.max(1),
             max_age: config.recovery.max_age,
             ambiguous: match retry.ambiguous {

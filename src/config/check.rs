@@ -53,6 +53,7 @@ pub(super) fn config(r: &mut Reader) -> Config {
             after: r.duration("offline.after", S..=30 * D),
         },
         recovery: recovery(r),
+        diagnosis: DiagnosisConfig { enabled: r.flag("diagnosis.enabled") },
         healthcheck: healthcheck(r),
         alerts: alerts(r),
         panel: panel(r),
@@ -174,6 +175,7 @@ fn retry(r: &mut Reader) -> RetryConfig {
 
 fn recovery(r: &mut Reader) -> RecoveryConfig {
     RecoveryConfig {
+        enabled: r.flag("recovery.enabled"),
         max_age: r.duration("recovery.max_age", S..=30 * D),
         pace: r.int("recovery.pace", 1..=600),
     }

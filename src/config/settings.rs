@@ -41,6 +41,8 @@ pub struct Config {
     pub offline: OfflineConfig,
     /// How long failed sends keep their identity.
     pub recovery: RecoveryConfig,
+    /// How failures are diagnosed.
+    pub diagnosis: DiagnosisConfig,
     /// Probes of WAHA's sessions.
     pub healthcheck: HealthcheckConfig,
     /// What admins are told.
@@ -221,10 +223,19 @@ pub struct OfflineConfig {
 /// `[recovery]`
 #[derive(Debug, Clone)]
 pub struct RecoveryConfig {
+    /// Is anything sent again?
+    pub enabled: bool,
     /// How long a failed send keeps its identity, and may be sent again.
     pub max_age: Duration,
     /// Replays a minute.
     pub pace: u32,
+}
+
+/// `[diagnosis]`
+#[derive(Debug, Clone)]
+pub struct DiagnosisConfig {
+    /// Is anybody written to?
+    pub enabled: bool,
 }
 
 /// `[healthcheck]`

@@ -74,6 +74,8 @@ pub struct Policy {
     pub admin: Option<ChatId>,
     /// `sends.confirm_within`: how long an accepted send may wait for its ack.
     pub confirm_within: Duration,
+    /// `diagnosis.enabled`: is anybody written to when a notification is given up?
+    pub diagnose: bool,
     /// Of replays.
     pub recovery: RecoveryPolicy,
     /// What shows that the bot lives.
@@ -126,6 +128,8 @@ pub struct State {
     unheard: BTreeMap<SendId, Timestamp>,
     /// Attempts that run: where their intents stand, and what they say. Those without an intent are only known to run.
     running: BTreeMap<AttemptId, Running>,
+    /// Replays that did not begin because their intents were not recorded in time, and how many of those may still come.
+    unbegun: BTreeMap<SendId, u32>,
     /// When to look whether a case is given up, or handed over. May name one more than once, or one that has moved on.
     due: BTreeSet<(Timestamp, SendId)>,
     /// Sessions that moved since the last checkpoint.
@@ -235,6 +239,7 @@ impl State {
             sessions: names.map(|name| (name.clone(), Session::new(name, now))).collect(),
             unheard: BTreeMap::new(),
             running: BTreeMap::new(),
+            unbegun: BTreeMap::new(),
             due: BTreeSet::new(),
             moved: BTreeSet::new(),
             looked: now,
@@ -457,7 +462,11 @@ impl State {
         let mut decision = Decision::default();
         match entry {
             Entry::Intent(intent) => {
-                if intent.via != Via::Replay {
+                if intent.via == Via::Replay {
+                    if self.came_too_late(intent.attempt.send) {
+                        return decision;
+                    }
+                } else {
                     let name = self.session_of(&intent.what).clone();
                     self.with_session(&name, |session| session.active(intent.started));
                     self.taken_back(intent.attempt.send, &mut decision);

@@ -24,6 +24,8 @@ use super::time::Timestamp;
 
 /// Successes that wait for a bot that did not hear them, at the most: each holds an answer.
 const UNHEARD_MAX: usize = 1024;
+/// Sends remembered that succeeded only after retries, and were heard of: more than the heart can lag behind.
+const SUCCEEDED_MAX: usize = 4096;
 /// A bot that gives up has waited at least so long.
 const PATIENCE_MIN: Duration = Duration::from_millis(25);
 /// Expired sends looked for in one call, so that no call pays for many.
@@ -78,6 +80,8 @@ pub struct LiveSends<W, A> {
     by_identity: HashMap<Identity, Vec<Live<W, A>>, BuildHasherDefault<DigestHasher>>,
     unsuccessful: Resting,
     unheard: Resting,
+    /// Sends that succeeded at last and were heard of: the heart may not know yet, and must not send them again. The latest only.
+    succeeded: VecDeque<SendId>,
 }
 
 #[derive(Debug)]
@@ -164,6 +168,7 @@ impl<W, A: Clone> LiveSends<W, A> {
             by_identity: HashMap::default(),
             unsuccessful: Resting::default(),
             unheard: Resting::default(),
+            succeeded: VecDeque::new(),
         }
     }
 
@@ -290,10 +295,20 @@ impl<W, A: Clone> LiveSends<W, A> {
     pub fn release(&mut self, identity: Identity, send: SendId) {
         let Some(lives) = self.by_identity.get_mut(&identity) else { return };
         let Some(at) = lives.iter().position(|live| live.send == send) else { return };
-        match lives.swap_remove(at).phase {
-            Phase::Unsuccessful { .. } => self.unsuccessful.count -= 1,
+        let live = lives.swap_remove(at);
+        let mut succeeded = live.attempts > 1;
+        match live.phase {
+            Phase::Unsuccessful { .. } => {
+                (self.unsuccessful.count, succeeded) = (self.unsuccessful.count - 1, false)
+            }
             Phase::Unheard { .. } => self.unheard.count -= 1,
             Phase::Running { .. } | Phase::Answered { .. } => {}
+        }
+        if succeeded {
+            self.succeeded.push_back(send);
+            if self.succeeded.len() > SUCCEEDED_MAX {
+                self.succeeded.pop_front();
+            }
         }
         if lives.is_empty() {
             self.by_identity.remove(&identity);
@@ -343,7 +358,8 @@ impl<W, A: Clone> LiveSends<W, A> {
                     Phase::Running { .. } | Phase::Answered { .. } | Phase::Unheard { .. }
                 )
         };
-        if self.by_identity.get(&identity).is_some_and(|lives| lives.iter().any(busy)) {
+        let just_succeeded = self.succeeded.contains(&attempt.send);
+        if just_succeeded || self.by_identity.get(&identity).is_some_and(|lives| lives.iter().any(busy)) {
             return None;
         }
         if let Some(live) = self.find(identity, attempt.send) {

@@ -156,7 +156,7 @@ pub struct ProbePolicy {
 }
 
 /// Failed sends cause no more than one probe in so long.
-const HURRY_EVERY: Duration = Duration::from_secs(3);
+const HURRY_EVERY: Duration = Duration::from_secs(1);
 
 /// The health of one session, as probes see it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -17,6 +17,8 @@ use super::time::Timestamp;
 /// The rules' numbers.
 #[derive(Clone, Copy, Debug)]
 pub struct RecoveryPolicy {
+    /// `recovery.enabled`: is anything sent again without a person's wish?
+    pub enabled: bool,
     /// `recovery.pace`: from one replay to the next.
     pub interval: Duration,
     /// `recovery.max_age`: nothing older is sent again.

@@ -103,7 +103,11 @@ impl State {
         let due: Vec<_> =
             self.alerts.values().filter(|alert| alert.due <= now).map(|alert| alert.id).collect();
         for id in due {
-            let through = self.alerts.get(&id).and_then(|alert| self.carrier(&alert.session));
+            let through = self
+                .alerts
+                .get(&id)
+                .filter(|alert| !self.is_past(alert))
+                .and_then(|alert| self.carrier(&alert.session));
             let Some(alert) = self.alerts.get_mut(&id) else { continue };
             let Some(session) = through else {
                 alert.due = now + LOOK_EVERY;
@@ -115,6 +119,15 @@ impl State {
             let text = LetterText::Alert(Box::new(alert.clone()));
             decision.errands.push(Errand::Write(Letter { id, session, chat: admin.clone(), text }));
         }
+    }
+
+    /// What an alert says is over already, and the end of its incident will tell of it in one message.
+    fn is_past(&self, alert: &Alert) -> bool {
+        let of_incident = |incident: &&super::Incident| Some(incident.id) == alert.incident;
+        let lasting =
+            matches!(alert.says, Says::TotalLoss { .. } | Says::Preventive(_) | Says::Restricted(_));
+        lasting
+            && self.incidents.values().find(of_incident).is_some_and(|incident| incident.well_since.is_some())
     }
 
     /// The session a letter to the admin goes through: its own, where that speaks; else one that does.

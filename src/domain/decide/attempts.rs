@@ -247,6 +247,7 @@ impl State {
 
     pub(super) fn file(&mut self, case: Case, decision: &mut Decision) {
         if case.is_settled() {
+            self.unbegun.remove(&case.send);
             decision.changes.push(Change::Case(Box::new(case)));
         } else {
             decision.changes.push(Change::Case(Box::new(case.clone())));

@@ -36,7 +36,7 @@ impl State {
         }
         // An order of which another message was accepted is told already; a rejected destination says enough by itself.
         let told = case.what.order.names_order() && self.told.knows(&case.what.order);
-        if !case.outcome.against_channel() || told {
+        if !policy.diagnose || !case.outcome.against_channel() || told {
             self.tell_of_order(case, now, policy, decision);
         } else {
             self.undiagnosed.entry(name).or_default().push_back(case.send);
@@ -113,6 +113,9 @@ impl State {
             }
             Next::Conclude(verdict) => {
                 diagnosis.verdict = Some(verdict);
+                let health = &self.sessions[name].health;
+                diagnosis.probe =
+                    health.last.filter(|_| health.at >= Some(diagnosis.began)).or(diagnosis.probe);
                 self.keep_diagnosis(diagnosis.clone(), decision);
                 self.conclude(&diagnosis, verdict, now, policy, decision);
             }
@@ -179,7 +182,8 @@ impl State {
             number_exists: None,
             attempts: case.attempts,
             cause: case.failure.as_ref().map_or(Cause::Interrupted, |failure| failure.cause),
-            probe: session.health.last,
+            // What was seen before it failed is no evidence.
+            probe: session.health.last.filter(|_| session.health.at.is_some_and(|at| at >= case.first_at)),
             others_accepted: u32::from(accepted),
             others_failed: u32::try_from(session.failing_chats.iter().filter(others).count())
                 .unwrap_or(u32::MAX),
@@ -266,6 +270,8 @@ impl State {
         decision: &mut Decision,
     ) {
         self.with_session(&diagnosis.session, |session| match verdict {
+            // What got through while the ladder ran speaks against it.
+            Verdict::TotalLoss if session.last_accepted.is_some_and(|at| at > diagnosis.began) => {}
             Verdict::TotalLoss => session.total_loss_at = Some(now),
             Verdict::WebhookOnly => {
                 session.total_loss_at = None;

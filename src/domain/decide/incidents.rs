@@ -125,7 +125,7 @@ impl State {
     /// Are there still notifications that go out by themselves?
     fn still_recovering(&self, name: &SessionName, now: Timestamp, policy: &Policy) -> bool {
         let runs = self.recoveries.get(name).is_some_and(|recovery| recovery.running.is_some());
-        runs || !self.paused && self.outlook(name, now, policy).pending > 0
+        runs || self.replays_go(policy) && self.outlook(name, now, policy).pending > 0
     }
 
     fn close_incident(

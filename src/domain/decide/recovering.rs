@@ -192,10 +192,15 @@ impl State {
             if let Some(recovery) = self.recoveries.get_mut(&name) {
                 recovery.look = now + LOOK_EVERY;
             }
-            if !self.paused {
+            if self.replays_go(policy) {
                 self.move_recovery(&name, now, policy, decision);
             }
         }
+    }
+
+    /// May anything be sent again without a person's wish?
+    pub(super) const fn replays_go(&self, policy: &Policy) -> bool {
+        policy.recovery.enabled && !self.paused
     }
 
     fn move_recovery(
@@ -390,10 +395,14 @@ impl State {
     ) {
         decision.endings.push((Pending::Replay(send), Ending::NotReplayed(why)));
         self.by_hand.remove(&send);
-        // An intent that could not be recorded in time: nothing was sent under it.
+        // An intent that could not be recorded in time: nothing was sent under it, whether it was heard of already or comes later.
+        let before = self.running.len();
         self.running.retain(|attempt, run| {
             attempt.send != send || run.intent.as_ref().is_none_or(|(_, intent)| intent.via != Via::Replay)
         });
+        if why == NotReplayed::Unrecorded && self.running.len() == before && self.cases.contains_key(&send) {
+            *self.unbegun.entry(send).or_default() += 1;
+        }
         let running = self.recoveries.values_mut().find(|recovery| recovery.running == Some(send));
         if let Some(recovery) = running {
             recovery.running = None;
@@ -405,6 +414,16 @@ impl State {
             case.replayable = false;
             decision.changes.push(Change::Case(Box::new(case.clone())));
         }
+    }
+
+    /// Is this the intent of a replay that did not begin?
+    pub(super) fn came_too_late(&mut self, send: SendId) -> bool {
+        let Some(expected) = self.unbegun.get_mut(&send) else { return false };
+        *expected -= 1;
+        if *expected == 0 {
+            self.unbegun.remove(&send);
+        }
+        true
     }
 
     /// The canary's letter ended.

@@ -37,7 +37,9 @@ pub(super) static POLICY: LazyLock<Policy> = LazyLock::new(|| Policy {
     },
     admin: ChatId::new("584240009999"),
     confirm_within: Duration::from_secs(900),
+    diagnose: true,
     recovery: RecoveryPolicy {
+        enabled: true,
         interval: Duration::from_secs(6),
         max_age: Duration::from_secs(24 * 3600),
         ambiguous: Ambiguity::Hold,

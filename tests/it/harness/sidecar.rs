@@ -44,7 +44,17 @@ impl Default for Config {
 }
 
 impl Config {
+    /// A sidecar that only listens: tests that are about probes, events, diagnoses or replays switch them on.
     pub fn new() -> Self {
+        Self::acting()
+            .raw("healthcheck.enabled", "false")
+            .set("events.mode", "off")
+            .raw("diagnosis.enabled", "false")
+            .raw("recovery.enabled", "false")
+    }
+
+    /// A sidecar as it comes.
+    pub fn acting() -> Self {
         Self::default()
     }
 

@@ -1,0 +1,68 @@
+//! The seeded simulation: thousands of lives under faults, in which everything that was promised holds, and ten planted bugs that are all
+//! caught.
+//!
+//! `SEED=123 cargo test --test simulation one_seed -- --nocapture` tells the story of one seed.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::disallowed_methods)]
+
+#[path = "simulation/mod.rs"]
+mod simulation;
+
+use std::fmt::Write as _;
+use std::time::{Duration, Instant};
+
+use simulation::live;
+use simulation::planted::Planted;
+
+/// So long the test looks at seed after seed, beyond the least.
+const TIME: Duration = Duration::from_secs(40);
+/// So many seeds at the least, however slow the machine; and at the most.
+const SEEDS_MIN: u64 = 500;
+const SEEDS_MAX: u64 = 20_000;
+/// A planted bug is caught within so many seeds.
+const CAUGHT_WITHIN: u64 = 4_000;
+
+#[test]
+fn what_was_promised_holds_in_every_life() {
+    let start = Instant::now();
+    let mut seed = 0;
+    while seed < SEEDS_MIN || (start.elapsed() < TIME && seed < SEEDS_MAX) {
+        if let Some(broken) = live(seed, None, false).broken {
+            println!("{}", live(seed, None, true).story.join("\n"));
+            panic!(
+                "seed {seed}: {broken}\nagain: SEED={seed} cargo test --test simulation one_seed -- --nocapture"
+            );
+        }
+        seed += 1;
+    }
+    println!("{seed} seeds, nothing broken");
+}
+
+#[test]
+fn every_planted_bug_is_caught() {
+    let mut table = String::new();
+    let mut missed = 0;
+    for planted in Planted::ALL {
+        let caught =
+            (0..CAUGHT_WITHIN).find_map(|seed| Some((seed, live(seed, Some(planted), false).broken?)));
+        missed += u32::from(caught.is_none());
+        let how = caught.map_or("NOT CAUGHT".to_owned(), |(seed, broken)| format!("seed {seed}: {broken}"));
+        writeln!(table, "{:<62} {how}", planted.as_str()).unwrap();
+    }
+    println!("{table}");
+    assert_eq!(missed, 0, "\n{table}");
+}
+
+#[test]
+fn a_seed_is_the_same_life_every_time() {
+    for seed in [3, 14, 15] {
+        assert!(live(seed, None, true).story == live(seed, None, true).story, "{seed}");
+    }
+}
+
+#[test]
+fn one_seed() {
+    let Some(seed) = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()) else { return };
+    let outcome = live(seed, None, true);
+    println!("{}", outcome.story.join("\n"));
+    assert_eq!(outcome.broken, None, "seed {seed}");
+}

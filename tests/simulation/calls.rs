@@ -1,0 +1,377 @@
+//! The proxy's part, as `proxy::send` and `proxy::run` do it: a call's place among the live sends, intent, exchange, outcome, answer; and
+//! replays, as `errands::replay` does them.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use waha_watchdog::domain::decide::Event;
+use waha_watchdog::domain::errand::{NotReplayed, Replay, Report};
+use waha_watchdog::domain::id::SendId;
+use waha_watchdog::domain::id::{ChatId, SessionName};
+use waha_watchdog::domain::ledger::{AttemptId, Ended, Entry, Intent, StoredAnswer, StoredRequest, Via};
+use waha_watchdog::domain::live::{Begin, Call, RunEnd};
+use waha_watchdog::domain::order::OrderFacts;
+use waha_watchdog::domain::outcome::{Outcome, Reply, judge};
+use waha_watchdog::domain::send::{Content, Description, Identity, SendKind};
+use waha_watchdog::domain::time::Timestamp;
+
+use super::disk::{Item, Waiter};
+use super::life::{Inner, Life, What};
+use super::planted::Planted;
+use super::world::{Request, Sender};
+
+const PATH: &str = "/text";
+
+/// An exchange under way, of the bot's or ours.
+pub struct Run {
+    /// `None`: a replay.
+    pub call: Option<usize>,
+    pub message: usize,
+    pub attempt: AttemptId,
+    pub first_at: Timestamp,
+    pub started: Timestamp,
+    pub what: Arc<Description>,
+    pub content: Content,
+    pub replay: Option<Replay>,
+    pub ended: Option<(Outcome, Option<StoredAnswer>)>,
+}
+
+/// A call that is answered with what another achieved.
+pub struct Latched {
+    call: usize,
+    attempt: AttemptId,
+    what: Arc<Description>,
+}
+
+pub fn chat_of(chat: usize) -> String {
+    format!("58424000000{chat}")
+}
+
+pub fn chat_number(chat: &ChatId) -> Option<usize> {
+    chat.expose().strip_prefix("58424000000")?.strip_suffix("@c.us")?.parse().ok()
+}
+
+fn request(text: &str) -> StoredRequest {
+    StoredRequest {
+        method: "POST".into(),
+        target: PATH.into(),
+        content_type: None,
+        body: Bytes::from(text.to_owned()),
+    }
+}
+
+impl Life {
+    fn describe(&self, message: usize) -> (Description, Content) {
+        let told = &self.bot.messages[message];
+        let (session, chat) = (SessionName::new("default"), ChatId::new(&chat_of(told.chat)));
+        let text = told.text.as_bytes();
+        let identity = Identity::content(session.as_ref(), chat.as_ref(), PATH, text.len() as u64, text);
+        let order = told.order.map_or_else(OrderFacts::default, |(order, kind)| OrderFacts {
+            order_id: Some(format!("O{order}")),
+            notification_type: Some(kind),
+            ..OrderFacts::default()
+        });
+        let what = Description {
+            identity: Some(identity),
+            session,
+            chat,
+            kind: SendKind::Text,
+            path: Arc::from(PATH),
+            order,
+        };
+        (what, Content::of("POST", PATH, text))
+    }
+
+    /// A call of the bot arrives, or looks again, or has waited in vain.
+    pub fn call_arrives(&mut self, call: usize) {
+        let message = self.bot.calls[call].message;
+        let (what, content) = self.describe(message);
+        let (what, now) = (Arc::new(what), self.clock());
+        let fresh = self.fresh_send();
+        let Some(identity) = what.identity else { return };
+        let looked = self.bot.calls[call].looked;
+        let asked = Call { identity, named: false, content: Some(content), looked };
+        let Some(sidecar) = &mut self.sidecar else { return };
+        match sidecar.live.begin(asked, fresh, now, || call) {
+            Begin::Forward { attempt, first_at } => {
+                self.check.belongs(attempt.send, message);
+                let run = Run {
+                    call: Some(call),
+                    message,
+                    attempt,
+                    first_at,
+                    started: now,
+                    what,
+                    content,
+                    replay: None,
+                    ended: None,
+                };
+                self.run(run, Via::Bot);
+            }
+            Begin::Answer { attempt, first_at, .. } => self.latched(call, attempt, first_at, what),
+            Begin::Look => {
+                self.bot.calls[call].looked = true;
+                self.mine(50, Inner::LookAgain(call));
+            }
+            Begin::Wait { .. } => {
+                self.story.tell(self.now, || format!("proxy: message {message} waits for the call that runs"))
+            }
+        }
+    }
+
+    pub fn look_again(&mut self, call: usize) {
+        if self.bot.calls[call].open {
+            self.call_arrives(call);
+        }
+    }
+
+    fn run(&mut self, run: Run, via: Via) {
+        let Some(sidecar) = &mut self.sidecar else { return };
+        sidecar.made += 1;
+        let id = sidecar.made;
+        let holds = via == Via::Replay || run.what.order.names_order();
+        let kept = (via == Via::Bot).then(|| Arc::new(request(&self.bot.messages[run.message].text)));
+        let (attempt, first_at, started, what) =
+            (run.attempt, run.first_at, run.started, Arc::clone(&run.what));
+        sidecar.runs.insert(id, run);
+        if holds {
+            let intent = Intent { attempt, via, first_at, started, what, request: kept };
+            self.record(Entry::Intent(intent), Waiter::Intent(id));
+        } else {
+            if attempt.number > 1 {
+                self.push(Item::Entry(Entry::Begun(attempt), None));
+            }
+            self.leaves_for_waha(id);
+        }
+    }
+
+    /// Somebody's entry is durable, or was waited for long enough.
+    pub fn waited(&mut self, waiter: Waiter, durable: bool) {
+        match waiter {
+            Waiter::Intent(id) => {
+                let Some(sidecar) = &mut self.sidecar else { return };
+                let Some(run) = sidecar.runs.get(&id) else { return };
+                if durable {
+                    self.check.intends(run.attempt);
+                } else if run.replay.is_some() {
+                    let Some(run) = sidecar.runs.remove(&id) else { return };
+                    self.leave(&run, None);
+                    let report = Report::NotReplayed { send: run.attempt.send, why: NotReplayed::Unrecorded };
+                    self.mine(0, Inner::Reported(report));
+                    return;
+                }
+                self.leaves_for_waha(id);
+            }
+            Waiter::Outcome(id) => {
+                let Some(run) = self.sidecar.as_mut().and_then(|sidecar| sidecar.runs.remove(&id)) else {
+                    return;
+                };
+                self.told(run, durable);
+            }
+            Waiter::Latch(id) => {
+                let Some(latched) = self.sidecar.as_mut().and_then(|sidecar| sidecar.latched.remove(&id))
+                else {
+                    return;
+                };
+                if durable {
+                    self.check.claims(latched.attempt);
+                }
+                if self.bot.calls[latched.call].open {
+                    if let (Some(identity), Some(sidecar)) = (latched.what.identity, &mut self.sidecar) {
+                        sidecar.live.release(identity, latched.attempt.send);
+                    }
+                    self.later(0, What::Hears(latched.call, true));
+                }
+            }
+        }
+    }
+
+    fn leaves_for_waha(&mut self, id: u64) {
+        let Some(run) = self.sidecar.as_ref().and_then(|sidecar| sidecar.runs.get(&id)) else { return };
+        let message = &self.bot.messages[run.message];
+        let request = Request {
+            boot: self.boot,
+            sender: Sender::Run(id),
+            chat: Some(message.chat),
+            text: message.text.clone(),
+            id: run
+                .replay
+                .as_ref()
+                .and_then(|replay| replay.message.as_ref())
+                .map(|id| id.as_str().to_owned()),
+            message: Some(run.message),
+            replay: run.replay.as_ref().map(|replay| replay.attempt.send),
+            begun: self.now,
+        };
+        self.sends(request);
+    }
+
+    /// WAHA has answered, or surely will not.
+    pub fn answered(&mut self, id: u64, reply: Reply, message_id: Option<String>) {
+        let now = self.clock();
+        let Some(run) = self.sidecar.as_mut().and_then(|sidecar| sidecar.runs.get_mut(&id)) else { return };
+        let (outcome, cause) = judge(reply);
+        let (accepted, replays) = (outcome == Outcome::Accepted, run.replay.is_some());
+        let answer = StoredAnswer { status: 201, content_type: None, body: Bytes::new(), asked: run.content };
+        let answer = accepted.then_some(answer);
+        let gone = run.call.is_none_or(|call| !self.bot.calls[call].open);
+        run.ended = Some((outcome, answer.clone()));
+        let holds = replays || run.what.order.names_order();
+        let kept = (!accepted && !holds).then(|| Arc::new(request(&self.bot.messages[run.message].text)));
+        let ended = Ended {
+            attempt: run.attempt,
+            via: if replays { Via::Replay } else { Via::Bot },
+            first_at: run.first_at,
+            started: run.started,
+            ended: now,
+            what: Arc::clone(&run.what),
+            outcome,
+            cause,
+            status: None,
+            detail: None,
+            message_id,
+            given_up: false,
+            unheard: answer.filter(|_| gone).map(Arc::new),
+            request: kept,
+        };
+        if self.planted == Some(Planted::AnswerBeforeCommit) && !replays {
+            self.check.claims(ended.attempt);
+            if let Some(call) = run.call.filter(|call| self.bot.calls[*call].open) {
+                self.later(0, What::Hears(call, accepted));
+            }
+        }
+        self.record(Entry::Ended(Box::new(ended)), Waiter::Outcome(id));
+    }
+
+    /// The outcome is recorded as far as it will be: whoever waits is told.
+    fn told(&mut self, run: Run, durable: bool) {
+        let Some((outcome, answer)) = run.ended.clone() else { return };
+        if durable {
+            self.check.claims(run.attempt);
+        }
+        let accepted = outcome == Outcome::Accepted;
+        self.leave(&run, answer.filter(|_| accepted));
+        let Some(call) = run.call.filter(|call| self.bot.calls[*call].open) else { return };
+        if let (true, Some(identity), Some(sidecar)) = (accepted, run.what.identity, &mut self.sidecar) {
+            sidecar.live.release(identity, run.attempt.send);
+        }
+        self.later(0, What::Hears(call, accepted));
+    }
+
+    /// Out of the table, and whoever waited for it goes on.
+    fn leave(&mut self, run: &Run, answer: Option<StoredAnswer>) {
+        let now = self.clock();
+        let (Some(identity), Some(sidecar)) = (run.what.identity, &mut self.sidecar) else { return };
+        let end = answer.map_or(RunEnd::Unsuccessful, RunEnd::Accepted);
+        for (call, attempt) in sidecar.live.end(identity, run.attempt.send, now, end) {
+            if self.bot.calls[call].open {
+                match attempt {
+                    Some(attempt) => self.latched(call, attempt, run.first_at, Arc::clone(&run.what)),
+                    None => self.mine(0, Inner::LookAgain(call)),
+                }
+            }
+        }
+    }
+
+    fn latched(&mut self, call: usize, attempt: AttemptId, first_at: Timestamp, what: Arc<Description>) {
+        let now = self.clock();
+        self.story.tell(self.now, || {
+            format!("proxy: message {} gets the answer of an earlier call", self.bot.calls[call].message)
+        });
+        let ended = Ended {
+            attempt,
+            via: Via::Latch,
+            first_at,
+            started: now,
+            ended: now,
+            what: Arc::clone(&what),
+            outcome: Outcome::Accepted,
+            cause: None,
+            status: Some(201),
+            detail: None,
+            message_id: None,
+            given_up: false,
+            unheard: None,
+            request: None,
+        };
+        let Some(sidecar) = &mut self.sidecar else { return };
+        sidecar.made += 1;
+        let id = sidecar.made;
+        sidecar.latched.insert(id, Latched { call, attempt, what });
+        self.record(Entry::Ended(Box::new(ended)), Waiter::Latch(id));
+    }
+
+    /// The bot has left a call.
+    pub fn client_gone(&mut self, call: usize) {
+        let Some(sidecar) = &mut self.sidecar else { return };
+        let run = sidecar.runs.values().find(|run| run.call == Some(call));
+        let place = run.and_then(|run| Some((run.what.identity?, run.attempt.send)));
+        if let Some((identity, send)) = place {
+            sidecar.live.orphan(identity, send);
+        }
+    }
+
+    /// A replay, as the hands do it.
+    pub fn replays(&mut self, replay: Replay) {
+        let send = replay.attempt.send;
+        let Some(kept) = self.disk.requests.get(&send).cloned() else {
+            let report = Report::NotReplayed { send, why: NotReplayed::NothingKept };
+            return self.mine(0, Inner::Reported(report));
+        };
+        let content = Content::of(&kept.method, &kept.target, &kept.body);
+        let now = self.clock();
+        let (Some(identity), Some(sidecar)) = (replay.what.identity, &mut self.sidecar) else { return };
+        let begun = sidecar.live.begin_replay(identity, Some(content), replay.attempt, replay.first_at, now);
+        let Some(attempt) = begun else {
+            let report = Report::NotReplayed { send, why: NotReplayed::BotHasIt };
+            return self.mine(0, Inner::Reported(report));
+        };
+        let Some(message) = self.check.message_of(send) else { return };
+        self.story.tell(self.now, || format!("replay of message {message} begins"));
+        let what = Arc::clone(&replay.what);
+        let first_at = replay.first_at;
+        let run = Run {
+            call: None,
+            message,
+            attempt,
+            first_at,
+            started: now,
+            what,
+            content,
+            replay: Some(replay),
+            ended: None,
+        };
+        self.run(run, Via::Replay);
+    }
+
+    fn fresh_send(&mut self) -> SendId {
+        let mut bytes = self.chance.bytes();
+        bytes[..8].copy_from_slice(&self.turn().to_be_bytes());
+        SendId::from_bytes(bytes)
+    }
+
+    /// What the heart is fed, which a planted bug may bend.
+    pub fn feed_entry(&mut self, event: Event) -> Vec<Event> {
+        let mut events = vec![event];
+        if self.planted == Some(Planted::ResetOnAmbiguous)
+            && let Event::Entry(_, Entry::Ended(ended)) = &events[0]
+            && ended.outcome == Outcome::Ambiguous
+        {
+            let mut success = (**ended).clone();
+            success.attempt = AttemptId { send: SendId::from_bytes(self.chance.bytes()), number: 1 };
+            success.what = Arc::new(Description {
+                identity: None,
+                chat: None,
+                order: OrderFacts::default(),
+                ..(*ended.what).clone()
+            });
+            (success.outcome, success.cause, success.via) = (Outcome::Accepted, None, Via::Bot);
+            success.unheard = None;
+            events.push(Event::Entry(
+                waha_watchdog::domain::ledger::Position(0),
+                Entry::Ended(Box::new(success)),
+            ));
+        }
+        events
+    }
+}

@@ -1,0 +1,409 @@
+//! What must hold, after every step and at the end. It knows the truth (what phones showed, what WAHA took, what was on disk when) and keeps
+//! a reference of its own where it has to judge the core.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use waha_watchdog::domain::confirmation::FeedItem;
+use waha_watchdog::domain::decide::{Change, Decision, Notice, Policy, State};
+use waha_watchdog::domain::diagnosis::Verdict;
+use waha_watchdog::domain::errand::{LetterKind, Report};
+use waha_watchdog::domain::id::{ChatId, RecordId, SendId};
+use waha_watchdog::domain::ledger::{AttemptId, Ended, Entry, Position, Via};
+use waha_watchdog::domain::notification::{Failure, Method};
+use waha_watchdog::domain::outcome::Outcome;
+use waha_watchdog::domain::probe::ProbeResult;
+use waha_watchdog::domain::recovery::Held;
+use waha_watchdog::domain::send::Identity;
+use waha_watchdog::domain::status::{Reason, Status, StatusChange};
+use waha_watchdog::domain::time::Timestamp;
+
+use super::bot::Bot;
+use super::disk::Disk;
+use super::plan::Plan;
+use super::sidecar::EPOCH;
+use super::world::{Request, Sender, Waha};
+
+/// No customer gets two quick messages within so long.
+const WRITE_EVERY: i64 = 600_000;
+/// The shortest pause between two replays: six seconds, less a fifth for the jitter.
+const PACE: i64 = 4_800;
+
+#[derive(Default)]
+pub struct Check {
+    pub broken: Option<String>,
+    pub turns: u64,
+    pub retried_after_doubt: u32,
+    messages: BTreeMap<SendId, usize>,
+    /// Attempts whose intent, and whose outcome, was said to be on disk.
+    intended: BTreeSet<AttemptId>,
+    claimed: BTreeSet<AttemptId>,
+    /// Letters WAHA saw, and when a customer got his last quick message.
+    letters: BTreeSet<(RecordId, u8)>,
+    written: BTreeMap<usize, i64>,
+    last_replay: Option<i64>,
+    /// Messages a replay of which is known to have succeeded.
+    replayed: BTreeSet<usize>,
+    // The reference: what speaks against the channel.
+    failing: BTreeSet<Option<ChatId>>,
+    exhausted: Vec<(i64, Option<ChatId>)>,
+    given_up: Vec<(i64, Option<ChatId>)>,
+    unrecorded: bool,
+    accepted_at: Option<i64>,
+    bad_probes: u32,
+    ends: BTreeMap<Identity, (u32, i64)>,
+    total_loss: bool,
+    // Alerts: one of a kind per incident; raised, and told.
+    kinds: BTreeMap<(RecordId, &'static str), RecordId>,
+    raised: BTreeMap<RecordId, (Option<RecordId>, &'static str)>,
+    delivered: BTreeSet<RecordId>,
+}
+
+impl Check {
+    pub fn breaks(&mut self, _now: i64, what: String) {
+        self.broken.get_or_insert(what);
+    }
+
+    fn holds(&mut self, now: i64, holds: bool, what: impl FnOnce() -> String) {
+        if !holds {
+            self.breaks(now, what());
+        }
+    }
+
+    pub fn belongs(&mut self, send: SendId, message: usize) {
+        self.messages.insert(send, message);
+    }
+
+    pub fn message_of(&self, send: SendId) -> Option<usize> {
+        self.messages.get(&send).copied()
+    }
+
+    /// An intent is on disk.
+    pub fn intends(&mut self, attempt: AttemptId) {
+        self.intended.insert(attempt);
+    }
+
+    /// The bot is told that an outcome is on disk.
+    pub fn claims(&mut self, attempt: AttemptId) {
+        self.claimed.insert(attempt);
+    }
+
+    pub fn crashed(&mut self) {
+        // What was never on disk is not known any more.
+        if std::mem::take(&mut self.unrecorded) {
+            self.failing.clear();
+            self.exhausted.clear();
+        }
+        self.last_replay = None;
+    }
+
+    /// The state was made anew: nothing that was promised may be missing.
+    pub fn taken_up(&mut self, now: i64, disk: &Disk, left: &[Ended]) {
+        let ended = |entry: &Entry| match entry {
+            Entry::Ended(ended) => Some(ended.attempt),
+            _ => None,
+        };
+        let ended: BTreeSet<_> = disk.ledger.iter().filter_map(ended).collect();
+        let lost = self.claimed.iter().find(|attempt| !ended.contains(attempt)).copied();
+        self.holds(now, lost.is_none(), || {
+            format!("an outcome the bot was told is on disk was lost in a crash: {lost:?}")
+        });
+        let open: BTreeSet<_> = left.iter().map(|ended| ended.attempt).collect();
+        let unlisted = self.intended.iter().find(|one| !ended.contains(one) && !open.contains(one)).copied();
+        self.holds(now, unlisted.is_none(), || {
+            format!("an attempt that may have been sent is not listed after a crash: {unlisted:?}")
+        });
+    }
+
+    /// WAHA gets a call of ours, or of the bot's.
+    pub fn seen(&mut self, now: i64, request: &Request, disk: &Disk, _plan: &Plan) {
+        if let Sender::Letter(letter) = &request.sender {
+            let kind = letter.text.kind();
+            if matches!(kind, LetterKind::QuickMessage | LetterKind::AdminNotice) {
+                let first = self.letters.insert((letter.id, kind as u8));
+                self.holds(now, first, || format!("a step of a diagnosis was sent twice: {kind:?}"));
+            }
+            if let (LetterKind::QuickMessage, Some(chat)) = (kind, request.chat) {
+                let last = self.written.insert(chat, now);
+                let long_ago = last.is_none_or(|at| now - at >= WRITE_EVERY - 10_000);
+                self.holds(now, long_ago, || {
+                    format!("customer {chat} got two quick messages within ten minutes")
+                });
+            }
+        }
+        if let Some(send) = request.replay {
+            let ours = disk.cases.get(&send).is_some_and(|case| case.ours_since.is_some());
+            self.holds(now, ours, || {
+                format!("a replay of {} although it is not on disk that it is ours", short(send))
+            });
+            let last = self.last_replay.replace(request.begun);
+            let paced = last.is_none_or(|at| request.begun - at >= PACE);
+            self.holds(now, paced, || "two replays without a pause".to_owned());
+        }
+    }
+
+    /// A phone shows a message.
+    pub fn shown(&mut self, now: i64, at: usize, waha: &Waha) {
+        let Some(message) = waha.sent[at].message else { return };
+        let mut copies: Vec<_> =
+            waha.sent.iter().filter(|one| one.message == Some(message) && one.left.is_some()).collect();
+        copies.sort_by_key(|one| one.begun);
+        copies.dedup_by(|one, other| one.id == other.id);
+        if copies.len() < 2 || copies.iter().all(|one| !one.replay) {
+            return;
+        }
+        let replay_first =
+            copies.iter().position(|one| one.replay) < copies.iter().rposition(|one| !one.replay);
+        let replays = copies.iter().filter(|one| one.replay).count();
+        // A retry of the bot after a replay nobody knows the end of is forwarded without a look: counted, not called broken.
+        if replays == 1 && copies[0].replay && replay_first && !self.replayed.contains(&message) {
+            self.retried_after_doubt += 1;
+            return;
+        }
+        let how: Vec<_> = copies.iter().map(|one| if one.replay { "replay" } else { "bot" }).collect();
+        self.breaks(now, format!("a phone shows message {message} twice because of us: {how:?}"));
+    }
+
+    /// What is about to be on disk.
+    pub fn before_commit(&mut self, disk: &Disk, changes: &[Change], bot: &Bot, waha: &Waha) {
+        for change in changes {
+            match change {
+                Change::Case(case) => {
+                    let settled = case.failure.as_ref().and_then(|failure| failure.resolution.as_ref());
+                    let known = disk.cases.get(&case.send).and_then(|case| case.failure.as_ref());
+                    let new = known.is_none_or(Failure::is_open);
+                    let (Some(resolution), true, Some(message)) = (settled, new, self.message_of(case.send))
+                    else {
+                        continue;
+                    };
+                    let told = &bot.messages[message];
+                    let sent = |one: usize| waha.sent.iter().any(|sent| sent.message == Some(one));
+                    let true_so = match resolution.method {
+                        Method::BotRecovered | Method::Retry | Method::ConfirmedLate => sent(message),
+                        Method::Superseded => (0..bot.messages.len()).any(|one| {
+                            let other = &bot.messages[one];
+                            let later = other
+                                .order
+                                .zip(told.order)
+                                .is_some_and(|(theirs, ours)| theirs.0 == ours.0 && theirs.1 > ours.1);
+                            later && sent(one)
+                        }),
+                        _ => true,
+                    };
+                    self.holds(0, true_so, || {
+                        format!(
+                            "message {message} is resolved as {}, and WAHA never took it",
+                            resolution.method.as_str()
+                        )
+                    });
+                }
+                Change::Alert(alert) => {
+                    let Some(incident) = alert.incident else { continue };
+                    let kind = alert.says.as_str();
+                    if kind == "manual_attention" {
+                        continue;
+                    }
+                    let known = *self.kinds.entry((incident, kind)).or_insert(alert.id);
+                    self.holds(0, known == alert.id, || {
+                        format!("two alerts of one kind for one incident: {kind}")
+                    });
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// An entry is about to reach the heart.
+    pub fn entry(&mut self, entry: &Entry, position: Position, now: i64) {
+        let Entry::Ended(ended) = entry else { return };
+        self.unrecorded |= position.0 == 0;
+        if matches!(ended.via, Via::Latch | Via::Look) {
+            return;
+        }
+        if let Some(identity) = ended.what.identity {
+            let at = now.min(ended.ended.millis() - EPOCH);
+            let known = self.ends.entry(identity).or_insert((0, at));
+            *known = (known.0.max(ended.attempt.number), known.1.max(at));
+        }
+        match ended.outcome {
+            Outcome::Accepted => {
+                if let (Via::Replay, Some(message)) = (ended.via, self.message_of(ended.attempt.send)) {
+                    self.replayed.insert(message);
+                }
+                self.proven();
+                self.given_up.clear();
+                self.total_loss = false;
+                self.accepted_at = Some(now.min(ended.ended.millis() - EPOCH));
+            }
+            Outcome::Failed | Outcome::Ambiguous => _ = self.failing.insert(ended.what.chat.clone()),
+            Outcome::Rejected => {}
+        }
+    }
+
+    fn proven(&mut self) {
+        self.failing.clear();
+        self.exhausted.clear();
+    }
+
+    /// A report is about to reach the heart.
+    pub fn reported(&mut self, report: &Report, _now: i64) {
+        match report {
+            Report::Wrote { id, kind: LetterKind::Alert, outcome: Outcome::Accepted, .. } => {
+                _ = self.delivered.insert(*id)
+            }
+            Report::Wrote { outcome: Outcome::Accepted, .. } => self.proven(),
+            Report::Probed { result, .. } if result.is_healthy() => self.bad_probes = 0,
+            Report::Probed { result, .. } if *result != ProbeResult::Unauthorized => self.bad_probes += 1,
+            _ => {}
+        }
+    }
+
+    pub fn heard(&mut self, _item: &FeedItem, _now: i64) {}
+
+    /// What the heart has decided.
+    pub fn decided(&mut self, decision: &Decision, now: i64, _state: &State) {
+        for notice in &decision.notices {
+            match notice {
+                Notice::GivenUp { what } => {
+                    let end = what.identity.and_then(|identity| self.ends.get(&identity)).copied();
+                    let due = end.is_some_and(|(attempts, at)| attempts >= 4 || now - at >= 59_900);
+                    self.holds(now, due, || format!("given up too early: {end:?} at {now}"));
+                    self.exhausted.push((now, what.chat.clone()));
+                    self.given_up.push((now, what.chat.clone()));
+                }
+                Notice::Diagnosed { finding, took, .. } if finding.verdict == Verdict::TotalLoss => {
+                    let began = now - i64::try_from(took.as_millis()).unwrap_or(0);
+                    self.total_loss = self.accepted_at.is_none_or(|at| at <= began);
+                }
+                Notice::Status(change) => self.status(change, now),
+                _ => {}
+            }
+        }
+    }
+
+    /// No status without evidence.
+    fn status(&mut self, change: &StatusChange, now: i64) {
+        let failing = self.failing.len() >= 2 || !self.exhausted.is_empty();
+        let probes = self.bad_probes >= 2;
+        let recent: Vec<_> = self.given_up.iter().filter(|(at, _)| now - at <= 310_000).collect();
+        let chats: BTreeSet<_> = recent.iter().map(|(_, chat)| chat).collect();
+        let backed = match (change.to.status, change.to.reason) {
+            (Status::Online, _) => !failing,
+            (Status::Incommunicado, _) => recent.len() >= 3 && chats.len() >= 2,
+            (_, Reason::TotalLoss) => self.total_loss,
+            (_, Reason::NothingWorks) => probes && (failing || !self.given_up.is_empty()),
+            (_, Reason::HealthcheckFailing) => probes,
+            _ => true,
+        };
+        self.holds(now, backed, || {
+            format!("status {} ({}) without evidence", change.to.status, change.to.reason.as_str())
+        });
+    }
+
+    /// What was decided is on disk, and is told.
+    pub fn told(&mut self, notices: &[Notice]) {
+        for notice in notices {
+            if let Notice::Alerting(alert) = notice
+                && alert.told.is_none()
+            {
+                self.raised.insert(alert.id, (alert.incident, alert.says.as_str()));
+            }
+        }
+    }
+
+    /// Half an hour after the last fault: everything is well, or somebody knows.
+    #[expect(clippy::too_many_arguments, reason = "everybody is asked")]
+    pub fn at_the_end(
+        &mut self,
+        now: i64,
+        clock: Timestamp,
+        state: &State,
+        policy: &Policy,
+        disk: &Disk,
+        bot: &Bot,
+        waha: &Waha,
+        plan: &Plan,
+    ) {
+        self.holds(now, state.oldest_running().is_none(), || {
+            "an attempt still runs for the heart".to_owned()
+        });
+        for session in state.sessions().values() {
+            let (status, reason) = (session.assessment.status, session.assessment.reason);
+            let well = session.assessment.is_well() || reason == Reason::Unproven;
+            self.holds(now, well, || {
+                format!("still {status} ({}) half an hour after the last fault", reason.as_str())
+            });
+        }
+        for case in state.cases().values() {
+            let message = self.message_of(case.send);
+            let held = state.held(case, clock, policy);
+            let stuck = match (&case.failure, held) {
+                (None, _) => now - (case.last_at.millis() - EPOCH) > 120_000,
+                (Some(failure), None) => failure.is_open(),
+                (Some(_), Some(Held::NotLooked)) => plan.looks,
+                (Some(_), Some(Held::BotHasIt)) => case.outcome != Outcome::Accepted,
+                _ => false,
+            };
+            self.holds(now, !stuck, || {
+                format!("message {message:?} still waits: held {held:?}, {:?}", case.failure.is_some())
+            });
+        }
+        let undecided = state.diagnoses().values().any(|diagnosis| diagnosis.verdict.is_none());
+        self.holds(now, !undecided, || "a diagnosis is not over".to_owned());
+        self.holds(now, state.incidents().is_empty(), || "an incident is still open".to_owned());
+        let old = state.alerts().values().find(|alert| now - (alert.at.millis() - EPOCH) > 900_000);
+        let word = old.map(|alert| alert.says.as_str());
+        self.holds(now, word.is_none(), || format!("an alert was never told: {word:?}"));
+        for (id, (incident, kind)) in self.raised.clone() {
+            let over = incident
+                .and_then(|one| self.kinds.get(&(one, "recovery")))
+                .is_some_and(|one| self.delivered.contains(one));
+            let there = self.delivered.contains(&id) || over || state.alerts().contains_key(&id);
+            self.holds(now, there, || format!("an alert was raised and never told: {kind}"));
+        }
+        self.no_order_is_lost(now, disk, bot, waha);
+    }
+
+    /// Every order is accepted, open, or resolved with a reason.
+    fn no_order_is_lost(&mut self, now: i64, disk: &Disk, bot: &Bot, waha: &Waha) {
+        let known: BTreeSet<_> =
+            self.intended.iter().chain(&self.claimed).map(|attempt| attempt.send).collect();
+        for send in known {
+            let Some(message) = self.message_of(send) else { continue };
+            let told = &bot.messages[message];
+            let taken = told.heard.is_some() || waha.sent.iter().any(|one| one.message == Some(message));
+            let listed =
+                disk.cases.get(&send).is_some_and(|case| case.failure.is_some() || !case.is_settled());
+            self.holds(now, taken || listed || !told.over, || format!("message {message} is lost silently"));
+        }
+    }
+}
+
+pub fn short(send: SendId) -> String {
+    send.to_string().chars().skip(10).take(8).collect()
+}
+
+/// A notice in a line.
+pub fn line(notice: &Notice) -> String {
+    match notice {
+        Notice::Opened { cause, attempts, send, .. } => {
+            format!("failed notification {} opened: {cause}, {attempts} attempts", short(*send))
+        }
+        Notice::Settled { send, method, .. } => {
+            format!("failed notification {} settled: {}", short(*send), method.as_str())
+        }
+        Notice::Status(change) => {
+            format!("{} -> {} ({})", change.from, change.to.status, change.to.reason.as_str())
+        }
+        Notice::Diagnosed { finding, .. } => format!("diagnosis: {}", finding.verdict.as_str()),
+        Notice::Probed { result, .. } => format!("probe: {}", result.as_str()),
+        Notice::Replayed { outcome, .. } => format!("replay over: {outcome}"),
+        Notice::Alerting(alert) => format!("alert raised: {}", alert.says.as_str()),
+        Notice::Alerted(alert) => format!("alert told: {}", alert.says.as_str()),
+        Notice::IncidentOpened(_) => "incident opened".to_owned(),
+        Notice::IncidentClosed(_) => "incident closed".to_owned(),
+        Notice::GivenUp { .. } => "given up by the bot".to_owned(),
+        Notice::Retried { .. } => "succeeded after retries".to_owned(),
+        Notice::Retry { .. } => "another attempt".to_owned(),
+        Notice::Confirmed { confirmation, .. } => format!("confirmed: {}", confirmation.as_str()),
+    }
+}

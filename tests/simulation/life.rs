@@ -1,0 +1,320 @@
+//! One life: a queue of events on virtual time, and everybody who acts in it.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use waha_watchdog::domain::confirmation::{FeedItem, FeedState};
+use waha_watchdog::domain::errand::Report;
+use waha_watchdog::domain::outcome::Reply;
+
+use super::bot::Bot;
+use super::check::Check;
+use super::disk::{Disk, Waiter};
+use super::plan::{Chance, Plan, Weather};
+use super::planted::Planted;
+use super::sidecar::Sidecar;
+use super::story::Story;
+use super::world::{Request, Waha};
+
+/// After the faults so long passes until everything must be well, in milliseconds.
+const QUIET: i64 = 32 * 60_000;
+/// More events than any life has.
+const EVENTS_MAX: u32 = 300_000;
+
+/// What happens.
+pub enum What {
+    Speaks,
+    Calls(usize),
+    Impatient(usize),
+    Broken(usize),
+    Hears(usize, bool),
+    Arrives(Box<Request>),
+    /// A message leaves WAHA for WhatsApp.
+    Leaves(usize),
+    Weather,
+    Fair,
+    Crash,
+    Boot,
+    DiskSick(bool),
+    WallSteps,
+    FeedFlaps,
+    Peace,
+    /// Inside the process of this boot, and gone with it.
+    Mine(u32, Inner),
+}
+
+/// What happens inside the process.
+pub enum Inner {
+    LookAgain(usize),
+    Waited(Waiter, bool),
+    Unwaited(Waiter),
+    Written,
+    Answered(u64, Reply, Option<String>),
+    Reported(Report),
+    Heard(FeedItem),
+    Feed(FeedState),
+    Wake,
+}
+
+struct Due {
+    at: i64,
+    turn: u64,
+    what: What,
+}
+
+impl PartialEq for Due {
+    fn eq(&self, other: &Self) -> bool {
+        self.turn == other.turn
+    }
+}
+impl Eq for Due {}
+impl PartialOrd for Due {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for Due {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.at, self.turn).cmp(&(other.at, other.turn))
+    }
+}
+
+pub struct Life {
+    /// Milliseconds since it began.
+    pub now: i64,
+    queue: BinaryHeap<Reverse<Due>>,
+    turns: u64,
+    pub chance: Chance,
+    pub plan: Plan,
+    pub planted: Option<Planted>,
+    pub bot: Bot,
+    pub waha: Waha,
+    pub disk: Disk,
+    pub sidecar: Option<Sidecar>,
+    pub boot: u32,
+    /// How far the wall clock is off.
+    pub wall: i64,
+    pub connected: bool,
+    pub check: Check,
+    pub story: Story,
+}
+
+/// How a life went.
+pub struct Outcome {
+    pub events: u32,
+    /// What did not hold.
+    pub broken: Option<String>,
+    pub story: Vec<String>,
+    /// Messages that arrived twice by a retry of the bot after a replay nobody knows the end of.
+    pub retried_after_doubt: u32,
+}
+
+/// Lives one seed to its end, or until something does not hold.
+pub fn live(seed: u64, planted: Option<Planted>, told: bool) -> Outcome {
+    let mut chance = Chance::new(seed);
+    let plan = Plan::of(&mut chance);
+    let mut life = Life {
+        now: 0,
+        queue: BinaryHeap::new(),
+        turns: 0,
+        waha: Waha::new(&plan, &mut chance),
+        chance,
+        plan,
+        planted,
+        bot: Bot::default(),
+        disk: Disk::default(),
+        sidecar: None,
+        boot: 0,
+        wall: 0,
+        connected: true,
+        check: Check::default(),
+        story: Story::new(told),
+    };
+    life.story.tell(0, || format!("seed {seed}: {:?}", life.plan));
+    life.begin();
+    let mut events = 0;
+    while let Some(Reverse(due)) = life.queue.pop() {
+        if due.at > life.ends_at() || life.check.broken.is_some() {
+            break;
+        }
+        life.now = due.at;
+        events += 1;
+        if events > EVENTS_MAX {
+            life.check.breaks(life.now, "the life does not end".to_owned());
+            break;
+        }
+        life.happens(due.what);
+    }
+    if life.check.broken.is_none() {
+        life.now = life.ends_at();
+        life.look_back();
+    }
+    if let Some(broken) = &life.check.broken {
+        let broken = broken.clone();
+        life.story.tell(life.now, || format!("BROKEN: {broken}"));
+    }
+    Outcome {
+        events,
+        broken: life.check.broken.clone(),
+        story: life.story.lines,
+        retried_after_doubt: life.check.retried_after_doubt,
+    }
+}
+
+impl Life {
+    pub fn later(&mut self, wait: i64, what: What) {
+        self.turns += 1;
+        self.queue.push(Reverse(Due { at: self.now + wait.max(0), turn: self.turns, what }));
+    }
+
+    pub fn mine(&mut self, wait: i64, inner: Inner) {
+        self.later(wait, What::Mine(self.boot, inner));
+    }
+
+    pub fn in_faults(&self) -> bool {
+        self.now < self.plan.end
+    }
+
+    pub fn ends_at(&self) -> i64 {
+        self.plan.end + QUIET
+    }
+
+    fn begin(&mut self) {
+        self.boots();
+        self.later(100, What::Speaks);
+        let end = self.plan.end;
+        self.later(end, What::Peace);
+        let first = self.chance.between(5_000, 120_000);
+        self.later(first, What::Weather);
+        if self.plan.crashes {
+            let first = self.chance.between(10_000, 240_000);
+            self.later(first, What::Crash);
+        }
+        if self.plan.sick_disk {
+            let at = self.chance.between(10_000, end);
+            self.later(at, What::DiskSick(true));
+        }
+        if self.plan.steps {
+            let at = self.chance.between(10_000, end);
+            self.later(at, What::WallSteps);
+        }
+        if self.plan.follow && self.plan.feed_trouble > 0 {
+            let at = self.chance.between(10_000, end);
+            self.later(at, What::FeedFlaps);
+        }
+    }
+
+    fn happens(&mut self, what: What) {
+        match what {
+            What::Speaks => self.speaks(),
+            What::Calls(message) => self.calls(message),
+            What::Impatient(call) => self.impatient(call),
+            What::Broken(call) => self.broken(call),
+            What::Hears(call, accepted) => {
+                if self.bot.calls[call].open {
+                    self.hears(call, accepted);
+                }
+            }
+            What::Arrives(request) => self.arrives(*request),
+            What::Leaves(message) => self.leaves(message),
+            What::Weather => self.weather_turns(),
+            What::Fair => self.fair(),
+            What::Crash => self.crash(),
+            What::Boot => {
+                if self.sidecar.is_none() {
+                    self.boots();
+                }
+            }
+            What::DiskSick(sick) => {
+                if self.in_faults() || !sick {
+                    self.disk_sick(sick);
+                }
+            }
+            What::WallSteps => {
+                let spans = [-3_600_000, -300_000, -60_000, 60_000, 300_000, 3_600_000];
+                self.wall += spans[self.chance.below(spans.len())];
+                self.story
+                    .tell(self.now, || format!("clock: the wall clock is off by {} s", self.wall / 1000));
+            }
+            What::FeedFlaps => {
+                self.connected = !self.connected || !self.in_faults();
+                let state = if self.connected { FeedState::Connected } else { FeedState::Connecting };
+                self.mine(0, Inner::Feed(state));
+                if self.in_faults() {
+                    let wait = self.chance.between(1_000, 120_000);
+                    self.later(wait, What::FeedFlaps);
+                }
+            }
+            What::Peace => self.peace(),
+            What::Mine(boot, inner) if boot == self.boot && self.sidecar.is_some() => self.inside(inner),
+            What::Mine(..) => {}
+        }
+    }
+
+    fn crash(&mut self) {
+        if !self.in_faults() {
+            return;
+        }
+        self.story.tell(self.now, || "CRASH".to_owned());
+        self.sidecar = None;
+        self.disk_crashes();
+        self.boot += 1;
+        self.check.crashed();
+        // The bot sees its connections break.
+        let open: Vec<_> = (0..self.bot.calls.len()).filter(|call| self.bot.calls[*call].open).collect();
+        for call in open {
+            self.broken(call);
+        }
+        let away = if self.chance.percent(70) {
+            self.chance.between(200, 5_000)
+        } else {
+            self.chance.between(5_000, 120_000)
+        };
+        self.later(away, What::Boot);
+        let next = self.chance.between(1_000, 300_000);
+        self.later(away + next, What::Crash);
+    }
+
+    /// Faults end.
+    fn peace(&mut self) {
+        self.story.tell(self.now, || "PEACE: no more faults".to_owned());
+        self.fair();
+        self.disk.sick = false;
+        if self.sidecar.is_none() {
+            self.boots();
+        }
+        if self.plan.follow && !self.connected {
+            self.connected = true;
+            self.mine(0, Inner::Feed(FeedState::Connected));
+        }
+    }
+
+    fn weather_turns(&mut self) {
+        if !self.in_faults() {
+            return;
+        }
+        let weather = self.plan.weathers[self.chance.below(self.plan.weathers.len())];
+        self.waha.weather = weather;
+        self.story.tell(self.now, || format!("WAHA: {weather:?}"));
+        let lasts = if self.chance.percent(30) {
+            self.chance.between(500, 15_000)
+        } else {
+            self.chance.between(10_000, 360_000)
+        };
+        let pause = if self.chance.percent(30) {
+            self.chance.between(500, 10_000)
+        } else {
+            self.chance.between(10_000, 200_000)
+        };
+        self.later(lasts, What::Fair);
+        self.later(lasts + pause, What::Weather);
+    }
+
+    fn fair(&mut self) {
+        if self.waha.weather != Weather::Fair {
+            self.story.tell(self.now, || "WAHA: fair".to_owned());
+            self.waha.weather = Weather::Fair;
+            self.stuck_leave();
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! The seeded simulation: the real core, the real desk and the real table of live sends, put together as the shells do it, against a
+//! modelled bot, WAHA, phones, disk and clock, with faults at every boundary.
+//!
+//! Virtual time, one queue of events, no threads: a seed is a whole life, and the same seed is the same life.
+//!
+//! - `plan`: chance, and which faults a seed has; `planted`: ten bugs the checks must catch
+//! - `life`: the loop; `bot`, `world` (WAHA and the phones), `disk`, `sidecar` (`calls`: the proxy's part): who acts in it
+//! - `check`: what must hold; `story`: what happened, for people
+#![allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    reason = "shared by a test and an example, which use different parts"
+)]
+
+pub mod bot;
+pub mod calls;
+pub mod check;
+pub mod disk;
+pub mod life;
+pub mod plan;
+pub mod planted;
+pub mod sidecar;
+pub mod story;
+pub mod world;
+
+pub use life::live;

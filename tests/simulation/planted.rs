@@ -1,0 +1,48 @@
+//! Ten bugs, planted around the core in the harness: production code has no switch for them. A check that catches none of them checks
+//! nothing.
+
+/// A planted bug.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Planted {
+    AnswerBeforeCommit,
+    ResendAmbiguous,
+    ResetOnAmbiguous,
+    WallClockWindows,
+    ForgottenIntent,
+    ReplayBeforeHandOver,
+    UnpacedReplay,
+    RestartAlerts,
+    DoubleLadderStep,
+    LostOutbox,
+}
+
+impl Planted {
+    pub const ALL: [Self; 10] = [
+        Self::AnswerBeforeCommit,
+        Self::ResendAmbiguous,
+        Self::ResetOnAmbiguous,
+        Self::WallClockWindows,
+        Self::ForgottenIntent,
+        Self::ReplayBeforeHandOver,
+        Self::UnpacedReplay,
+        Self::RestartAlerts,
+        Self::DoubleLadderStep,
+        Self::LostOutbox,
+    ];
+
+    /// What is wrong, in words.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::AnswerBeforeCommit => "the bot is answered before the outcome is on disk",
+            Self::ResendAmbiguous => "what may have arrived is sent again without a look",
+            Self::ResetOnAmbiguous => "an ambiguous end counts as a success for the session",
+            Self::WallClockWindows => "windows follow the wall clock, which steps",
+            Self::ForgottenIntent => "the disk forgets intents",
+            Self::ReplayBeforeHandOver => "a replay begins before it is on disk that the send is ours",
+            Self::UnpacedReplay => "replays without a pace",
+            Self::RestartAlerts => "a restart forgets what was alerted",
+            Self::DoubleLadderStep => "a restart begins a running step of the diagnosis again",
+            Self::LostOutbox => "alerts are not on disk and die with the process",
+        }
+    }
+}
