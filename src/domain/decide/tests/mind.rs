@@ -200,6 +200,17 @@ fn nobody_is_reached_and_the_loss_is_total() {
 }
 
 #[test]
+fn without_an_admin_a_total_loss_is_one_alert() {
+    let mut bench = Bench::new();
+    bench.policy.admin = None;
+    bench.give_up(1, DEAD);
+    bench.answer(Some(DEAD));
+    bench.give_up(2, DEAD);
+    assert_eq!(bench.status().0, Status::IncommunicadoCritico);
+    assert_eq!(bench.raised(), ["total_loss"]);
+}
+
+#[test]
 fn a_customer_who_is_reached_shows_that_the_channel_lives() {
     let mut bench = Bench::new();
     bench.give_up(1, DEAD);
