@@ -66,7 +66,7 @@ impl State {
             }
         }
         let goes = pending > 0
-            && !self.paused
+            && self.replays_go(policy)
             && self.sessions.get(name).is_some_and(|one| self.is_back(one, policy));
         let steps = u32::try_from(pending).unwrap_or(u32::MAX);
         let finish = goes.then(|| now + policy.recovery.interval.saturating_mul(steps));
