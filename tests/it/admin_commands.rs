@@ -12,7 +12,11 @@ use super::joining::received;
 
 /// Given up at once, and nothing is sent again unless a test wants it.
 fn config() -> Config {
-    Config::new().raw("retry.attempts", "1")
+    Config::new()
+        .raw("retry.attempts", "1")
+        .raw("diagnosis.enabled", "true")
+        .raw("recovery.enabled", "true")
+        .raw("healthcheck.enabled", "true")
 }
 
 async fn post_as(sidecar: &Sidecar, token: &str, path: &str, body: &Value) -> Answer {

@@ -65,7 +65,10 @@ impl State {
         decision: &mut Decision,
     ) {
         let name = self.session_of(&case.what).clone();
-        let lost = self.sessions.get(&name).is_some_and(|session| session.total_loss_at.is_some());
+        let lost = self.sessions.get(&name).is_some_and(|session| {
+            let bad = session.assessment.status.badness() >= Status::Incommunicado.badness();
+            bad || session.total_loss_at.is_some()
+        });
         if policy.admin.is_none() && lost {
             // Told at once, the loss gathers nothing; a second alert would say that the channel works.
             return;
