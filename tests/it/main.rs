@@ -9,6 +9,7 @@
     unreachable_pub
 )]
 
+mod admin_commands;
 mod cli;
 mod clients;
 mod disk_full;
