@@ -41,6 +41,8 @@ pub struct Check {
     letters: BTreeSet<(RecordId, u8)>,
     written: BTreeMap<usize, i64>,
     last_replay: Option<i64>,
+    /// Messages an attempt of which was cut off by a crash and left no trace, as is documented.
+    traceless: BTreeSet<usize>,
     /// Messages a replay of which is known to have succeeded.
     replayed: BTreeSet<usize>,
     // The reference: what speaks against the channel.
@@ -96,6 +98,10 @@ impl Check {
         self.last_replay = None;
     }
 
+    pub fn cut_off(&mut self, message: usize) {
+        self.traceless.insert(message);
+    }
+
     /// The state was made anew: nothing that was promised may be missing.
     pub fn taken_up(&mut self, now: i64, disk: &Disk, left: &[Ended]) {
         let ended = |entry: &Entry| match entry {
@@ -148,7 +154,8 @@ impl Check {
             waha.sent.iter().filter(|one| one.message == Some(message) && one.left.is_some()).collect();
         copies.sort_by_key(|one| one.begun);
         copies.dedup_by(|one, other| one.id == other.id);
-        if copies.len() < 2 || copies.iter().all(|one| !one.replay) {
+        let traceless = self.traceless.contains(&message);
+        if traceless || copies.len() < 2 || copies.iter().all(|one| !one.replay) {
             return;
         }
         let replay_first =

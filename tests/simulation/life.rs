@@ -256,7 +256,11 @@ impl Life {
             return;
         }
         self.story.tell(self.now, || "CRASH".to_owned());
-        self.sidecar = None;
+        if let Some(sidecar) = self.sidecar.take() {
+            // Without order data there is no intent on disk (SPEC 4.5): what was cut off is not known afterwards.
+            let cut = sidecar.runs.values().filter(|run| !run.what.order.names_order());
+            cut.for_each(|run| self.check.cut_off(run.message));
+        }
         self.disk_crashes();
         self.boot += 1;
         self.check.crashed();
