@@ -25,14 +25,15 @@ use super::world::{Request, Sender, Waha};
 
 /// No customer gets two quick messages within so long.
 const WRITE_EVERY: i64 = 600_000;
-/// The shortest pause between two replays: six seconds, less a fifth for the jitter.
-const PACE: i64 = 4_800;
+/// The shortest pause between two replays: six seconds, less a fifth for the jitter, and a commit.
+const PACE: i64 = 4_500;
 
 #[derive(Default)]
 pub struct Check {
     pub broken: Option<String>,
     pub turns: u64,
     pub retried_after_doubt: u32,
+    pub split: u32,
     messages: BTreeMap<SendId, usize>,
     /// Attempts whose intent, and whose outcome, was said to be on disk.
     intended: BTreeSet<AttemptId>,
@@ -96,6 +97,8 @@ impl Check {
             self.exhausted.clear();
         }
         self.last_replay = None;
+        // Who got a quick message is known from open cases alone after a restart.
+        self.written.clear();
     }
 
     pub fn cut_off(&mut self, message: usize) {
@@ -158,12 +161,16 @@ impl Check {
         if traceless || copies.len() < 2 || copies.iter().all(|one| !one.replay) {
             return;
         }
+        // Two things are counted and not called broken: a retry of the bot after a replay nobody knows the end of goes on without a look, and
+        // a retry of what a look has settled begins a new send after a restart.
         let replay_first =
             copies.iter().position(|one| one.replay) < copies.iter().rposition(|one| !one.replay);
         let replays = copies.iter().filter(|one| one.replay).count();
-        // A retry of the bot after a replay nobody knows the end of is forwarded without a look: counted, not called broken.
-        if replays == 1 && copies[0].replay && replay_first && !self.replayed.contains(&message) {
-            self.retried_after_doubt += 1;
+        let doubtful = replays == 1 && copies[0].replay && replay_first && !self.replayed.contains(&message);
+        let split = copies.iter().any(|one| one.send != copies[0].send);
+        if doubtful || split {
+            self.retried_after_doubt += u32::from(doubtful);
+            self.split += u32::from(split && !doubtful);
             return;
         }
         let how: Vec<_> = copies.iter().map(|one| if one.replay { "replay" } else { "bot" }).collect();

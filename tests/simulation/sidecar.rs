@@ -334,6 +334,7 @@ impl Life {
                     text,
                     id: None,
                     message: None,
+                    send: None,
                     replay: None,
                     begun,
                 });
