@@ -200,6 +200,7 @@ impl Life {
                 .and_then(|replay| replay.message.as_ref())
                 .map(|id| id.as_str().to_owned()),
             message: Some(run.message),
+            send: Some(run.attempt.send),
             replay: run.replay.as_ref().map(|replay| replay.attempt.send),
             begun: self.now,
         };
@@ -216,6 +217,9 @@ impl Life {
         let answer = accepted.then_some(answer);
         let gone = run.call.is_none_or(|call| !self.bot.calls[call].open);
         run.ended = Some((outcome, answer.clone()));
+        let (message, attempt) = (run.message, run.attempt.number);
+        self.story
+            .tell(self.now, || format!("proxy: attempt {attempt} of message {message} ends: {outcome}"));
         let holds = replays || run.what.order.names_order();
         let kept = (!accepted && !holds).then(|| Arc::new(request(&self.bot.messages[run.message].text)));
         let ended = Ended {

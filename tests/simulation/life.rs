@@ -107,6 +107,8 @@ pub struct Outcome {
     pub story: Vec<String>,
     /// Messages that arrived twice by a retry of the bot after a replay nobody knows the end of.
     pub retried_after_doubt: u32,
+    /// And by a retry that began a new send, because the restarted sidecar did not know the settled one.
+    pub split: u32,
 }
 
 /// Lives one seed to its end, or until something does not hold.
@@ -158,6 +160,7 @@ pub fn live(seed: u64, planted: Option<Planted>, told: bool) -> Outcome {
         broken: life.check.broken.clone(),
         story: life.story.lines,
         retried_after_doubt: life.check.retried_after_doubt,
+        split: life.check.split,
     }
 }
 
@@ -256,7 +259,11 @@ impl Life {
             return;
         }
         self.story.tell(self.now, || "CRASH".to_owned());
-        self.sidecar = None;
+        if let Some(sidecar) = self.sidecar.take() {
+            // Without order data there is no intent on disk (SPEC 4.5): what was cut off is not known afterwards.
+            let cut = sidecar.runs.values().filter(|run| !run.what.order.names_order());
+            cut.for_each(|run| self.check.cut_off(run.message));
+        }
         self.disk_crashes();
         self.boot += 1;
         self.check.crashed();
