@@ -168,7 +168,7 @@ impl Check {
         let replays = copies.iter().filter(|one| one.replay).count();
         let doubtful = replays == 1 && copies[0].replay && replay_first && !self.replayed.contains(&message);
         let split = copies.iter().any(|one| one.send != copies[0].send);
-        if doubtful || split {
+        if doubtful {
             self.retried_after_doubt += u32::from(doubtful);
             self.split += u32::from(split && !doubtful);
             return;
