@@ -53,6 +53,7 @@ pub struct Check {
     unrecorded: bool,
     accepted_at: Option<i64>,
     bad_probes: u32,
+    unprobed: bool,
     ends: BTreeMap<Identity, (u32, i64)>,
     total_loss: bool,
     // Alerts: one of a kind per incident; raised, and told.
@@ -99,6 +100,8 @@ impl Check {
         self.last_replay = None;
         // Who got a quick message is known from open cases alone after a restart.
         self.written.clear();
+        // What the last probes found may not have been stored.
+        self.unprobed = true;
     }
 
     pub fn cut_off(&mut self, message: usize) {
@@ -168,7 +171,7 @@ impl Check {
         let replays = copies.iter().filter(|one| one.replay).count();
         let doubtful = replays == 1 && copies[0].replay && replay_first && !self.replayed.contains(&message);
         let split = copies.iter().any(|one| one.send != copies[0].send);
-        if doubtful || split {
+        if doubtful {
             self.retried_after_doubt += u32::from(doubtful);
             self.split += u32::from(split && !doubtful);
             return;
@@ -260,6 +263,7 @@ impl Check {
 
     /// A report is about to reach the heart.
     pub fn reported(&mut self, report: &Report, _now: i64) {
+        self.unprobed &= !matches!(report, Report::Probed { result, .. } if result.is_healthy());
         match report {
             Report::Wrote { id, kind: LetterKind::Alert, outcome: Outcome::Accepted, .. } => {
                 _ = self.delivered.insert(*id)
@@ -297,7 +301,7 @@ impl Check {
     /// No status without evidence.
     fn status(&mut self, change: &StatusChange, now: i64) {
         let failing = self.failing.len() >= 2 || !self.exhausted.is_empty();
-        let probes = self.bad_probes >= 2;
+        let probes = self.bad_probes >= 2 || self.unprobed;
         let recent: Vec<_> = self.given_up.iter().filter(|(at, _)| now - at <= 310_000).collect();
         let chats: BTreeSet<_> = recent.iter().map(|(_, chat)| chat).collect();
         let backed = match (change.to.status, change.to.reason) {
