@@ -153,7 +153,9 @@ impl Life {
                 let Some(run) = sidecar.runs.get(&id) else { return };
                 if durable {
                     self.check.intends(run.attempt);
-                } else if run.replay.is_some() {
+                } else if run.replay.is_none() {
+                    self.check.unrecorded(run.message);
+                } else {
                     let Some(run) = sidecar.runs.remove(&id) else { return };
                     self.leave(&run, None);
                     let report = Report::NotReplayed { send: run.attempt.send, why: NotReplayed::Unrecorded };
@@ -252,6 +254,8 @@ impl Life {
         let Some((outcome, answer)) = run.ended.clone() else { return };
         if durable {
             self.check.claims(run.attempt);
+        } else {
+            self.check.unrecorded(run.message);
         }
         let accepted = outcome == Outcome::Accepted;
         self.leave(&run, answer.filter(|_| accepted));

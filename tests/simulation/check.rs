@@ -44,6 +44,7 @@ pub struct Check {
     last_replay: Option<i64>,
     /// Messages an attempt of which was cut off by a crash and left no trace, as is documented.
     traceless: BTreeSet<usize>,
+    unsure: BTreeSet<usize>,
     /// Messages a replay of which is known to have succeeded.
     replayed: BTreeSet<usize>,
     // The reference: what speaks against the channel.
@@ -86,6 +87,10 @@ impl Check {
         self.intended.insert(attempt);
     }
 
+    pub fn is_intended(&self, attempt: AttemptId) -> bool {
+        self.intended.contains(&attempt)
+    }
+
     /// The bot is told that an outcome is on disk.
     pub fn claims(&mut self, attempt: AttemptId) {
         self.claimed.insert(attempt);
@@ -98,10 +103,16 @@ impl Check {
             self.exhausted.clear();
         }
         self.last_replay = None;
+        self.traceless.append(&mut self.unsure);
         // Who got a quick message is known from open cases alone after a restart.
         self.written.clear();
         // What the last probes found may not have been stored.
         self.unprobed = true;
+    }
+
+    /// An entry of it was not said to be on disk: it goes on unrecorded, loudly, and a crash may take it.
+    pub fn unrecorded(&mut self, message: usize) {
+        self.unsure.insert(message);
     }
 
     pub fn cut_off(&mut self, message: usize) {

@@ -260,9 +260,13 @@ impl Life {
         }
         self.story.tell(self.now, || "CRASH".to_owned());
         if let Some(sidecar) = self.sidecar.take() {
-            // Without order data there is no intent on disk (SPEC 4.5): what was cut off is not known afterwards.
-            let cut = sidecar.runs.values().filter(|run| !run.what.order.names_order());
-            cut.for_each(|run| self.check.cut_off(run.message));
+            // Without order data, or where the disk was too slow, there is no intent on disk (SPEC 4.5): what was cut off is not known afterwards.
+            let intended = |run: &&super::calls::Run| {
+                run.what.order.names_order() && self.check.is_intended(run.attempt)
+            };
+            let cut: Vec<_> =
+                sidecar.runs.values().filter(|run| !intended(run)).map(|run| run.message).collect();
+            cut.into_iter().for_each(|message| self.check.cut_off(message));
         }
         self.disk_crashes();
         self.boot += 1;
