@@ -4,15 +4,22 @@
 //! The registry is this process' own; encoding happens on the admin's thread.
 
 mod families;
+mod mind;
 
 use std::time::Duration;
 
 use prometheus::core::Collector;
-use prometheus::{Encoder, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
+use prometheus::{
+    Encoder, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder,
+};
 
 pub use families::{HeartMetrics, ProxyMetrics, StoreMetrics};
+pub use mind::MindMetrics;
 
+use crate::domain::decide::OTHER_SESSIONS;
 use crate::domain::id::SessionName;
+use crate::domain::time::Timestamp;
 
 /// The prefix of all names.
 pub const PREFIX: &str = "waha_watchdog";
@@ -24,6 +31,8 @@ pub struct Metrics {
     pub proxy: ProxyMetrics,
     /// Counted by the heart.
     pub heart: HeartMetrics,
+    /// Counted by the heart too: what it sees and does beside the sends.
+    pub mind: MindMetrics,
     /// Counted by the store's writer.
     pub store: StoreMetrics,
     /// 1 where the last reload of the configuration took effect.
@@ -48,6 +57,7 @@ impl Metrics {
         Ok(Self {
             proxy: ProxyMetrics::new(&registry)?,
             heart: HeartMetrics::new(&registry, sessions)?,
+            mind: MindMetrics::new(&registry, sessions)?,
             store: StoreMetrics::new(&registry)?,
             reload_successful: gauge(
                 &registry,
@@ -137,6 +147,41 @@ fn counter_vec(
     labels: &[&str],
 ) -> Result<IntCounterVec, prometheus::Error> {
     register(registry, IntCounterVec::new(opts(name, help), labels)?)
+}
+
+fn float_vec(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    labels: &[&str],
+) -> Result<GaugeVec, prometheus::Error> {
+    register(registry, GaugeVec::new(opts(name, help), labels)?)
+}
+
+/// A histogram for each session.
+fn histogram_vec(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    buckets: &[f64],
+) -> Result<HistogramVec, prometheus::Error> {
+    let opts = HistogramOpts::from(opts(name, help)).buckets(buckets.to_vec());
+    register(registry, HistogramVec::new(opts, &["session"])?)
+}
+
+/// The sessions that label sets are created for.
+fn with_other(sessions: &[SessionName]) -> impl Iterator<Item = &str> {
+    sessions.iter().map(SessionName::as_str).chain([OTHER_SESSIONS])
+}
+
+/// A moment, for gauges; 0 where there was none.
+fn moment(at: Option<Timestamp>) -> f64 {
+    at.map_or(0.0, Timestamp::seconds)
+}
+
+/// A number of things, for gauges.
+fn count(things: usize) -> i64 {
+    i64::try_from(things).unwrap_or(i64::MAX)
 }
 
 /// Seconds, for gauges of moments and histograms of spans.

@@ -84,6 +84,7 @@ impl Heart {
             let cases = open.remove(name.as_str()).unwrap_or_default();
             metrics.heart.open(name.as_str(), cases.into_iter());
         }
+        metrics.mind.show(&state, now, &self.policy.load());
     }
 }
 
@@ -494,6 +495,7 @@ impl Watchdog {
             }
         };
         self.metrics.heart.notice(session.as_str(), notice);
+        self.metrics.mind.notice(session.as_str(), notice);
         match notice {
             Notice::Opened { send, what, cause, attempts } => {
                 let order = what.order.order_number.as_deref().unwrap_or("-");

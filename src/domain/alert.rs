@@ -67,6 +67,17 @@ pub enum Says {
 }
 
 impl Says {
+    /// All words, in the order that label sets are created.
+    pub const WORDS: [&str; 7] = [
+        "preventive",
+        "manual_attention",
+        "total_loss",
+        "account_restricted",
+        "recovery",
+        "trouble",
+        "trouble_over",
+    ];
+
     /// The word of API and metrics.
     pub const fn as_str(&self) -> &'static str {
         match self {

@@ -365,6 +365,11 @@ impl State {
         &self.awaiting
     }
 
+    /// How long accepted sends of a session, to two chats or more, have had no server ack.
+    pub fn unacknowledged(&self, name: &SessionName) -> Duration {
+        self.unacknowledged.get(name).copied().unwrap_or_default()
+    }
+
     /// Do people want no replays?
     pub const fn is_paused(&self) -> bool {
         self.paused
@@ -565,7 +570,7 @@ impl State {
     fn signals(&self, name: &SessionName, now: Timestamp, policy: &Policy) -> Signals {
         let silent = now.since(self.heartbeat) > policy.status.offline_after;
         Signals {
-            unacknowledged: self.unacknowledged.get(name).copied().unwrap_or_default(),
+            unacknowledged: self.unacknowledged(name),
             bot_gone: policy.liveness == Liveness::Heartbeat && silent && *name != self.other,
         }
     }
@@ -581,4 +586,4 @@ impl State {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -5,9 +5,12 @@ use prometheus::{
     IntGaugeVec, Registry,
 };
 
-use super::{code_label, counter_vec, gauge, gauge_vec, opts, register, seconds};
+use super::{
+    code_label, count, counter_vec, float_vec, gauge, gauge_vec, histogram_vec, moment, opts, register,
+    seconds, with_other,
+};
 use crate::domain::case::Case;
-use crate::domain::decide::{Notice, OTHER_SESSIONS};
+use crate::domain::decide::Notice;
 use crate::domain::id::SessionName;
 use crate::domain::ledger::{Ended, Via};
 use crate::domain::notification::Method;
@@ -137,7 +140,6 @@ pub struct HeartMetrics {
     status_since: GaugeVec,
     status_seconds: prometheus::CounterVec,
     transitions: IntCounterVec,
-    signal_failing: IntGaugeVec,
     last_success: GaugeVec,
     last_activity: GaugeVec,
     consecutive_failures: IntGaugeVec,
@@ -162,8 +164,7 @@ impl HeartMetrics {
     pub(super) fn new(registry: &Registry, sessions: &[SessionName]) -> Result<Self, prometheus::Error> {
         let counters = |name: &str, help: &str, labels: &[&str]| counter_vec(registry, name, help, labels);
         let gauges = |name: &str, help: &str, labels: &[&str]| gauge_vec(registry, name, help, labels);
-        let float =
-            |name: &str, help: &str| register(registry, GaugeVec::new(opts(name, help), &["session"])?);
+        let float = |name: &str, help: &str| float_vec(registry, name, help, &["session"]);
         let metrics = Self {
             status: gauges(
                 "bot_status",
@@ -187,11 +188,6 @@ impl HeartMetrics {
                 "bot_status_transitions_total",
                 "Changes of status.",
                 &["session", "from", "to"],
-            )?,
-            signal_failing: gauges(
-                "signal_failing",
-                "1 where a signal says that the channel fails: webhook means that sends are failing.",
-                &["session", "signal"],
             )?,
             last_success: float(
                 "bot_last_success_timestamp_seconds",
@@ -230,16 +226,11 @@ impl HeartMetrics {
                 "Sends that were accepted, rejected or given up.",
                 &["session", "kind", "result"],
             )?,
-            send_duration: register(
+            send_duration: histogram_vec(
                 registry,
-                HistogramVec::new(
-                    HistogramOpts::from(opts(
-                        "send_duration_seconds",
-                        "From a send's first attempt to its acceptance.",
-                    ))
-                    .buckets(SEND_DURATION.to_vec()),
-                    &["session"],
-                )?,
+                "send_duration_seconds",
+                "From a send's first attempt to its acceptance.",
+                &SEND_DURATION,
             )?,
             latched: counters(
                 "sends_latched_total",
@@ -278,9 +269,8 @@ impl HeartMetrics {
                 "When the oldest open failed notification of an order was opened; 0 where none.",
             )?,
         };
-        let other = SessionName::new(OTHER_SESSIONS);
-        for session in sessions.iter().chain(&other) {
-            metrics.create(session.as_str());
+        for session in with_other(sessions) {
+            metrics.create(session);
         }
         Ok(metrics)
     }
@@ -300,7 +290,6 @@ impl HeartMetrics {
         for gauge in [&self.status_since, &self.last_success, &self.last_activity, &self.oldest_order] {
             gauge.with_label_values(&[session]);
         }
-        self.signal_failing.with_label_values(&[session, "webhook"]);
         self.consecutive_failures.with_label_values(&[session]);
         self.orders.with_label_values(&[session]);
         self.latched.with_label_values(&[session]);
@@ -367,6 +356,7 @@ impl HeartMetrics {
     pub fn notice(&self, session: &str, notice: &Notice) {
         let notification = |kind: Option<NotificationType>| kind.unwrap_or_default().as_str();
         match notice {
+            // The mind's.
             Notice::Probed { .. }
             | Notice::Diagnosed { .. }
             | Notice::Confirmed { .. }
@@ -409,8 +399,6 @@ impl HeartMetrics {
         self.status_seconds
             .with_label_values(&[name, session.assessment.status.as_str()])
             .inc_by(elapsed.as_secs_f64());
-        self.signal_failing.with_label_values(&[name, "webhook"]).set(i64::from(session.sends_failing()));
-        let moment = |at: Option<Timestamp>| at.map_or(0.0, Timestamp::seconds);
         self.last_success.with_label_values(&[name]).set(moment(session.last_accepted));
         self.last_activity.with_label_values(&[name]).set(moment(session.last_activity));
         self.consecutive_failures.with_label_values(&[name]).set(i64::from(session.consecutive_failures));
@@ -434,8 +422,8 @@ impl HeartMetrics {
         for (kind, count) in NotificationType::ALL.iter().zip(by_type) {
             self.open.with_label_values(&[session, kind.as_str()]).set(count);
         }
-        self.orders.with_label_values(&[session]).set(i64::try_from(orders.len()).unwrap_or(i64::MAX));
-        self.oldest_order.with_label_values(&[session]).set(oldest.map_or(0.0, Timestamp::seconds));
+        self.orders.with_label_values(&[session]).set(count(orders.len()));
+        self.oldest_order.with_label_values(&[session]).set(moment(oldest));
     }
 }
 

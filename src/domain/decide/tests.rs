@@ -13,7 +13,7 @@ use crate::domain::recovery::Ambiguity;
 use crate::domain::send::SendKind;
 use crate::domain::status::Status;
 
-pub(super) static POLICY: LazyLock<Policy> = LazyLock::new(|| Policy {
+pub(crate) static POLICY: LazyLock<Policy> = LazyLock::new(|| Policy {
     attempts: 4,
     give_up_after: Duration::from_secs(60),
     retries: Retries::ByBot,

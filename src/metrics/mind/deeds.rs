@@ -1,0 +1,261 @@
+//! What the mind finds and does: diagnoses, the way back, incidents, alerts.
+
+use std::time::Duration;
+
+use prometheus::{GaugeVec, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Registry};
+
+use super::super::{count, counter_vec, float_vec, gauge, gauge_vec, histogram_vec, moment, seconds};
+use crate::domain::alert::Says;
+use crate::domain::decide::Outlook;
+use crate::domain::diagnosis::{Finding, Reached, Verdict};
+use crate::domain::incident::Incident;
+use crate::domain::outcome::Outcome;
+use crate::domain::status::Status;
+use crate::domain::time::Timestamp;
+
+/// Two steps of ten seconds, and corrections by what WAHA sends late.
+const DIAGNOSIS: [f64; 10] = [0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 20.0, 30.0, 60.0, 150.0];
+
+/// What a diagnosis came to.
+const RESULTS: [&str; 4] = ["user_reached", "admin_reached", "total_loss", "inconclusive"];
+
+/// Verdicts that are a communication failure.
+const FAILURES: [Verdict; 2] = [Verdict::WebhookOnly, Verdict::TotalLoss];
+
+/// What an incident can come to.
+const WORST: [Status; 4] =
+    [Status::Degraded, Status::Incommunicado, Status::IncommunicadoCritico, Status::Offline];
+
+/// The only channel that carries alerts so far.
+const CHANNEL: &str = "whatsapp";
+
+/// Open communication failures of a session.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Open([usize; FAILURES.len()]);
+
+impl Open {
+    /// One more.
+    pub(super) fn add(&mut self, finding: &Finding) {
+        if finding.resolved_at.is_none()
+            && let Some(at) = FAILURES.iter().position(|known| *known == finding.verdict)
+        {
+            self.0[at] += 1;
+        }
+    }
+}
+
+/// What is found and done.
+pub(super) struct Deeds {
+    diagnoses: IntCounterVec,
+    diagnosis_duration: HistogramVec,
+    failures: IntCounterVec,
+    failures_open: IntGaugeVec,
+    replays: IntCounterVec,
+    pending: IntGaugeVec,
+    held: IntGaugeVec,
+    paused: IntGauge,
+    finish: GaugeVec,
+    incidents: IntCounterVec,
+    incident_open: IntGaugeVec,
+    incident_start: GaugeVec,
+    alerts: IntCounterVec,
+    alerts_sent: IntCounterVec,
+    queue: IntGaugeVec,
+    last_told: GaugeVec,
+}
+
+impl Deeds {
+    pub(super) fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let deeds = Self {
+            diagnoses: counter_vec(
+                registry,
+                "diagnostics_total",
+                "Diagnoses by what they came to; one that is corrected late counts again.",
+                &["session", "result"],
+            )?,
+            diagnosis_duration: histogram_vec(
+                registry,
+                "diagnostic_duration_seconds",
+                "From the beginning of a diagnosis to its verdict.",
+                &DIAGNOSIS,
+            )?,
+            failures: counter_vec(
+                registry,
+                "communication_failures_total",
+                "Sends that a diagnosis spoke about, by its verdict.",
+                &["session", "failure"],
+            )?,
+            failures_open: gauge_vec(
+                registry,
+                "communication_failures_open",
+                "Open failed notifications that were diagnosed, by the verdict.",
+                &["session", "failure"],
+            )?,
+            replays: counter_vec(
+                registry,
+                "recovery_orders_total",
+                "Kept requests that were sent again, by how that went.",
+                &["session", "result"],
+            )?,
+            pending: gauge_vec(
+                registry,
+                "recovery_pending",
+                "Open failed notifications that will be sent again by themselves.",
+                &["session"],
+            )?,
+            held: gauge_vec(
+                registry,
+                "recovery_held",
+                "Open failed notifications that wait for a person.",
+                &["session"],
+            )?,
+            paused: gauge(registry, "recovery_paused", "1 while a person has stopped sending again.")?,
+            finish: float_vec(
+                registry,
+                "recovery_finish_timestamp_seconds",
+                "When the last pending one goes out at the present pace; 0 where none is pending or none goes out now.",
+                &["session"],
+            )?,
+            incidents: counter_vec(
+                registry,
+                "incidents_total",
+                "Incidents that are over, by the worst status they came to.",
+                &["session", "worst"],
+            )?,
+            incident_open: gauge_vec(
+                registry,
+                "incident_open",
+                "1 while an incident is open.",
+                &["session"],
+            )?,
+            incident_start: float_vec(
+                registry,
+                "incident_start_timestamp_seconds",
+                "When the open incident began; 0 where none is open.",
+                &["session"],
+            )?,
+            alerts: counter_vec(
+                registry,
+                "alerts_total",
+                "Alerts that were decided, by what they say; told or not.",
+                &["says"],
+            )?,
+            alerts_sent: counter_vec(
+                registry,
+                "alerts_sent_total",
+                "Alerts that a channel accepted.",
+                &["channel", "result"],
+            )?,
+            queue: gauge_vec(registry, "alert_queue_length", "Alerts that were not told yet.", &["channel"])?,
+            last_told: float_vec(
+                registry,
+                "alert_channel_last_success_timestamp_seconds",
+                "When the channel last accepted an alert; 0 where none since the start.",
+                &["channel"],
+            )?,
+        };
+        for says in Says::WORDS {
+            deeds.alerts.with_label_values(&[says]);
+        }
+        deeds.alerts_sent.with_label_values(&[CHANNEL, "ok"]);
+        deeds.queue.with_label_values(&[CHANNEL]);
+        deeds.last_told.with_label_values(&[CHANNEL]);
+        Ok(deeds)
+    }
+
+    /// Creates all label sets of a session.
+    pub(super) fn create(&self, session: &str) {
+        for result in RESULTS {
+            self.diagnoses.with_label_values(&[session, result]);
+        }
+        self.diagnosis_duration.with_label_values(&[session]);
+        for failure in FAILURES.map(Verdict::as_str) {
+            self.failures.with_label_values(&[session, failure]);
+            self.failures_open.with_label_values(&[session, failure]);
+        }
+        for result in ["sent", "failed"] {
+            self.replays.with_label_values(&[session, result]);
+        }
+        for gauge in [&self.pending, &self.held, &self.incident_open] {
+            gauge.with_label_values(&[session]);
+        }
+        for gauge in [&self.finish, &self.incident_start] {
+            gauge.with_label_values(&[session]);
+        }
+        for worst in WORST {
+            self.incidents.with_label_values(&[session, worst.as_str()]);
+        }
+    }
+
+    /// A diagnosis is over, and so many sends share it.
+    pub(super) fn diagnosed(&self, session: &str, finding: &Finding, took: Duration, sends: usize) {
+        self.diagnoses.with_label_values(&[session, result(finding)]).inc();
+        self.diagnosis_duration.with_label_values(&[session]).observe(seconds(took));
+        if FAILURES.contains(&finding.verdict) {
+            let sends = u64::try_from(sends).unwrap_or(u64::MAX);
+            self.failures.with_label_values(&[session, finding.verdict.as_str()]).inc_by(sends);
+        }
+    }
+
+    /// A replay is over.
+    pub(super) fn replayed(&self, session: &str, outcome: Outcome) {
+        let result = if outcome == Outcome::Accepted { "sent" } else { "failed" };
+        self.replays.with_label_values(&[session, result]).inc();
+    }
+
+    /// An incident is over.
+    pub(super) fn incident_over(&self, session: &str, worst: Status) {
+        self.incidents.with_label_values(&[session, worst.as_str()]).inc();
+    }
+
+    /// An alert was decided.
+    pub(super) fn alerting(&self, says: &Says) {
+        self.alerts.with_label_values(&[says.as_str()]).inc();
+    }
+
+    /// An alert was told.
+    pub(super) fn alerted(&self, told: Option<Timestamp>) {
+        self.alerts_sent.with_label_values(&[CHANNEL, "ok"]).inc();
+        self.last_told.with_label_values(&[CHANNEL]).set(moment(told));
+    }
+
+    /// Do people want no replays?
+    pub(super) fn paused(&self, paused: bool) {
+        self.paused.set(i64::from(paused));
+    }
+
+    /// So many alerts were not told yet.
+    pub(super) fn alerts_waiting(&self, alerts: usize) {
+        self.queue.with_label_values(&[CHANNEL]).set(count(alerts));
+    }
+
+    /// The open communication failures of a session.
+    pub(super) fn open(&self, session: &str, open: Open) {
+        for (failure, sends) in FAILURES.into_iter().zip(open.0) {
+            self.failures_open.with_label_values(&[session, failure.as_str()]).set(count(sends));
+        }
+    }
+
+    /// What is pending in a session.
+    pub(super) fn outlook(&self, session: &str, outlook: &Outlook) {
+        self.pending.with_label_values(&[session]).set(count(outlook.pending));
+        self.held.with_label_values(&[session]).set(count(outlook.held));
+        self.finish.with_label_values(&[session]).set(moment(outlook.finish));
+    }
+
+    /// The session's open incident, if there is one.
+    pub(super) fn incident(&self, session: &str, incident: Option<&Incident>) {
+        self.incident_open.with_label_values(&[session]).set(i64::from(incident.is_some()));
+        self.incident_start.with_label_values(&[session]).set(moment(incident.map(|one| one.start)));
+    }
+}
+
+/// One of [`RESULTS`].
+fn result(finding: &Finding) -> &'static str {
+    match finding.verdict {
+        Verdict::WebhookOnly if finding.user == Reached::Yes => "user_reached",
+        Verdict::WebhookOnly => "admin_reached",
+        Verdict::TotalLoss => "total_loss",
+        Verdict::Inconclusive => "inconclusive",
+    }
+}

@@ -1,0 +1,183 @@
+//! What the mind sees: probes, signals, and what the event feed confirms.
+
+use std::time::Duration;
+
+use prometheus::{GaugeVec, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Registry};
+
+use super::super::{count, counter_vec, float_vec, gauge, gauge_vec, histogram_vec, moment, seconds};
+use crate::domain::confirmation::{Confirmation, FeedState};
+use crate::domain::probe::{ProbeResult, SessionState};
+use crate::domain::session::Session;
+
+const PROBE: [f64; 10] = [0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+
+/// What a probe came to, in few words: which state it was is told by the state set.
+const RESULTS: [&str; 5] = ["working", "not_working", "unauthorized", "timeout", "error"];
+
+/// What says that something fails.
+const SIGNALS: [&str; 4] = ["healthcheck", "webhook", "confirmation", "key"];
+
+/// What is seen.
+pub(super) struct Senses {
+    probes: IntCounterVec,
+    probe_duration: HistogramVec,
+    probe_success: GaugeVec,
+    probe_failures: IntGaugeVec,
+    waha: IntGaugeVec,
+    signals: IntGaugeVec,
+    confirmations: IntCounterVec,
+    server_ack: GaugeVec,
+    device_ack: GaugeVec,
+    unacknowledged: GaugeVec,
+    awaiting: IntGaugeVec,
+    feed: IntGauge,
+    blind: IntGaugeVec,
+}
+
+impl Senses {
+    pub(super) fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let float = |name: &str, help: &str| float_vec(registry, name, help, &["session"]);
+        let whole = |name: &str, help: &str| gauge_vec(registry, name, help, &["session"]);
+        Ok(Self {
+            probes: counter_vec(
+                registry,
+                "healthchecks_total",
+                "Probes of the session, by what they came to.",
+                &["session", "result"],
+            )?,
+            probe_duration: histogram_vec(
+                registry,
+                "healthcheck_duration_seconds",
+                "How long probes took.",
+                &PROBE,
+            )?,
+            probe_success: float(
+                "healthcheck_last_success_timestamp_seconds",
+                "When a probe last found the session working; 0 where never.",
+            )?,
+            probe_failures: whole("healthcheck_consecutive_failures", "Unhealthy probes in a row.")?,
+            waha: gauge_vec(
+                registry,
+                "waha_session_status",
+                "WAHA's state of the session as the last probe found it: 1 for that one; all 0 where WAHA told none.",
+                &["session", "status"],
+            )?,
+            signals: gauge_vec(
+                registry,
+                "signal_failing",
+                "1 where a signal fails: probes, sends, acks that are missing, or our own key.",
+                &["session", "signal"],
+            )?,
+            confirmations: counter_vec(
+                registry,
+                "confirmations_total",
+                "What was heard of accepted sends, by how far they got.",
+                &["session", "level"],
+            )?,
+            server_ack: float(
+                "last_server_ack_timestamp_seconds",
+                "When WhatsApp's servers last confirmed a send; 0 where never.",
+            )?,
+            device_ack: float(
+                "last_device_ack_timestamp_seconds",
+                "When a customer's phone last confirmed a send; 0 where never.",
+            )?,
+            unacknowledged: float(
+                "unacknowledged_seconds",
+                "How long accepted sends to two chats or more have had no ack; 0 where all is well.",
+            )?,
+            awaiting: whole("awaiting_confirmation", "Accepted sends without any ack yet.")?,
+            feed: gauge(
+                registry,
+                "event_feed_connected",
+                "1 while WAHA's event feed is connected, 0 also where it is not followed.",
+            )?,
+            blind: whole(
+                "event_feed_blind",
+                "1 where the feed is connected and shows nothing of what is sent.",
+            )?,
+        })
+    }
+
+    /// Creates all label sets of a session.
+    pub(super) fn create(&self, session: &str) {
+        for result in RESULTS {
+            self.probes.with_label_values(&[session, result]);
+        }
+        self.probe_duration.with_label_values(&[session]);
+        for gauge in [&self.probe_success, &self.server_ack, &self.device_ack, &self.unacknowledged] {
+            gauge.with_label_values(&[session]);
+        }
+        for gauge in [&self.probe_failures, &self.awaiting, &self.blind] {
+            gauge.with_label_values(&[session]);
+        }
+        for state in SessionState::ALL {
+            self.waha.with_label_values(&[session, state.as_str()]);
+        }
+        for signal in SIGNALS {
+            self.signals.with_label_values(&[session, signal]);
+        }
+        for level in Confirmation::ALL {
+            self.confirmations.with_label_values(&[session, level.as_str()]);
+        }
+    }
+
+    /// A probe came back.
+    pub(super) fn probed(&self, session: &str, result: ProbeResult, took: Duration) {
+        self.probes.with_label_values(&[session, word(result)]).inc();
+        self.probe_duration.with_label_values(&[session]).observe(seconds(took));
+    }
+
+    /// Something was heard of an accepted send.
+    pub(super) fn confirmed(&self, session: &str, confirmation: Confirmation) {
+        self.confirmations.with_label_values(&[session, confirmation.as_str()]).inc();
+    }
+
+    /// How the event feed is.
+    pub(super) fn feed(&self, state: FeedState) {
+        self.feed.set(i64::from(state == FeedState::Connected));
+    }
+
+    /// The session's health and clocks.
+    pub(super) fn session(&self, session: &Session) {
+        let name = session.name.as_str();
+        let health = &session.health;
+        self.probe_success.with_label_values(&[name]).set(moment(health.last_success));
+        self.probe_failures.with_label_values(&[name]).set(i64::from(health.consecutive_failures));
+        let present = match health.last {
+            Some(ProbeResult::State { state, .. }) => Some(state),
+            _ => None,
+        };
+        for state in SessionState::ALL {
+            self.waha.with_label_values(&[name, state.as_str()]).set(i64::from(present == Some(state)));
+        }
+        self.signal(name, "healthcheck", health.failing);
+        self.signal(name, "webhook", session.sends_failing());
+        self.signal(name, "key", session.key_refused_since.is_some());
+        self.server_ack.with_label_values(&[name]).set(moment(session.last_server_ack));
+        self.device_ack.with_label_values(&[name]).set(moment(session.last_device_ack));
+    }
+
+    /// What waits for an ack: how many sends, since when, whether that is too long, and whether the feed shows anything.
+    pub(super) fn waiting(&self, name: &str, sends: usize, since: Duration, overdue: bool, blind: bool) {
+        self.awaiting.with_label_values(&[name]).set(count(sends));
+        self.unacknowledged.with_label_values(&[name]).set(seconds(since));
+        self.signal(name, "confirmation", overdue);
+        self.blind.with_label_values(&[name]).set(i64::from(blind));
+    }
+
+    fn signal(&self, session: &str, signal: &str, failing: bool) {
+        self.signals.with_label_values(&[session, signal]).set(i64::from(failing));
+    }
+}
+
+/// One of [`RESULTS`].
+const fn word(result: ProbeResult) -> &'static str {
+    match result {
+        ProbeResult::State { state: SessionState::Working, .. } => "working",
+        ProbeResult::State { .. } | ProbeResult::Missing => "not_working",
+        ProbeResult::Unauthorized => "unauthorized",
+        ProbeResult::TimedOut => "timeout",
+        ProbeResult::Unreachable | ProbeResult::Strange => "error",
+    }
+}
