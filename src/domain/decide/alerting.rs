@@ -143,6 +143,7 @@ impl State {
         let speaks = |session: &&super::Session| {
             session.name != self.other
                 && session.key_refused_since.is_none()
+                && !session.health.failing
                 && !matches!(session.assessment.status, Status::Incommunicado | Status::IncommunicadoCritico)
         };
         let own = self.sessions.get(name).filter(speaks);
