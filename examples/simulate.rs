@@ -42,12 +42,11 @@ fn main() -> ExitCode {
         return table(seeds);
     }
     let start = Instant::now();
-    let (mut broken, mut events, mut doubts, mut split) = (0_u64, 0_u64, 0_u64, 0_u64);
+    let (mut broken, mut events, mut doubts) = (0_u64, 0_u64, 0_u64);
     for (done, seed) in seeds.enumerate() {
         let outcome = live(seed, None, false);
         events += u64::from(outcome.events);
         doubts += u64::from(outcome.retried_after_doubt);
-        split += u64::from(outcome.split);
         if let Some(what) = outcome.broken {
             broken += 1;
             println!("seed {seed}: {what}");
@@ -62,9 +61,7 @@ fn main() -> ExitCode {
         }
     }
     println!("{broken} broken");
-    println!(
-        "known gaps: {doubts} doubled by a retry of the bot after a replay whose end nobody knows, {split} by a retry of a settled send"
-    );
+    println!("known gap: {doubts} doubled by a retry of the bot after a replay whose end nobody knows");
     if broken == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 

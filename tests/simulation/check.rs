@@ -33,7 +33,6 @@ pub struct Check {
     pub broken: Option<String>,
     pub turns: u64,
     pub retried_after_doubt: u32,
-    pub split: u32,
     messages: BTreeMap<SendId, usize>,
     /// Attempts whose intent, and whose outcome, was said to be on disk.
     intended: BTreeSet<AttemptId>,
@@ -175,16 +174,13 @@ impl Check {
         if traceless || copies.len() < 2 || copies.iter().all(|one| !one.replay) {
             return;
         }
-        // Two things are counted and not called broken: a retry of the bot after a replay nobody knows the end of goes on without a look, and
-        // a retry of what a look has settled begins a new send after a restart.
+        // Counted and not called broken: a retry of the bot after a replay nobody knows the end of goes on without a look.
         let replay_first =
             copies.iter().position(|one| one.replay) < copies.iter().rposition(|one| !one.replay);
         let replays = copies.iter().filter(|one| one.replay).count();
         let doubtful = replays == 1 && copies[0].replay && replay_first && !self.replayed.contains(&message);
-        let split = copies.iter().any(|one| one.send != copies[0].send);
         if doubtful {
-            self.retried_after_doubt += u32::from(doubtful);
-            self.split += u32::from(split && !doubtful);
+            self.retried_after_doubt += 1;
             return;
         }
         let how: Vec<_> = copies.iter().map(|one| if one.replay { "replay" } else { "bot" }).collect();

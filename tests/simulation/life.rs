@@ -107,8 +107,6 @@ pub struct Outcome {
     pub story: Vec<String>,
     /// Messages that arrived twice by a retry of the bot after a replay nobody knows the end of.
     pub retried_after_doubt: u32,
-    /// And by a retry that began a new send, because the restarted sidecar did not know the settled one.
-    pub split: u32,
 }
 
 /// Lives one seed to its end, or until something does not hold.
@@ -160,7 +158,6 @@ pub fn live(seed: u64, planted: Option<Planted>, told: bool) -> Outcome {
         broken: life.check.broken.clone(),
         story: life.story.lines,
         retried_after_doubt: life.check.retried_after_doubt,
-        split: life.check.split,
     }
 }
 
