@@ -498,10 +498,13 @@ impl Recall for ProxyJoins {
         );
     }
 
-    fn reconciled(&self, reconciled: &Reconciled) {
-        let (Some(identity), Some(chat)) = (reconciled.what.identity, &reconciled.what.chat) else { return };
-        let answer = KeptAnswer::json(201, compose::sent_already(chat, &reconciled.message));
-        self.0.live().reconcile(identity, reconciled.send, self.0.clock.now(), answer);
+    fn reconciled(&self, reconciled: &Reconciled, asked: Content) -> Option<StoredAnswer> {
+        let Reconciled { send, what, message } = reconciled;
+        let (identity, chat) = (what.identity?, what.chat.as_ref()?);
+        let answer = KeptAnswer::json(201, compose::sent_already(chat, message));
+        let stored = answer.stored(asked);
+        self.0.live().reconcile(identity, Some(asked), *send, self.0.clock.now(), answer);
+        Some(stored)
     }
 }
 

@@ -28,8 +28,9 @@ use crate::domain::decide::{
 use crate::domain::diagnosis::Verdict;
 use crate::domain::errand::{Errand, Report};
 use crate::domain::id::SessionName;
-use crate::domain::ledger::{Entry, Position};
+use crate::domain::ledger::{Entry, Position, StoredAnswer};
 use crate::domain::probe::ProbeResult;
+use crate::domain::send::Content;
 use crate::domain::status::Status;
 use crate::domain::time::Timestamp;
 use crate::metrics::Metrics;
@@ -93,8 +94,9 @@ pub trait Recall: Send + Sync {
     fn unsuccessful(&self, case: &Case);
     /// A success nobody heard of.
     fn unheard(&self, unheard: &Unheard);
-    /// A send that was thought unsuccessful and had gone out.
-    fn reconciled(&self, reconciled: &Reconciled);
+    /// A send that was thought unsuccessful and had gone out. Gives the answer that now waits for its bot, if one can: `asked` is what the
+    /// bot asked for.
+    fn reconciled(&self, reconciled: &Reconciled, asked: Content) -> Option<StoredAnswer>;
 }
 
 /// Who does what the heart wants done, and reports.
@@ -401,8 +403,15 @@ impl Watchdog {
             }
             !asks
         });
-        for one in &decision.reconciled {
-            self.recall.reconciled(one);
+        for one in std::mem::take(&mut decision.reconciled) {
+            let Ok(Some(kept)) = self.store.reader().request(one.send) else { continue };
+            let asked = Content::of(&kept.method, &kept.target, &kept.body);
+            let answer = self.recall.reconciled(&one, asked).map(Arc::new);
+            // It waits for its bot over a restart as well.
+            let note = decision.notes.iter_mut().find(|ended| ended.attempt.send == one.send);
+            if let (Some(note), Some(answer)) = (note, answer) {
+                note.unheard = Some(answer);
+            }
         }
         for ended in std::mem::take(&mut decision.notes) {
             self.lane.note(Entry::Ended(Box::new(ended)));

@@ -115,13 +115,17 @@ fn the_story_the_store_and_the_phones_agree() {
         named(&events, "status_changed").iter().map(|event| event["to"].as_str().unwrap()).collect();
     // Whether somebody asked before the first order is a matter of milliseconds.
     let seen = statuses.strip_prefix(&["unknown"]).unwrap_or(&statuses);
-    assert_eq!(seen, ["online", "degraded", "incommunicado", "degraded"]);
-    let silent = place(&events, |event| event["to"] == "incommunicado");
+    // What the diagnosis or the probe find makes it critical, whichever is first.
+    assert_eq!((seen.first(), seen.last()), (Some(&"online"), Some(&"degraded")));
+    let silent = place(&events, |event| event["to"] == "incommunicado_critico");
     assert!(down < silent && silent < up);
 
     // The summary counts what was told.
     let attempts = told_attempts(&events);
     let made: u64 = attempts.values().sum();
+    let sent_again = summary.pointer("/store/sent_again").and_then(Value::as_u64).unwrap();
+    let reached = told.len() as u64 + sent_again;
+    assert!(sent_again > 0, "WAHA was back long enough");
     for (key, expected) in [
         ("/bot/orders", placed.len() as u64),
         ("/bot/told", told.len() as u64),
@@ -129,10 +133,9 @@ fn the_story_the_store_and_the_phones_agree() {
         ("/bot/attempts", made),
         ("/bot/cut_short", 0),
         ("/store/sends", placed.len() as u64),
-        ("/store/accepted", told.len() as u64),
-        ("/store/failed_notifications_open", given_up.len() as u64),
-        ("/store/attempts", made),
-        ("/phones/orders_displayed", told.len() as u64),
+        ("/store/accepted", reached),
+        ("/store/failed_notifications_open", given_up.len() as u64 - sent_again),
+        ("/phones/orders_displayed", reached),
         ("/phones/displayed_twice", 0),
     ] {
         assert_eq!(summary.pointer(key).and_then(Value::as_u64), Some(expected), "{key}");
@@ -146,12 +149,17 @@ fn the_story_the_store_and_the_phones_agree() {
         .map(|send| (send["order_number"].as_str().unwrap(), send["attempts"].as_u64().unwrap()))
         .collect();
     assert_eq!(sends.len(), stored.len());
-    assert_eq!(stored, attempts);
+    for order in &told {
+        assert_eq!(stored[order], attempts[order], "{order}");
+    }
+    assert!(given_up.iter().all(|order| stored[order] >= attempts[order]));
     let accepted = sends.iter().filter(|send| send["outcome"] == "accepted");
-    assert_eq!(accepted.map(|send| send["order_number"].as_str().unwrap()).collect::<BTreeSet<_>>(), told);
+    let accepted: BTreeSet<_> = accepted.map(|send| send["order_number"].as_str().unwrap()).collect();
+    assert!(accepted.is_superset(&told));
+    assert_eq!(accepted.len() as u64, reached);
     let open: Value = serde_json::from_str(&offline(&store, &["failed", "list", "--json"])).unwrap();
     let open: Vec<_> = open.as_array().unwrap().iter().collect();
-    assert_eq!(orders(&open), given_up);
+    assert_eq!(orders(&open), placed.difference(&accepted).copied().collect::<BTreeSet<_>>());
     for one in open {
         let event = listed_event(&events, one["order_number"].as_str().unwrap());
         for key in ["id", "cause", "attempts", "customer_name", "customer_phone", "order_total"] {

@@ -16,7 +16,7 @@ use simulation::planted::Planted;
 /// So long the test looks at seed after seed, beyond the least.
 const TIME: Duration = Duration::from_secs(40);
 /// So many seeds at the least, however slow the machine; and at the most.
-const SEEDS_MIN: u64 = 500;
+const SEEDS_MIN: u64 = 200;
 const SEEDS_MAX: u64 = 20_000;
 /// A planted bug is caught within so many seeds.
 const CAUGHT_WITHIN: u64 = 4_000;

@@ -32,8 +32,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     // WAHA's events, followed
     ("events", &["domain", "clock", "metrics", "waha"]),
     ("watchdog", &["domain", "clock", "metrics", "config", "store", "waha"]),
-    // admin shows the heart's state, and so stands on it
-    ("admin", &["domain", "clock", "metrics", "config", "store", "waha", "words", "watchdog"]),
+    // admin shows the heart's state, and so stands on it; WAHA's webhooks come in through its listener
+    ("admin", &["domain", "clock", "metrics", "config", "store", "waha", "words", "events", "watchdog"]),
     ("proxy", &["domain", "clock", "metrics", "config", "store", "waha"]),
     // roof: joins
     (
@@ -117,8 +117,10 @@ fn every_file_begins_with_a_head() {
 fn domain_is_pure() {
     let mut faults = Vec::new();
     for source in product().into_iter().filter(|source| source.room() == "domain") {
+        // Sends await their ack there, and nobody waits.
+        let code = source.code.replace(".awaiting", ".waiting").replace(".await_", ".wait_");
         for (word, instead) in NOT_IN_DOMAIN {
-            faults.extend(each(&source, lines_with(&source.code, word), &format!("`{word}`: {instead}")));
+            faults.extend(each(&source, lines_with(&code, word), &format!("`{word}`: {instead}")));
         }
         for (line, name) in names_after(&source.code, "std::") {
             if STD_NOT_IN_DOMAIN.contains(&name.as_str()) {

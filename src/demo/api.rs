@@ -21,6 +21,8 @@ pub(super) struct BotStatus {
     pub(super) reason: String,
     pub(super) interpretation: String,
     pub(super) orders_unnotified: u64,
+    /// Pending ones are being sent again.
+    pub(super) going_out: bool,
 }
 
 /// What is told of a failed notification.
@@ -45,6 +47,7 @@ impl Api {
             reason: text(&shown, "reason")?,
             interpretation: text(&shown, "interpretation")?,
             orders_unnotified: shown.get("orders_unnotified")?.as_u64()?,
+            going_out: !shown.get("recovery")?.get("finish_at")?.is_null(),
         })
     }
 

@@ -21,32 +21,45 @@ fn table(summary: &Summary, lang: Lang, paint: Paint) -> String {
         "the proxy is off by now; its numbers are read from the store's file",
     );
     let heads = lang.pick(["hizo el bot", "en el registro"], ["bot did", "in the store"]);
+    let told_by_bot = store.accepted - store.sent_again.min(store.accepted);
     let rows = [
-        (lang.pick("órdenes", "orders"), count(bot.orders), count(store.sends)),
+        (lang.pick("órdenes", "orders"), count(bot.orders), count(store.sends), true),
+        (lang.pick("avisadas por el bot", "told by the bot"), count(bot.told), count(told_by_bot), true),
         (
-            lang.pick("clientes avisados (WAHA aceptó)", "customers told (WAHA accepted)"),
-            count(bot.told),
-            count(store.accepted),
-        ),
-        (
-            lang.pick("sin avisar (notificación fallida)", "not told (failed notification)"),
+            lang.pick("abandonadas por el bot", "given up by the bot"),
             count(bot.given_up),
-            count(store.failed_notifications_open),
+            count(store.sent_again + store.failed_notifications_open),
+            true,
         ),
-        (lang.pick("intentos de envío", "attempts to send"), bot.attempts, store.attempts),
+        (
+            lang.pick("  … reenviadas por el watchdog", "  … sent again by the watchdog"),
+            0,
+            count(store.sent_again),
+            false,
+        ),
+        (
+            lang.pick("  … sin avisar, por llamar", "  … not told, to be called"),
+            0,
+            count(store.failed_notifications_open),
+            false,
+        ),
     ];
     let mut text = format!("\n{}  {}\n\n", paint.strong(title), paint.faint(how));
     text += &paint.faint(&format!("  {:<36}{:>14}{:>16}", "", heads[0], heads[1]));
     text += "\n";
-    for (what, bot, store) in rows {
-        text += &format!("  {what:<36}{bot:>14}{store:>16}  {}\n", mark(bot == store, paint));
+    for (what, bot, store, both) in rows {
+        if both {
+            text += &format!("  {what:<36}{bot:>14}{store:>16}  {}\n", mark(bot == store, paint));
+        } else {
+            text += &format!("  {what:<36}{:>14}{store:>16}\n", "");
+        }
     }
     let displayed = lang.pick("en los teléfonos de los clientes", "on the customers' phones");
     let twice = match phones.displayed_twice {
         0 => lang.pick("0 repetidas", "0 displayed twice").to_owned(),
         n => paint.bad(&lang.pick(format!("{n} REPETIDAS"), format!("{n} DISPLAYED TWICE"))),
     };
-    let right = phones.orders_displayed == bot.told && phones.displayed_twice == 0;
+    let right = phones.orders_displayed == store.accepted && phones.displayed_twice == 0;
     text += &format!(
         "  {displayed:<36}{:>14}{:>16}  {}  {twice}\n",
         phones.orders_displayed,
@@ -87,12 +100,12 @@ fn meaning(summary: &Summary, lang: Lang, paint: Paint) -> String {
             "",
             &lang.pick(
                 format!(
-                    "Clientes sin avisar: {orders} ({which}). Siguen abiertos en la lista con nombre, teléfono y total: hay que \
-                     llamarlos. Esta versión no les reenvía el mensaje por sí sola."
+                    "Clientes sin avisar: {orders} ({which}). Siguen abiertos en la lista con nombre, teléfono y total: el \
+                     watchdog los reenvía cuando el canal vuelve, o alguien los llama."
                 ),
                 format!(
-                    "Customers not told: {orders} ({which}). They stay on the list with name, phone and total: somebody has to \
-                     call them. This version does not send the message again by itself."
+                    "Customers not told: {orders} ({which}). They stay on the list with name, phone and total: the watchdog \
+                     sends again when the channel is back, or somebody calls them."
                 ),
             ),
         );
@@ -158,13 +171,14 @@ mod tests {
             bot: BotCounts { orders: 60, told: 37, given_up: 23, attempts: 151, cut_short: 0 },
             store: StoreCounts {
                 sends: 60,
-                accepted: 37,
-                failed_notifications_open: 23,
+                accepted: 40,
+                sent_again: 3,
+                failed_notifications_open: 20,
                 attempts: 151,
                 ..StoreCounts::default()
             },
-            phones: PhoneCounts { orders_displayed: 37, displayed_twice: 0 },
-            unnotified: (16..39).map(|n| format!("ORD-{n:03}")).collect(),
+            phones: PhoneCounts { orders_displayed: 40, displayed_twice: 0 },
+            unnotified: (19..39).map(|n| format!("ORD-{n:03}")).collect(),
             differences: Vec::new(),
         }
     }
@@ -173,7 +187,7 @@ mod tests {
     fn it_fits_and_says_the_numbers() {
         for lang in [Lang::Es, Lang::En] {
             let text = closing(&summary(), lang, Paint::none());
-            for said in ["60", "37", "23", "151", "ORD-016", "ORD-038"] {
+            for said in ["60", "37", "23", "20", "ORD-019", "ORD-038"] {
                 assert!(text.contains(said), "{said}: {text}");
             }
             let long = text

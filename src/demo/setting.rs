@@ -9,7 +9,7 @@ use super::DemoArgs;
 use crate::clock::Clock;
 use crate::config::{self, Config, ConfigFaults};
 
-/// The default configuration but for addresses, store and language; checked like anybody's.
+/// The default configuration but for addresses, store, language and pace; checked like anybody's.
 pub(super) fn config(args: &DemoArgs, waha_url: &str, store: &Path) -> Result<Config, ConfigFaults> {
     let set = |key: &str, value: String| (format!("WAHA_WATCHDOG__{key}"), value);
     let env = [
@@ -17,6 +17,8 @@ pub(super) fn config(args: &DemoArgs, waha_url: &str, store: &Path) -> Result<Co
         set("PROXY__LISTEN", args.proxy.to_string()),
         set("ADMIN__LISTEN", args.admin.to_string()),
         set("LOCALE", args.lang.locale().to_string()),
+        // Ten a minute would outlast the play.
+        set("RECOVERY__PACE", "240".to_owned()),
         // A laptop's disk that stalls for a second is not what this is about.
         set("STORE__COMMIT_WAIT", "5s".to_owned()),
     ];

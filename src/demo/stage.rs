@@ -20,6 +20,8 @@ use crate::fake_waha::FakeWaha;
 
 /// How often the status is asked for.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// How long it may take to send again what is pending at the end.
+const RECOVERED_WITHIN: Duration = Duration::from_secs(20);
 /// How long the sidecar may take to list what the bot gave up, on a busy machine.
 const LISTED_WITHIN: Duration = Duration::from_secs(10);
 
@@ -175,8 +177,18 @@ impl Stage {
             () = self.wishes.cut.cancelled() => {}
         }
         customers.shutdown().await;
-        if !self.wishes.cut.is_cancelled() {
-            // The last order may have changed the status.
+        tokio::select! {
+            () = self.recovered() => {}
+            () = self.wishes.cut.cancelled() => {}
+        }
+    }
+
+    /// Gives the watchdog the time to send what is pending, where WAHA is there to take it.
+    async fn recovered(&self) {
+        // The last order may have changed the status.
+        sleep(LOOK_EVERY).await;
+        let until = clock::instant() + RECOVERED_WITHIN;
+        while clock::instant() < until && self.api.status().await.is_some_and(|status| status.going_out) {
             sleep(LOOK_EVERY).await;
         }
     }

@@ -279,6 +279,7 @@ impl State {
         }
         for mut session in stored.sessions {
             session.stepped(stored.stepped);
+            session.health.taken_up();
             if let Some(known) = self.sessions.get_mut(&session.name) {
                 *known = session;
             }

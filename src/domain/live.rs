@@ -378,10 +378,19 @@ impl<W, A: Clone> LiveSends<W, A> {
         Some(attempt)
     }
 
-    /// It turned out that a send had gone out: a late call of the bot gets `answer`.
-    pub fn reconcile(&mut self, identity: Identity, send: SendId, now: Timestamp, answer: A) {
+    /// It turned out that a send had gone out: a late call of the bot gets `answer`. `content` is what was sent, where that is known: a table
+    /// that was restored does not know it.
+    pub fn reconcile(
+        &mut self,
+        identity: Identity,
+        content: Option<Content>,
+        send: SendId,
+        now: Timestamp,
+        answer: A,
+    ) {
         let Some(live) = self.find(identity, send) else { return };
         if matches!(live.phase, Phase::Unsuccessful { .. }) {
+            live.content = content.or(live.content);
             live.phase = Phase::Unheard { ended: now, answer };
             self.unsuccessful.count -= 1;
             self.unheard.push(identity, send);

@@ -156,7 +156,7 @@ pub struct ProbePolicy {
 }
 
 /// Failed sends cause no more than one probe in so long.
-const HURRY_EVERY: Duration = Duration::from_secs(1);
+const HURRY_EVERY: Duration = Duration::from_secs(5);
 
 /// The health of one session, as probes see it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -203,6 +203,13 @@ impl Health {
         self.next = Some(now + again);
     }
 
+    /// Taken up from an earlier process, whose last probe may not have been stored: failures on both sides of that are not in a row.
+    pub const fn taken_up(&mut self) {
+        if !self.failing {
+            self.consecutive_failures = 0;
+        }
+    }
+
     /// Something failed: look at once, but not oftener than every [`HURRY_EVERY`].
     pub fn hurry(&mut self, now: Timestamp) {
         let at = self.at.map_or(now, |last| now.max(last + HURRY_EVERY));
@@ -241,6 +248,18 @@ mod tests {
         health.observe(ProbeResult::of(SessionState::Working), at(30), &POLICY);
         assert!(!health.failing && !health.is_due(at(209), &POLICY) && health.is_due(at(210), &POLICY));
         assert_eq!(health.healthy_since, Some(at(30)));
+    }
+
+    #[test]
+    fn a_failure_before_a_restart_and_one_after_it_are_not_in_a_row() {
+        let mut health = Health::default();
+        health.observe(ProbeResult::Unreachable, at(0), &POLICY);
+        health.taken_up();
+        health.observe(ProbeResult::Unreachable, at(15), &POLICY);
+        assert!(!health.failing);
+        health.observe(ProbeResult::Unreachable, at(30), &POLICY);
+        health.taken_up();
+        assert!(health.failing, "what was called failing stays so until a probe is well");
     }
 
     #[test]

@@ -54,7 +54,8 @@ impl KeptAnswer {
         }
     }
 
-    pub(super) fn stored(&self, asked: Content) -> StoredAnswer {
+    /// The form that is stored, for whoever asked this.
+    pub fn stored(&self, asked: Content) -> StoredAnswer {
         let content_type = self.content_type.as_ref().and_then(|kind| kind.to_str().ok()).map(str::to_owned);
         StoredAnswer { status: self.status.as_u16(), content_type, body: self.body.clone(), asked }
     }

@@ -148,7 +148,7 @@ async fn status_and_healthcheck_end_with_their_codes() {
     until("it is online", async || sidecar.status().await["status"] == "online").await;
     let status = json_lines(&stdout(&sidecar.cli(&["status", "--json"]).await)).remove(0);
     assert_eq!((&status["status"], &status["confidence"]), (&"online".into(), &"high".into()));
-    assert!(status["interpretation"].as_str().unwrap().contains("WAHA acepta"), "{status}");
+    assert!(status["interpretation"].as_str().unwrap().contains("acepta lo que el bot"), "{status}");
 
     waha.go_down().await;
     for chat in ["551", "552", "553"] {

@@ -9,6 +9,7 @@
     unreachable_pub
 )]
 
+mod admin_commands;
 mod cli;
 mod clients;
 mod disk_full;
@@ -20,6 +21,11 @@ mod lifecycle;
 mod outcomes;
 mod proxy_mode;
 mod retention;
+mod scenario;
+mod scenario_outage;
+mod scenario_pending;
+mod scenario_quiet;
+mod scenario_restart;
 mod secrets;
 mod smoke;
 mod taking_up;

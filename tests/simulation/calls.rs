@@ -153,7 +153,9 @@ impl Life {
                 let Some(run) = sidecar.runs.get(&id) else { return };
                 if durable {
                     self.check.intends(run.attempt);
-                } else if run.replay.is_some() {
+                } else if run.replay.is_none() {
+                    self.check.unrecorded(run.message);
+                } else {
                     let Some(run) = sidecar.runs.remove(&id) else { return };
                     self.leave(&run, None);
                     let report = Report::NotReplayed { send: run.attempt.send, why: NotReplayed::Unrecorded };
@@ -200,6 +202,7 @@ impl Life {
                 .and_then(|replay| replay.message.as_ref())
                 .map(|id| id.as_str().to_owned()),
             message: Some(run.message),
+            send: Some(run.attempt.send),
             replay: run.replay.as_ref().map(|replay| replay.attempt.send),
             begun: self.now,
         };
@@ -216,6 +219,9 @@ impl Life {
         let answer = accepted.then_some(answer);
         let gone = run.call.is_none_or(|call| !self.bot.calls[call].open);
         run.ended = Some((outcome, answer.clone()));
+        let (message, attempt) = (run.message, run.attempt.number);
+        self.story
+            .tell(self.now, || format!("proxy: attempt {attempt} of message {message} ends: {outcome}"));
         let holds = replays || run.what.order.names_order();
         let kept = (!accepted && !holds).then(|| Arc::new(request(&self.bot.messages[run.message].text)));
         let ended = Ended {
@@ -248,6 +254,8 @@ impl Life {
         let Some((outcome, answer)) = run.ended.clone() else { return };
         if durable {
             self.check.claims(run.attempt);
+        } else {
+            self.check.unrecorded(run.message);
         }
         let accepted = outcome == Outcome::Accepted;
         self.leave(&run, answer.filter(|_| accepted));

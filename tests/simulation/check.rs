@@ -25,14 +25,15 @@ use super::world::{Request, Sender, Waha};
 
 /// No customer gets two quick messages within so long.
 const WRITE_EVERY: i64 = 600_000;
-/// The shortest pause between two replays: six seconds, less a fifth for the jitter.
-const PACE: i64 = 4_800;
+/// The shortest pause between two replays: six seconds, less a fifth for the jitter, and a commit.
+const PACE: i64 = 4_500;
 
 #[derive(Default)]
 pub struct Check {
     pub broken: Option<String>,
     pub turns: u64,
     pub retried_after_doubt: u32,
+    pub split: u32,
     messages: BTreeMap<SendId, usize>,
     /// Attempts whose intent, and whose outcome, was said to be on disk.
     intended: BTreeSet<AttemptId>,
@@ -41,6 +42,9 @@ pub struct Check {
     letters: BTreeSet<(RecordId, u8)>,
     written: BTreeMap<usize, i64>,
     last_replay: Option<i64>,
+    /// Messages an attempt of which was cut off by a crash and left no trace, as is documented.
+    traceless: BTreeSet<usize>,
+    unsure: BTreeSet<usize>,
     /// Messages a replay of which is known to have succeeded.
     replayed: BTreeSet<usize>,
     // The reference: what speaks against the channel.
@@ -50,6 +54,7 @@ pub struct Check {
     unrecorded: bool,
     accepted_at: Option<i64>,
     bad_probes: u32,
+    unprobed: bool,
     ends: BTreeMap<Identity, (u32, i64)>,
     total_loss: bool,
     // Alerts: one of a kind per incident; raised, and told.
@@ -82,6 +87,10 @@ impl Check {
         self.intended.insert(attempt);
     }
 
+    pub fn is_intended(&self, attempt: AttemptId) -> bool {
+        self.intended.contains(&attempt)
+    }
+
     /// The bot is told that an outcome is on disk.
     pub fn claims(&mut self, attempt: AttemptId) {
         self.claimed.insert(attempt);
@@ -94,6 +103,20 @@ impl Check {
             self.exhausted.clear();
         }
         self.last_replay = None;
+        self.traceless.append(&mut self.unsure);
+        // Who got a quick message is known from open cases alone after a restart.
+        self.written.clear();
+        // What the last probes found may not have been stored.
+        self.unprobed = true;
+    }
+
+    /// An entry of it was not said to be on disk: it goes on unrecorded, loudly, and a crash may take it.
+    pub fn unrecorded(&mut self, message: usize) {
+        self.unsure.insert(message);
+    }
+
+    pub fn cut_off(&mut self, message: usize) {
+        self.traceless.insert(message);
     }
 
     /// The state was made anew: nothing that was promised may be missing.
@@ -148,15 +171,20 @@ impl Check {
             waha.sent.iter().filter(|one| one.message == Some(message) && one.left.is_some()).collect();
         copies.sort_by_key(|one| one.begun);
         copies.dedup_by(|one, other| one.id == other.id);
-        if copies.len() < 2 || copies.iter().all(|one| !one.replay) {
+        let traceless = self.traceless.contains(&message);
+        if traceless || copies.len() < 2 || copies.iter().all(|one| !one.replay) {
             return;
         }
+        // Two things are counted and not called broken: a retry of the bot after a replay nobody knows the end of goes on without a look, and
+        // a retry of what a look has settled begins a new send after a restart.
         let replay_first =
             copies.iter().position(|one| one.replay) < copies.iter().rposition(|one| !one.replay);
         let replays = copies.iter().filter(|one| one.replay).count();
-        // A retry of the bot after a replay nobody knows the end of is forwarded without a look: counted, not called broken.
-        if replays == 1 && copies[0].replay && replay_first && !self.replayed.contains(&message) {
-            self.retried_after_doubt += 1;
+        let doubtful = replays == 1 && copies[0].replay && replay_first && !self.replayed.contains(&message);
+        let split = copies.iter().any(|one| one.send != copies[0].send);
+        if doubtful {
+            self.retried_after_doubt += u32::from(doubtful);
+            self.split += u32::from(split && !doubtful);
             return;
         }
         let how: Vec<_> = copies.iter().map(|one| if one.replay { "replay" } else { "bot" }).collect();
@@ -246,6 +274,7 @@ impl Check {
 
     /// A report is about to reach the heart.
     pub fn reported(&mut self, report: &Report, _now: i64) {
+        self.unprobed &= !matches!(report, Report::Probed { result, .. } if result.is_healthy());
         match report {
             Report::Wrote { id, kind: LetterKind::Alert, outcome: Outcome::Accepted, .. } => {
                 _ = self.delivered.insert(*id)
@@ -283,7 +312,7 @@ impl Check {
     /// No status without evidence.
     fn status(&mut self, change: &StatusChange, now: i64) {
         let failing = self.failing.len() >= 2 || !self.exhausted.is_empty();
-        let probes = self.bad_probes >= 2;
+        let probes = self.bad_probes >= 2 || self.unprobed;
         let recent: Vec<_> = self.given_up.iter().filter(|(at, _)| now - at <= 310_000).collect();
         let chats: BTreeSet<_> = recent.iter().map(|(_, chat)| chat).collect();
         let backed = match (change.to.status, change.to.reason) {

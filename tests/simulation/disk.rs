@@ -97,7 +97,10 @@ impl Disk {
     fn apply(&mut self, changes: Vec<Change>, planted: Option<Planted>) {
         for change in changes {
             match change {
-                Change::Case(case) => {
+                Change::Case(mut case) => {
+                    if planted == Some(Planted::ReplayBeforeHandOver) {
+                        case.ours_since = None;
+                    }
                     let case = match self.cases.remove(&case.send) {
                         Some(earlier) => case.after(earlier),
                         None => *case,

@@ -107,6 +107,8 @@ pub struct Outcome {
     pub story: Vec<String>,
     /// Messages that arrived twice by a retry of the bot after a replay nobody knows the end of.
     pub retried_after_doubt: u32,
+    /// And by a retry that began a new send, because the restarted sidecar did not know the settled one.
+    pub split: u32,
 }
 
 /// Lives one seed to its end, or until something does not hold.
@@ -158,6 +160,7 @@ pub fn live(seed: u64, planted: Option<Planted>, told: bool) -> Outcome {
         broken: life.check.broken.clone(),
         story: life.story.lines,
         retried_after_doubt: life.check.retried_after_doubt,
+        split: life.check.split,
     }
 }
 
@@ -256,7 +259,15 @@ impl Life {
             return;
         }
         self.story.tell(self.now, || "CRASH".to_owned());
-        self.sidecar = None;
+        if let Some(sidecar) = self.sidecar.take() {
+            // Without order data, or where the disk was too slow, there is no intent on disk (SPEC 4.5): what was cut off is not known afterwards.
+            let intended = |run: &&super::calls::Run| {
+                run.what.order.names_order() && self.check.is_intended(run.attempt)
+            };
+            let cut: Vec<_> =
+                sidecar.runs.values().filter(|run| !intended(run)).map(|run| run.message).collect();
+            cut.into_iter().for_each(|message| self.check.cut_off(message));
+        }
         self.disk_crashes();
         self.boot += 1;
         self.check.crashed();

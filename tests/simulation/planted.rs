@@ -38,7 +38,7 @@ impl Planted {
             Self::ResetOnAmbiguous => "an ambiguous end counts as a success for the session",
             Self::WallClockWindows => "windows follow the wall clock, which steps",
             Self::ForgottenIntent => "the disk forgets intents",
-            Self::ReplayBeforeHandOver => "a replay begins before it is on disk that the send is ours",
+            Self::ReplayBeforeHandOver => "a replay begins, and it is not on disk that the send is ours",
             Self::UnpacedReplay => "replays without a pace",
             Self::RestartAlerts => "a restart forgets what was alerted",
             Self::DoubleLadderStep => "a restart begins a running step of the diagnosis again",

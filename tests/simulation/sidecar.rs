@@ -1,7 +1,10 @@
 //! The heart's loop, as `watchdog` does it: decide, commit, act; and taking up what is stored.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
+
+use bytes::Bytes;
 
 use waha_watchdog::domain::alert::Says;
 use waha_watchdog::domain::case::Case;
@@ -18,6 +21,7 @@ use waha_watchdog::domain::live::{LivePolicy, LiveSends};
 use waha_watchdog::domain::outcome::Outcome;
 use waha_watchdog::domain::probe::ProbePolicy;
 use waha_watchdog::domain::recovery::{Ambiguity, RecoveryPolicy};
+use waha_watchdog::domain::send::Content;
 use waha_watchdog::domain::status::StatusPolicy;
 use waha_watchdog::domain::time::Timestamp;
 use waha_watchdog::watchdog::desk::Desk;
@@ -282,11 +286,13 @@ impl Life {
             .into_iter()
             .partition(|errand| errand.only_asks() || hasty && matches!(errand, Errand::Replay(_)));
         decision.errands = later;
+        for one in std::mem::take(&mut decision.reconciled) {
+            let answer = self.reconciled(&one).map(Arc::new);
+            let note = decision.notes.iter_mut().find(|ended| ended.attempt.send == one.send);
+            note.into_iter().for_each(|note| note.unheard = answer.clone());
+        }
         for ended in std::mem::take(&mut decision.notes) {
             self.push(Item::Entry(Entry::Ended(Box::new(ended)), None));
-        }
-        for one in std::mem::take(&mut decision.reconciled) {
-            self.reconciled(&one);
         }
         if let Some(sidecar) = &mut self.sidecar {
             sidecar.desk.take(decision);
@@ -294,14 +300,14 @@ impl Life {
         now_.into_iter().for_each(|errand| self.errand(errand));
     }
 
-    fn reconciled(&mut self, one: &Reconciled) {
+    fn reconciled(&mut self, one: &Reconciled) -> Option<StoredAnswer> {
         let now = self.clock();
-        let text = self.disk.requests.get(&one.send).map(|kept| kept.body.clone()).unwrap_or_default();
-        let asked = waha_watchdog::domain::send::Content::of("POST", "/text", &text);
-        let answer = StoredAnswer { status: 201, content_type: None, body: text, asked };
-        if let (Some(identity), Some(sidecar)) = (one.what.identity, &mut self.sidecar) {
-            sidecar.live.reconcile(identity, one.send, now, answer);
-        }
+        let kept = self.disk.requests.get(&one.send)?;
+        let asked = Content::of(&kept.method, &kept.target, &kept.body);
+        let answer = StoredAnswer { status: 201, content_type: None, body: Bytes::new(), asked };
+        let (identity, sidecar) = (one.what.identity?, self.sidecar.as_mut()?);
+        sidecar.live.reconcile(identity, Some(asked), one.send, now, answer.clone());
+        Some(answer)
     }
 
     fn errand(&mut self, errand: Errand) {
@@ -336,6 +342,7 @@ impl Life {
                     text,
                     id: None,
                     message: None,
+                    send: None,
                     replay: None,
                     begun,
                 });

@@ -29,6 +29,7 @@ pub struct Request {
     pub text: String,
     pub id: Option<String>,
     pub message: Option<usize>,
+    pub send: Option<SendId>,
     pub replay: Option<SendId>,
     pub begun: i64,
 }
@@ -40,6 +41,8 @@ pub struct Sent {
     pub text: String,
     pub message: Option<usize>,
     pub replay: bool,
+    /// The send it was sent under, where it has one.
+    pub send: Option<SendId>,
     pub begun: i64,
     /// On its way to WhatsApp since then; `None` while it waits.
     pub left: Option<i64>,
@@ -138,6 +141,7 @@ impl Life {
                 text: request.text.clone(),
                 message: request.message,
                 replay: request.replay.is_some(),
+                send: request.send,
                 begun: request.begun,
                 left: None,
                 acked: Confirmation::None,
@@ -266,7 +270,13 @@ impl Life {
                 None => Looked::Absent,
             }
         };
-        self.story.tell(self.now, || format!("look for {}: {found:?}", super::check::short(look.send)));
+        self.story.tell(self.now, || {
+            let message = self.check.message_of(look.send);
+            format!(
+                "look for message {message:?} since {}: {found:?}",
+                (look.since.millis() - super::sidecar::EPOCH) / 1000
+            )
+        });
         self.mine(40, Inner::Reported(Report::Looked { send: look.send, found }));
     }
 }

@@ -65,6 +65,14 @@ impl State {
         decision: &mut Decision,
     ) {
         let name = self.session_of(&case.what).clone();
+        let lost = self.sessions.get(&name).is_some_and(|session| {
+            let bad = session.assessment.status.badness() >= Status::Incommunicado.badness();
+            bad || session.total_loss_at.is_some()
+        });
+        if policy.admin.is_none() && lost {
+            // Told at once, the loss gathers nothing; a second alert would say that the channel works.
+            return;
+        }
         let line = order_line(case);
         let gathers = |alert: &&mut Alert| alert.session == name && alert.tries == 0;
         for alert in self.alerts.values_mut().filter(gathers) {

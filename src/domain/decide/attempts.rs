@@ -68,6 +68,9 @@ impl State {
         self.expect_more(&case, policy);
         self.expect_news(&case);
         self.file(case, decision);
+        if ended.via == Via::Replay && ended.outcome != Outcome::Accepted {
+            self.replay_acked(ended, policy, decision);
+        }
         self.look_unless_online(&ended.what, ended.ended, policy, decision);
     }
 

@@ -10,6 +10,7 @@ use super::super::id::{ChatId, SendId, SessionName};
 use super::super::ledger::Ended;
 use super::super::notification::{Method, Resolution};
 use super::super::outcome::Cause;
+use super::super::recovery::message_id;
 use super::super::time::Timestamp;
 use super::attempts::resolve;
 use super::{Change, Decision, Notice, Policy, State};
@@ -35,14 +36,15 @@ impl State {
         let mut decision = Decision::default();
         match item.news {
             News::Echo(message) => match self.messages.get(&message) {
-                Some(send) => {
-                    if let Some(awaiting) = self.awaiting.get_mut(send) {
-                        awaiting.echoed = true;
-                    }
-                }
+                Some(send) => match self.awaiting.get_mut(send) {
+                    Some(awaiting) => awaiting.echoed = true,
+                    None => self.early.put(message, Confirmation::None),
+                },
                 None => self.early.put(message, Confirmation::None),
             },
             News::Ack(message, confirmation) => match self.messages.get(&message).copied() {
+                // The answer of our own attempt is on its way, and says more.
+                Some(send) if self.is_being_replayed(send, &message) => self.early.put(message, confirmation),
                 Some(send) => self.acked(send, confirmation, now, policy, &mut decision),
                 None => self.early.put(message, confirmation),
             },
@@ -78,7 +80,19 @@ impl State {
         decision.changes.push(Change::Awaiting(Box::new(awaiting.clone())));
         self.await_confirmation(awaiting, policy);
         if let Some(confirmation) = early.filter(|confirmation| *confirmation != Confirmation::None) {
-            self.acked(ended.attempt.send, confirmation, ended.ended, policy, decision);
+            self.heard_of(ended.attempt.send, confirmation, ended.ended, policy, decision);
+        }
+    }
+
+    fn is_being_replayed(&self, send: SendId, message: &MessageId) -> bool {
+        !self.awaiting.contains_key(&send) && self.runs(send) && *message == message_id(send)
+    }
+
+    /// Our own attempt did not succeed as far as its answer tells; the feed may have told better.
+    pub(super) fn replay_acked(&mut self, ended: &Ended, policy: &Policy, decision: &mut Decision) {
+        let send = ended.attempt.send;
+        if let Some(confirmation) = self.early.take(&message_id(send)) {
+            self.acked(send, confirmation, ended.ended, policy, decision);
         }
     }
 
@@ -96,8 +110,23 @@ impl State {
         Some(awaiting)
     }
 
-    /// Something was heard of a send's message.
+    /// Something was heard of a send's message: that may settle its record.
     fn acked(
+        &mut self,
+        send: SendId,
+        confirmation: Confirmation,
+        now: Timestamp,
+        policy: &Policy,
+        decision: &mut Decision,
+    ) {
+        self.heard_of(send, confirmation, now, policy, decision);
+        if confirmation.is_positive() {
+            self.confirmed_late(send, now, decision);
+        }
+    }
+
+    /// Something was heard of a send's message.
+    fn heard_of(
         &mut self,
         send: SendId,
         confirmation: Confirmation,
@@ -142,9 +171,6 @@ impl State {
                 }
             }
             Confirmation::Device | Confirmation::Read => _ = self.forget_awaiting(send),
-        }
-        if confirmation.is_positive() {
-            self.confirmed_late(send, now, decision);
         }
     }
 

@@ -66,7 +66,7 @@ impl State {
             }
         }
         let goes = pending > 0
-            && !self.paused
+            && self.replays_go(policy)
             && self.sessions.get(name).is_some_and(|one| self.is_back(one, policy));
         let steps = u32::try_from(pending).unwrap_or(u32::MAX);
         let finish = goes.then(|| now + policy.recovery.interval.saturating_mul(steps));
@@ -355,6 +355,9 @@ impl State {
     pub(super) fn replay_over(&mut self, ended: &Ended, policy: &Policy, decision: &mut Decision) {
         let (send, at) = (ended.attempt.send, ended.ended);
         decision.notices.push(Notice::Replayed { what: Arc::clone(&ended.what), outcome: ended.outcome });
+        if ended.outcome != Outcome::Accepted {
+            self.by_hand.remove(&send);
+        }
         let ending = Ending::Replayed(ended.outcome, ended.cause);
         decision.endings.push((Pending::Replay(send), ending));
         let confirms = self.feed.state == FeedState::Connected && ended.message_id.is_some();

@@ -1,5 +1,6 @@
 //! What events change: given up by count and by silence, rejected, settled, and the status that follows.
 
+mod found;
 mod mind;
 
 use std::sync::{Arc, LazyLock};

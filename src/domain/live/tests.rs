@@ -207,7 +207,7 @@ fn what_a_look_found_is_answered() {
     let mut live = table();
     live.begin(call(1), send(1), at(0), || 0);
     live.end(identity(1), send(1), at(1), RunEnd::Unsuccessful);
-    live.reconcile(identity(1), send(1), at(200), "201");
+    live.reconcile(identity(1), None, send(1), at(200), "201");
     assert!(matches!(live.begin(call(1), send(2), at(201), || 0), Begin::Answer { .. }));
 }
 
@@ -233,4 +233,28 @@ fn an_age_ends_every_identity() {
     assert_eq!(forwarded(&live.begin(call(1), send(2), at(120), || 0)), Some((send(1), 5)));
     live.end(identity(1), send(1), at(121), RunEnd::Unsuccessful);
     assert_eq!(forwarded(&live.begin(call(1), send(3), at(121 + 24 * 3600), || 0)), Some((send(3), 1)));
+}
+
+#[test]
+fn what_a_look_has_settled_answers_a_late_call_after_a_restart_too() {
+    let mut live = table();
+    live.restore(identity(1), AttemptId { send: send(1), number: 4 }, at(0), at(9));
+    live.reconcile(identity(1), call(1).content, send(1), at(10), "201");
+    let begin = live.begin(call(1), send(9), at(11), || 0);
+    assert!(
+        matches!(begin, Begin::Answer { attempt, .. } if attempt == AttemptId { send: send(1), number: 5 })
+    );
+}
+
+#[test]
+fn a_send_whose_success_was_heard_is_not_replayed() {
+    let mut live = table();
+    for (number, end) in [(1, RunEnd::Unsuccessful), (2, RunEnd::Accepted("201"))] {
+        live.begin(call(1), send(number), at(i64::from(number)), || 0);
+        live.end(identity(1), send(1), at(i64::from(number)), end);
+    }
+    live.release(identity(1), send(1));
+    // The heart decided before it knew.
+    let stale = AttemptId { send: send(1), number: 2 };
+    assert_eq!(live.begin_replay(identity(1), call(1).content, stale, at(1), at(3)), None);
 }

@@ -200,6 +200,17 @@ fn nobody_is_reached_and_the_loss_is_total() {
 }
 
 #[test]
+fn without_an_admin_a_total_loss_is_one_alert() {
+    let mut bench = Bench::new();
+    bench.policy.admin = None;
+    bench.give_up(1, DEAD);
+    bench.answer(Some(DEAD));
+    bench.give_up(2, DEAD);
+    assert_eq!(bench.status().0, Status::IncommunicadoCritico);
+    assert_eq!(bench.raised(), ["total_loss"]);
+}
+
+#[test]
 fn a_customer_who_is_reached_shows_that_the_channel_lives() {
     let mut bench = Bench::new();
     bench.give_up(1, DEAD);
@@ -546,6 +557,41 @@ fn an_ack_may_be_faster_than_the_answer() {
     bench.hear(News::Ack(MessageId::new("3EB00101").unwrap(), Confirmation::Device));
     bench.attempt(1, 1, Via::Bot, None);
     assert!(bench.state.awaiting().is_empty());
+}
+
+#[test]
+fn an_ack_during_a_replay_settles_nothing_before_the_answer_and_is_not_lost() {
+    for (cause, method) in [(None, Method::Retry), (Some(Cause::ResponseTimeout), Method::ConfirmedLate)] {
+        let mut bench = Bench::new();
+        bench.event(Event::Feed(FeedState::Connected));
+        bench.give_up(1, DEAD);
+        bench.letters();
+        let send = SendId::from_bytes([1; 16]);
+        let (decision, _) = bench.state.command(Command::Retry(send), "ana", bench.now, &bench.policy);
+        bench.take(decision);
+        let ended = attempt(1, 5, Via::Replay, cause, bench.now);
+        let message = crate::domain::recovery::message_id(send);
+        let ended = Ended { message_id: cause.is_none().then(|| message.as_str().to_owned()), ..ended };
+        let intent = Intent {
+            attempt: ended.attempt,
+            via: Via::Replay,
+            first_at: ended.first_at,
+            started: ended.started,
+            what: ended.what.clone(),
+            request: None,
+        };
+        bench.position += 1;
+        bench.event(Event::Entry(Position(bench.position), Entry::Intent(intent)));
+        bench.hear(News::Ack(message, Confirmation::Device));
+        assert!(bench.case(1).failure.as_ref().unwrap().is_open());
+        bench.end(ended);
+        let settled = bench.changes.iter().rev().find_map(|change| match change {
+            Change::Case(case) => case.failure.as_ref()?.resolution.clone(),
+            _ => None,
+        });
+        assert_eq!(settled.unwrap().method, method, "{cause:?}");
+        assert!(bench.state.cases().is_empty() && bench.state.awaiting().is_empty());
+    }
 }
 
 #[test]
