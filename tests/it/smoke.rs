@@ -16,3 +16,15 @@ async fn a_text_goes_through_and_is_recorded() {
     sidecar.stop().await;
     assert_eq!(stdout(&sidecar.cli_alone(&["export"]).await), export);
 }
+
+#[tokio::test]
+async fn what_is_seen_is_counted() {
+    let (_waha, sidecar) = pair(Config::acting()).await;
+    sidecar.metric_when(r#"waha_session_status{session="default",status="working"}"#, 1.0).await;
+    sidecar.metric_when("event_feed_connected", 1.0).await;
+    assert_eq!(sidecar.bot().text(CHAT, "hola").await.status, 201);
+    sidecar.metric_when(r#"confirmations_total{level="server",session="default"}"#, 1.0).await;
+    assert!(sidecar.metric(r#"last_server_ack_timestamp_seconds{session="default"}"#).await > 0.0);
+    assert!(sidecar.metric(r#"healthchecks_total{result="working",session="default"}"#).await >= 1.0);
+    assert_eq!(sidecar.metric(r#"incident_open{session="default"}"#).await, 0.0);
+}

@@ -100,7 +100,7 @@ impl Deeds {
             pending: gauge_vec(
                 registry,
                 "recovery_pending",
-                "Open failed notifications that will be sent again by themselves.",
+                "Open failed notifications that go out by themselves when it is their turn.",
                 &["session"],
             )?,
             held: gauge_vec(
