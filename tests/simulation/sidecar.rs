@@ -280,7 +280,7 @@ impl Life {
         let hasty = self.planted == Some(Planted::ReplayBeforeHandOver);
         let (now_, later): (Vec<_>, Vec<_>) = std::mem::take(&mut decision.errands)
             .into_iter()
-            .partition(|errand| errand.only_asks() || hasty && matches!(errand, Errand::Replay(_)));
+            .partition(|errand| !errand.waits_for_disk() || hasty && matches!(errand, Errand::Replay(_)));
         decision.errands = later;
         for ended in std::mem::take(&mut decision.notes) {
             self.push(Item::Entry(Entry::Ended(Box::new(ended)), None));
