@@ -114,9 +114,9 @@ impl Desk {
         self.moved = true;
     }
 
-    /// Is there anything to commit?
+    /// Is there anything to commit, or anything that waits for a commit?
     pub fn has_work(&self) -> bool {
-        self.moved || self.is_urgent()
+        self.moved || self.is_urgent() || !self.to_tell.notices.is_empty()
     }
 
     /// Is there more to commit than clocks, or does somebody wait for it?
