@@ -397,11 +397,11 @@ impl Watchdog {
 
     fn take(&self, mut decision: Decision, desk: &mut Desk) {
         decision.errands.retain(|errand| {
-            let asks = errand.only_asks();
-            if asks {
+            let waits = errand.waits_for_disk();
+            if !waits {
                 self.hands.begin(errand.clone());
             }
-            !asks
+            waits
         });
         for one in std::mem::take(&mut decision.reconciled) {
             let Ok(Some(kept)) = self.store.reader().request(one.send) else { continue };

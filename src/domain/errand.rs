@@ -35,11 +35,11 @@ pub enum Errand {
 }
 
 impl Errand {
-    /// Does it only ask? Then it need not wait for anything to be on disk.
-    pub const fn only_asks(&self) -> bool {
+    /// Does it wait until all that was decided is on disk? What only asks need not; a look reads the kept request there.
+    pub const fn waits_for_disk(&self) -> bool {
         match self {
-            Self::Probe(_) | Self::Look(_) | Self::CheckNumber { .. } => true,
-            Self::Replay(_) | Self::Write(_) => false,
+            Self::Probe(_) | Self::CheckNumber { .. } => false,
+            Self::Look(_) | Self::Replay(_) | Self::Write(_) => true,
         }
     }
 }

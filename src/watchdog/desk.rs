@@ -114,9 +114,9 @@ impl Desk {
         self.moved = true;
     }
 
-    /// Is there anything to commit?
+    /// Is there anything to commit, or anything that waits for a commit?
     pub fn has_work(&self) -> bool {
-        self.moved || !self.open.is_empty()
+        self.moved || self.is_urgent() || !self.to_tell.notices.is_empty()
     }
 
     /// Is there more to commit than clocks, or does somebody wait for it?
@@ -295,6 +295,18 @@ mod tests {
         let (changes, _) = desk.hand_in(Vec::new());
         assert_eq!(failures(&changes), [2, 1], "the later one of a, and b as it was");
         desk.handed_in(true);
+        assert!(!desk.has_work());
+    }
+
+    #[test]
+    fn an_errand_that_nothing_changed_for_waits_for_a_commit_all_the_same() {
+        let mut desk = Desk::default();
+        assert!(!desk.has_work());
+        let errand = Errand::Probe(SessionName::new("a").unwrap());
+        desk.take(Decision { errands: vec![errand.clone()], ..Decision::default() });
+        assert!(desk.has_work() && desk.is_urgent());
+        desk.hand_in(Vec::new());
+        assert_eq!(desk.handed_in(true).errands, [errand]);
         assert!(!desk.has_work());
     }
 

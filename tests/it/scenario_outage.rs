@@ -1,7 +1,8 @@
 //! Seen working: WAHA away, restarting, flapping, and the probe that sees it first (SPEC 5, 6, 7, 9).
 
-use waha_watchdog::fake_waha::{Fault, FaultKind, SessionStatus};
+use waha_watchdog::fake_waha::{CallOutcome, Fault, FaultKind, SessionStatus};
 
+use super::harness::until;
 use super::scenario::{Play, chat, counts, knobs, order, text, word};
 
 #[tokio::test]
@@ -83,9 +84,9 @@ async fn s03_waha_restarts() {
     play.waha.set_session("default", SessionStatus::Starting);
     let answers = play.place(0..2).await;
     play.fact("answers to the bot", vec![422; 2], answers);
-    let causes = play.failed_by("cause").await;
-    play.fact("causes", counts(&[("session_not_working", 2)]), causes);
-    play.when("WAHA's session as seen", "STARTING".to_owned(), async |play| {
+    play.when("causes", counts(&[("session_not_working", 2)]), async |play| play.failed_by("cause").await)
+        .await;
+    play.when("WAHA's session as seen", "starting".to_owned(), async |play| {
         word(&play.sidecar.status().await["waha_session_status"])
     })
     .await;
@@ -165,6 +166,11 @@ async fn s06_the_probe_warns_first() {
     play.when("preventive alerts", 1, async |play| play.alerts("preventive").await).await;
     let failed = play.sidecar.failed().await.len();
     play.fact("failed notifications", 0, failed);
+    // The warning cannot go out through what it warns of.
+    until("the warning was tried", async || {
+        play.waha.calls().iter().any(|call| call.outcome == CallOutcome::Answered(422))
+    })
+    .await;
     play.waha.set_session("default", SessionStatus::Working);
     play.status_is("online").await;
     play.when("recovery alerts", 1, async |play| play.alerts("recovery").await).await;

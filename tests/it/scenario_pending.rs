@@ -31,9 +31,6 @@ async fn s11_everything_is_held() {
     play.when("held", counts(&[("may_have_arrived", 3)]), async |play| play.failed_by("held").await).await;
     let shown = play.shown(0..3);
     play.fact("phones that show their message so often", vec![(1, 3)], shown);
-    for one in play.waha.phones().chat(super::scenario::ADMIN) {
-        eprintln!("[11 all held] to the admin: {:?}", one.text);
-    }
     play.end();
 }
 

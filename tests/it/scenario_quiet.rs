@@ -52,6 +52,29 @@ async fn s07_a_hundred_orders_are_refused() {
     play.end();
 }
 
+#[tokio::test]
+async fn s07_a_hundred_orders_fail_and_then_everything_hangs() {
+    let config = knobs().set("proxy.response_timeout", "60s");
+    let mut play = Play::start("07 a hundred, both steps hang", config).await;
+    play.status_is("online").await;
+    for n in 0..100 {
+        play.waha.faults().add(Fault::to_chat(&chat(n), FaultKind::Status422).times(1));
+    }
+    play.waha.faults().add(Fault::always(FaultKind::Hang));
+    let answers = play.place(0..100).await;
+    play.holds("answers to the bot", "422 a hundred times", answers.len(), answers.iter().all(|s| *s == 422));
+    let start = Instant::now();
+    play.when("verdicts", counts(&[("TOTAL_COMMUNICATION_LOSS", 100)]), async |play| {
+        play.failed_by("finding.verdict").await
+    })
+    .await;
+    let took = start.elapsed();
+    play.holds("time to the verdict", "at most 25 s", took, took <= Duration::from_secs(25));
+    attempts_are_few(&mut play);
+    play.status_is("incommunicado_critico").await;
+    play.end();
+}
+
 /// Each customer got the bot's message and at most one of ours, the admin at most one.
 fn attempts_are_few(play: &mut Play) {
     let mut tries: BTreeMap<String, usize> = BTreeMap::new();

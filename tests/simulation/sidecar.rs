@@ -284,7 +284,7 @@ impl Life {
         let hasty = self.planted == Some(Planted::ReplayBeforeHandOver);
         let (now_, later): (Vec<_>, Vec<_>) = std::mem::take(&mut decision.errands)
             .into_iter()
-            .partition(|errand| errand.only_asks() || hasty && matches!(errand, Errand::Replay(_)));
+            .partition(|errand| !errand.waits_for_disk() || hasty && matches!(errand, Errand::Replay(_)));
         decision.errands = later;
         for one in std::mem::take(&mut decision.reconciled) {
             let answer = self.reconciled(&one).map(Arc::new);

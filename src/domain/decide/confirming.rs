@@ -174,11 +174,18 @@ impl State {
         }
     }
 
-    /// A late ack settles the record by itself (SPEC 8).
+    /// A late ack settles the record by itself (SPEC 8). One that overtakes the answer to our replay is that replay's success.
     fn confirmed_late(&mut self, send: SendId, now: Timestamp, decision: &mut Decision) {
         let Some(mut case) = self.cases.remove(&send) else { return };
         self.drop_request(&mut case, decision);
-        let resolution = Resolution { at: now, method: Method::ConfirmedLate, by: None, note: None };
+        let replayed = self.replay_runs(send);
+        let by = self.by_hand.get(&send).filter(|_| replayed).cloned();
+        let method = match (replayed, &by) {
+            (false, _) => Method::ConfirmedLate,
+            (true, Some(_)) => Method::Retry,
+            (true, None) => Method::BotRecovered,
+        };
+        let resolution = Resolution { at: now, method, by, note: None };
         resolve(&mut case, resolution, decision);
         case.doubt = None;
         self.file(case, decision);

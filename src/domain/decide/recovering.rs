@@ -328,6 +328,13 @@ impl State {
         self.running.range(attempts).next().is_some()
     }
 
+    /// Is it being sent again by us?
+    pub(super) fn replay_runs(&self, send: SendId) -> bool {
+        let attempts = AttemptId { send, number: 0 }..=AttemptId { send, number: u32::MAX };
+        let mut intents = self.running.range(attempts).filter_map(|(_, run)| run.intent.as_ref());
+        intents.any(|(_, intent)| intent.via == Via::Replay)
+    }
+
     /// Sends it again. That it is ours is committed, again, before the errand begins.
     pub(super) fn replay(&mut self, send: SendId, now: Timestamp, policy: &Policy, decision: &mut Decision) {
         let Some(case) = self.cases.get(&send) else { return };
