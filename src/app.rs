@@ -214,6 +214,7 @@ pub fn stored_state(
         awaiting,
         accepted,
         paused,
+        written: Vec::new(),
         stepped: 0,
     };
     state.restore(stored, &settings::policy(config));

@@ -46,6 +46,8 @@ const CATCH_UP: usize = 2_000;
 const INBOX_AT_A_TIME: usize = 64;
 /// Orders told so long ago are still known to be told after a restart.
 const TOLD_WITHIN: Duration = Duration::from_secs(60 * 60);
+/// So many diagnosed sends are looked at for customers that were written to lately.
+const FOUND_MAX: usize = 1_000;
 /// So long without another entry, and there are none left.
 const DRAINED: Duration = Duration::from_millis(20);
 
@@ -271,6 +273,10 @@ impl Watchdog {
         let Some(loaded) = self.patiently(|| reader.load()).await else { return };
         let told_from = self.clock.now() - TOLD_WITHIN;
         let Some(accepted) = self.patiently(|| reader.accepted_since(told_from)).await else { return };
+        let Some(found) = self.patiently(|| reader.communication_failures(None, FOUND_MAX)).await else {
+            return;
+        };
+        let written = found.items.iter().filter_map(Case::written_to).collect();
         let Loaded { cases, sessions, unheard, intents, applied, last, .. } = loaded;
         let Loaded { diagnoses, incidents, alerts, awaiting, paused, clock, .. } = loaded;
         let stepped = clock.map_or(0, |mark| self.clock.stepped_since(mark));
@@ -298,6 +304,7 @@ impl Watchdog {
                     alerts,
                     awaiting,
                     accepted,
+                    written,
                     paused,
                     stepped,
                 },

@@ -6,8 +6,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::confirmation::Awaiting;
-use super::diagnosis::Finding;
-use super::id::SendId;
+use super::diagnosis::{Finding, Reached};
+use super::id::{ChatId, SendId};
 use super::ledger::{AttemptId, Ended, Via};
 use super::notification::Failure;
 use super::outcome::{Cause, Outcome};
@@ -117,6 +117,13 @@ impl Case {
             lines: vec![line],
             ..Self::reported(awaiting.send, Arc::clone(&awaiting.what), awaiting.first_at)
         }
+    }
+
+    /// The customer whom a diagnosis wrote to, and when.
+    pub fn written_to(&self) -> Option<(ChatId, Timestamp)> {
+        let finding =
+            self.finding.as_ref().filter(|finding| !matches!(finding.user, Reached::NotTried(_)))?;
+        Some((self.what.chat.clone()?, finding.at))
     }
 
     /// The case of a send that the bot says it could not make.

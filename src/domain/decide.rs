@@ -42,7 +42,7 @@ use super::alert::Alert;
 use super::assess::{Signals, reassess};
 use super::case::Case;
 use super::confirmation::{Awaiting, Early, FeedState, MessageId};
-use super::diagnosis::{Diagnosis, Reached, Rung};
+use super::diagnosis::{Diagnosis, Rung};
 use super::errand::{LetterKind, Report};
 use super::id::{ChatId, RecordId, SendId, SessionName};
 use super::incident::Incident;
@@ -288,6 +288,9 @@ impl State {
         for (what, at) in stored.accepted {
             self.told.add(&what.order, at);
         }
+        for (chat, at) in stored.written {
+            self.note_written(chat, at);
+        }
         for diagnosis in stored.diagnoses {
             self.restore_diagnosis(diagnosis);
         }
@@ -303,6 +306,12 @@ impl State {
         self.incidents = incidents.collect();
         self.alerts = stored.alerts.into_iter().map(|alert| (alert.id, alert)).collect();
         self.paused = stored.paused;
+    }
+
+    /// A diagnosis wrote to this customer.
+    fn note_written(&mut self, chat: ChatId, at: Timestamp) {
+        let latest = self.written_to.entry(chat).or_insert(at);
+        *latest = at.max(*latest);
     }
 
     /// An intent from before the checkpoint whose outcome is not there yet: known, not counted again.

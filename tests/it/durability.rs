@@ -139,7 +139,7 @@ async fn what_the_bot_was_told_survives_200_deaths_under_load() {
     assert!(lost.is_empty(), "seed {seed}: {lost:#?}");
     assert!(unlisted.is_empty(), "seed {seed}: {unlisted:#?}");
     assert!(twice.is_empty(), "seed {seed}: {twice:#?}");
-    assert!(told.len() as u64 > kills, "the storm had weather: {} answers", told.len());
+    assert!(told.len() as u64 > kills / 2, "the storm had weather: {} answers", told.len());
 
     // Whoever was never answered is told to people, once each.
     until("every open end is a failed notification", async || {

@@ -142,6 +142,7 @@ impl Life {
             awaiting: disk.awaiting.values().cloned().collect(),
             accepted: disk.accepted_since(now - Duration::from_secs(3600)),
             paused: false,
+            written: disk.cases.values().filter_map(Case::written_to).collect(),
             stepped: 0,
         };
         state.restore(stored, &policy);

@@ -16,6 +16,8 @@ const UNDER_WAY: Duration = Duration::from_secs(180);
 /// After a failure the alert is tried again: twice as long each time, within bounds.
 const AGAIN_MIN: Duration = Duration::from_secs(30);
 const AGAIN_MAX: Duration = Duration::from_secs(10 * 60);
+/// An outage that ended so lately may be told of by its end alone.
+const PAST_WITHIN: Duration = Duration::from_secs(120);
 /// Most alerts that wait; beyond it the oldest about single orders are dropped, whose orders stay listed.
 const ALERTS_MAX: usize = 1000;
 
@@ -114,7 +116,7 @@ impl State {
             let through = self
                 .alerts
                 .get(&id)
-                .filter(|alert| !self.is_past(alert))
+                .filter(|alert| !self.is_past(alert, now))
                 .and_then(|alert| self.carrier(&alert.session));
             let Some(alert) = self.alerts.get_mut(&id) else { continue };
             let Some(session) = through else {
@@ -130,12 +132,18 @@ impl State {
     }
 
     /// What an alert says is over already, and the end of its incident will tell of it in one message.
-    fn is_past(&self, alert: &Alert) -> bool {
-        let of_incident = |incident: &&super::Incident| Some(incident.id) == alert.incident;
-        let lasting =
-            matches!(alert.says, Says::TotalLoss { .. } | Says::Preventive(_) | Says::Restricted(_));
-        lasting
-            && self.incidents.values().find(of_incident).is_some_and(|incident| incident.well_since.is_some())
+    fn is_past(&self, alert: &Alert, now: Timestamp) -> bool {
+        let incident = self.incidents.values().find(|incident| Some(incident.id) == alert.incident);
+        let Some((incident, session)) = incident.zip(self.sessions.get(&alert.session)) else { return false };
+        let settling = now.since(session.since) < PAST_WITHIN;
+        match alert.says {
+            // An incident that lasts on after its worst is told of late rather than not at all.
+            Says::TotalLoss { .. } => {
+                incident.well_since.is_some() || (settling && speaks_again(session.assessment.status))
+            }
+            Says::Preventive(_) | Says::Restricted(_) => incident.well_since.is_some(),
+            _ => false,
+        }
     }
 
     /// The session a letter to the admin goes through: its own, where that speaks; else one that does.
@@ -144,7 +152,7 @@ impl State {
             session.name != self.other
                 && session.key_refused_since.is_none()
                 && !session.health.failing
-                && !matches!(session.assessment.status, Status::Incommunicado | Status::IncommunicadoCritico)
+                && speaks_again(session.assessment.status)
         };
         let own = self.sessions.get(name).filter(speaks);
         own.or_else(|| self.sessions.values().find(speaks)).map(|session| session.name.clone())
@@ -170,6 +178,11 @@ impl State {
             self.alerts.remove(&id);
         }
     }
+}
+
+/// Messages get through, as far as anybody knows.
+const fn speaks_again(status: Status) -> bool {
+    !matches!(status, Status::Incommunicado | Status::IncommunicadoCritico)
 }
 
 /// What an alert says of a case: the order's number, and no name or phone.

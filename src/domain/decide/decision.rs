@@ -9,7 +9,7 @@ use super::super::command::{Audit, Pending};
 use super::super::confirmation::{Awaiting, Confirmation, Confirmed, FeedItem, FeedState, MessageId};
 use super::super::diagnosis::{Diagnosis, Finding};
 use super::super::errand::{Errand, NotReplayed, Report};
-use super::super::id::{SendId, SessionName};
+use super::super::id::{ChatId, SendId, SessionName};
 use super::super::incident::Incident;
 use super::super::ledger::{AttemptId, Ended, Entry, Position, StoredAnswer, StoredRequest};
 use super::super::notification::Method;
@@ -72,6 +72,8 @@ pub struct Stored<'a> {
     pub awaiting: Vec<Awaiting>,
     /// What was accepted lately.
     pub accepted: Vec<(Arc<Description>, Timestamp)>,
+    /// Customers a quick message was written to lately.
+    pub written: Vec<(ChatId, Timestamp)>,
     /// People want no replays.
     pub paused: bool,
     /// By how many milliseconds the wall clock was set while nothing ran.

@@ -169,11 +169,8 @@ impl State {
                 self.messages.insert(message, case.send);
             }
         }
-        if let Some(finding) = &case.finding
-            && let Some(chat) = &case.what.chat
-            && !matches!(finding.user, super::Reached::NotTried(_))
-        {
-            self.written_to.insert(chat.clone(), finding.at);
+        if let Some((chat, at)) = case.written_to() {
+            self.note_written(chat, at);
         }
         if case.doubt.is_some() && case.ours_since.is_some() && !case.unlookable {
             self.looks.entry(case.send).or_insert(Timestamp::EPOCH);
