@@ -289,7 +289,10 @@ impl State {
             self.told.add(&what.order, at);
         }
         for diagnosis in stored.diagnoses {
-            self.restore_diagnosis(diagnosis);
+            // One of a session that is not configured any more has nowhere to conclude.
+            if self.sessions.contains_key(&diagnosis.session) {
+                self.restore_diagnosis(diagnosis);
+            }
         }
         for awaiting in stored.awaiting {
             self.await_confirmation(awaiting, policy);
@@ -301,6 +304,10 @@ impl State {
             (incident.session.clone(), incident)
         });
         self.incidents = incidents.collect();
+        // Somebody has to look for the way back, whether or not anything can be sent again.
+        for name in self.incidents.keys() {
+            self.recoveries.entry(name.clone()).or_default();
+        }
         self.alerts = stored.alerts.into_iter().map(|alert| (alert.id, alert)).collect();
         self.paused = stored.paused;
     }
