@@ -49,7 +49,7 @@ use super::incident::Incident;
 use super::ledger::{AttemptId, Ended, Entry, Intent, Position, Via};
 use super::notification::Failure;
 use super::probe::ProbePolicy;
-use super::recovery::{Recovery, RecoveryPolicy, Told, Warm};
+use super::recovery::{Held, Recovery, RecoveryPolicy, Told, Warm};
 use super::send::Description;
 use super::session::Session;
 use super::status::{StatusChange, StatusPolicy};
