@@ -49,7 +49,7 @@ use super::incident::Incident;
 use super::ledger::{AttemptId, Ended, Entry, Intent, Position, Via};
 use super::notification::Failure;
 use super::probe::ProbePolicy;
-use super::recovery::{Recovery, RecoveryPolicy, Told, Warm};
+use super::recovery::{Held, Recovery, RecoveryPolicy, Told, Warm};
 use super::send::Description;
 use super::session::Session;
 use super::status::{StatusChange, StatusPolicy};
@@ -292,7 +292,10 @@ impl State {
             self.note_written(chat, at);
         }
         for diagnosis in stored.diagnoses {
-            self.restore_diagnosis(diagnosis);
+            // One of a session that is not configured any more has nowhere to conclude.
+            if self.sessions.contains_key(&diagnosis.session) {
+                self.restore_diagnosis(diagnosis);
+            }
         }
         for awaiting in stored.awaiting {
             self.await_confirmation(awaiting, policy);
@@ -304,6 +307,10 @@ impl State {
             (incident.session.clone(), incident)
         });
         self.incidents = incidents.collect();
+        // Somebody has to look for the way back, whether or not anything can be sent again.
+        for name in self.incidents.keys() {
+            self.recoveries.entry(name.clone()).or_default();
+        }
         self.alerts = stored.alerts.into_iter().map(|alert| (alert.id, alert)).collect();
         self.paused = stored.paused;
     }

@@ -62,6 +62,11 @@ impl Reached {
         }
     }
 
+    /// Nobody tried, our own key was refused, or our own process ended meanwhile: none of it speaks against the channel.
+    const fn proves_nothing(self) -> bool {
+        matches!(self, Self::NotTried(_) | Self::No(Cause::Unauthorized) | Self::Unknown(Cause::Interrupted))
+    }
+
     /// `Some(true)` reached, `Some(false)` surely not, `None` unknown or not tried.
     pub const fn answer(self) -> Option<bool> {
         match self {
@@ -173,7 +178,9 @@ impl Diagnosis {
             (Step::Ended(Reached::Yes), _) => Next::Conclude(Verdict::WebhookOnly),
             (Step::Ended(_), Step::Waiting) => Next::Begin(Rung::Admin),
             (Step::Ended(_), Step::Ended(Reached::Yes)) => Next::Conclude(Verdict::WebhookOnly),
-            (Step::Ended(Reached::NotTried(_)), Step::Ended(Reached::NotTried(_))) => {
+            (Step::Ended(customer), Step::Ended(admin))
+                if customer.proves_nothing() && admin.proves_nothing() =>
+            {
                 Next::Conclude(Verdict::Inconclusive)
             }
             (Step::Ended(_), Step::Ended(_)) => Next::Conclude(Verdict::TotalLoss),
@@ -287,6 +294,12 @@ mod tests {
             (Ended(nobody), Ended(refused), Next::Conclude(Verdict::TotalLoss)),
             (Ended(lost), Ended(nobody), Next::Conclude(Verdict::TotalLoss)),
             (Ended(nobody), Ended(nobody), Next::Conclude(Verdict::Inconclusive)),
+            (
+                Ended(No(Cause::Unauthorized)),
+                Ended(No(Cause::Unauthorized)),
+                Next::Conclude(Verdict::Inconclusive),
+            ),
+            (Ended(nobody), Ended(Unknown(Cause::Interrupted)), Next::Conclude(Verdict::Inconclusive)),
         ];
         for (customer, admin, expected) in rows {
             assert_eq!(diagnosis(customer, admin).next(), expected, "{customer:?} {admin:?}");

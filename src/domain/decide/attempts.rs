@@ -46,6 +46,11 @@ impl State {
                 case.add(ended);
                 case
             }
+            // Settled while our replay ran, by a person or an ack: that it did not get through opens nothing again.
+            None if ended.via == Via::Replay && ended.outcome != Outcome::Accepted => {
+                self.look_unless_online(&ended.what, ended.ended, policy, decision);
+                return;
+            }
             // Where a settled case went before, the store keeps what that one knew (`Case::after`).
             None => Case::open(ended),
         };

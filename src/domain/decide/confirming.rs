@@ -219,7 +219,10 @@ impl State {
             self.confirm_due.remove(&(at, send));
             self.confirmation_due(send, now, policy, decision);
         }
-        self.unacknowledged.clear();
+        if self.feed.state == FeedState::Off {
+            self.unacknowledged.clear();
+        }
+        // A feed that is away shows nothing, and proves nothing.
         if self.feed.state != FeedState::Connected {
             return;
         }
@@ -245,7 +248,13 @@ impl State {
             since.sort_unstable();
             since.get(1).map(|at| (name.clone(), now.since(*at)))
         });
-        let unacknowledged = ages.collect();
+        let mut unacknowledged: BTreeMap<_, _> = ages.collect();
+        // What is not waited for any longer was not acknowledged by that: an outage ends with an ack.
+        for (name, age) in &self.unacknowledged {
+            if *age >= policy.status.unacked_degraded {
+                unacknowledged.entry(name.clone()).or_insert(*age);
+            }
+        }
         let ask: Vec<_> =
             unseen.into_values().flat_map(|sends| sends.into_iter().take(ASKED_AT_A_TIME)).collect();
         self.unacknowledged = unacknowledged;

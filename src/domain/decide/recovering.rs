@@ -13,12 +13,12 @@ use super::super::notification::{Method, Resolution};
 use super::super::order::NotificationType;
 use super::super::outcome::Outcome;
 use super::super::probe::ProbeResult;
-use super::super::recovery::{Held, Recovery, held, message_id, pause_after};
+use super::super::recovery::{Recovery, held, message_id, pause_after};
 use super::super::send::Description;
 use super::super::session::Session;
 use super::super::time::Timestamp;
 use super::attempts::{resolve, settled_by_look};
-use super::{Change, Decision, Ending, LOOK_EVERY, Notice, Policy, Reconciled, State};
+use super::{Change, Decision, Ending, Held, LOOK_EVERY, Notice, Policy, Reconciled, State};
 
 /// Healthy probes for so long end the paging where nothing else can show that the channel is back (SPEC 9).
 const HEALTHY_FOR: Duration = Duration::from_secs(5 * 60);
@@ -474,10 +474,15 @@ impl State {
                 self.looks.insert(send, now + LOOK_EVERY);
                 continue;
             }
+            // By our id only where all that may have arrived went out under it: that there is none of it proves nothing else.
+            let takes_id = matches!(session.and_then(|session| session.health.last),
+                Some(ProbeResult::State { engine, .. }) if engine.takes_message_id());
+            let mut doubtful = case.lines.iter().filter(|line| line.outcome == Outcome::Ambiguous);
+            let ours = case.replays > 0 && takes_id && doubtful.all(|line| line.via == Via::Replay);
             decision.errands.push(Errand::Look(Look {
                 send,
                 what: Arc::clone(&case.what),
-                message: (case.replays > 0).then(|| message_id(send)),
+                message: ours.then(|| message_id(send)),
                 since: case.first_at,
                 ended: doubt,
             }));

@@ -71,3 +71,58 @@ fn what_got_through_while_the_ladder_ran_speaks_against_a_total_loss() {
     assert_eq!(found, Some(Verdict::TotalLoss));
     assert_ne!(status(&state), Status::IncommunicadoCritico);
 }
+
+#[test]
+fn what_a_person_settles_during_a_replay_stays_settled_when_that_fails() {
+    let (mut state, policy) = given_up(1, 0);
+    let attempt = (5..120).find_map(|second| replay_of(&state.tick(at(second), &policy))).expect("a canary");
+    let method = crate::domain::notification::Method::PhoneCall;
+    let command = crate::domain::command::Command::Resolve { send: attempt.send, method, note: None };
+    let (_, reply) = state.command(command, "ana", at(121), &policy);
+    assert_eq!(reply, crate::domain::command::Reply::Done);
+    let Entry::Ended(mut last) = ended(1, attempt.number, 122, REFUSED) else { unreachable!() };
+    (last.attempt, last.via) = (attempt, Via::Replay);
+    let mut opened_again = opened(&state.entry(Position(9), Entry::Ended(last), &policy));
+    for second in 123..300 {
+        opened_again += opened(&state.tick(at(second), &policy));
+    }
+    assert_eq!((opened_again, state.cases().len()), (0, 0));
+}
+
+#[test]
+fn an_outage_without_acks_ends_with_an_ack_and_not_with_giving_up_on_them() {
+    let mut state = state();
+    let _ = state.decide(Event::Feed(crate::domain::confirmation::FeedState::Connected), at(0), &POLICY);
+    for send in 1..=2 {
+        let Entry::Ended(mut accepted) = ended(send, 1, 0, None) else { unreachable!() };
+        let message = format!("3EB0{send}");
+        accepted.message_id = Some(message.clone());
+        let _ = state.entry(Position(0), Entry::Ended(accepted), &POLICY);
+        let news = crate::domain::confirmation::News::Echo(MessageId::new(&message).expect("an id"));
+        let session = SessionName::new("default").expect("a name");
+        let item = crate::domain::confirmation::FeedItem { session, news };
+        let _ = state.decide(Event::Heard(item), at(0), &POLICY);
+    }
+    for second in 1..=1200 {
+        let _ = state.tick(at(second), &POLICY);
+    }
+    assert!(state.awaiting().is_empty(), "they are for people now");
+    assert_eq!(status(&state), Status::IncommunicadoCritico);
+}
+
+#[test]
+fn a_diagnosis_of_a_session_that_is_gone_is_left() {
+    let mut old = state();
+    for number in 1..=4 {
+        let _ = old.entry(Position(0), ended(1, number, i64::from(number), REFUSED), &POLICY);
+    }
+    let _ = old.tick(at(5), &POLICY);
+    let diagnoses: Vec<_> = old.diagnoses().values().cloned().collect();
+    assert_eq!(diagnoses.len(), 1);
+    let mut fresh = State::new(&[SessionName::new("another").expect("a name")], at(6), [1; 16]);
+    fresh.restore(Stored { diagnoses, ..Stored::default() }, &POLICY);
+    for second in 6..30 {
+        let _ = fresh.tick(at(second), &POLICY);
+    }
+    assert!(fresh.diagnoses().is_empty());
+}

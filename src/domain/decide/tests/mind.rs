@@ -378,16 +378,21 @@ fn a_canary_needs_a_healthy_probe() {
 }
 
 #[test]
-fn without_orders_to_send_the_admin_is_the_canary() {
-    let mut bench = Bench::new();
-    bench.policy.probe.enabled = true;
-    bench.give_up(1, Cause::ResponseTimeout);
-    bench.answer(Some(DEAD));
-    assert_eq!(bench.status().0, Status::IncommunicadoCritico);
-    bench.working();
-    bench.pass(6);
-    assert!(matches!(bench.answer(None), LetterText::Canary));
-    assert_eq!(bench.status().0, Status::Online);
+fn without_orders_to_send_the_admin_is_the_canary_after_a_restart_too() {
+    for restarts in [false, true] {
+        let mut bench = Bench::new();
+        bench.policy.probe.enabled = true;
+        bench.give_up(1, Cause::ResponseTimeout);
+        bench.answer(Some(DEAD));
+        assert_eq!(bench.status().0, Status::IncommunicadoCritico);
+        if restarts {
+            bench.restart();
+        }
+        bench.working();
+        bench.pass(6);
+        assert!(matches!(bench.answer(None), LetterText::Canary));
+        assert_eq!(bench.status().0, Status::Online);
+    }
 }
 
 #[test]
@@ -528,6 +533,10 @@ fn accepted_and_never_acknowledged_is_an_outage() {
     assert_eq!(bench.status(), (Status::Degraded, Reason::Unacknowledged));
     bench.pass(120);
     assert_eq!(bench.status(), (Status::IncommunicadoCritico, Reason::Unacknowledged));
+    bench.event(Event::Feed(FeedState::Connecting));
+    bench.pass(10);
+    assert_eq!(bench.status().0, Status::IncommunicadoCritico, "a feed that is away proves nothing");
+    bench.event(Event::Feed(FeedState::Connected));
     bench.hear(News::Ack(MessageId::new("3EB00101").unwrap(), Confirmation::Server));
     assert_eq!(bench.status().0, Status::Online);
 }
