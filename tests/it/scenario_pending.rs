@@ -109,10 +109,14 @@ async fn s14_a_hundred_and_twenty_wait_and_waha_fails_again() {
     let first = play.waha.phones();
     let first = (first.times(&chat(0), &text(&order(0))), first.times(&chat(0), &later(&order(0))));
     play.fact("the superseded one, and the later one", (0, 1), first);
-    play.when("resolved", counts(&[("bot_recovered", 120), ("superseded", 1)]), async |play| {
-        play.failed_by("resolution_method").await
-    })
-    .await;
+    play.when("resolved at all", counts(&[("true", 121)]), async |play| play.failed_by("resolved").await)
+        .await;
+    let methods = play.failed_by("resolution_method").await;
+    let of = |method: &str| methods.iter().find(|(word, _)| word == method).map_or(0, |(_, count)| *count);
+    let (replayed, late) = (of("bot_recovered"), of("confirmed_late"));
+    // The one that was under way when it was killed is known by its ack or a look.
+    let so = replayed + late == 120 && late <= 1 && of("superseded") == 1;
+    play.holds("resolved", "120 bot_recovered, but for the one under way, and 1 superseded", &methods, so);
     // The pace: a minute has 600, a fifth more or less, measured where they arrived.
     let phones = play.waha.phones();
     let mut at: Vec<_> = (0..120)
