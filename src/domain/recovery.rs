@@ -83,15 +83,16 @@ impl Held {
 
 /// Why `case` is held, as far as it alone tells; `None`: it may be sent again.
 pub fn held(case: &Case, now: Timestamp, policy: &RecoveryPolicy) -> Option<Held> {
-    let doubtful = case.doubt.is_some() && policy.ambiguous == Ambiguity::Hold;
+    let doubtful = case.doubt.is_some();
     Some(match () {
         () if case.outcome == Outcome::Rejected => Held::Rejected,
         () if case.outcome == Outcome::Accepted => Held::NotConfirmed,
         () if !case.replayable => Held::NothingKept,
         () if case.ours_since.is_none() => Held::BotHasIt,
         () if now.since(case.first_at) >= policy.max_age => Held::TooOld,
-        () if doubtful && case.unlookable => Held::MayHaveArrived,
-        () if doubtful => Held::NotLooked,
+        // Whatever the policy says of those that cannot be looked for: a look goes first.
+        () if doubtful && !case.unlookable => Held::NotLooked,
+        () if doubtful && policy.ambiguous == Ambiguity::Hold => Held::MayHaveArrived,
         () => return None,
     })
 }

@@ -44,10 +44,15 @@ impl State {
             self.alerts.insert(id, alert);
         }
         if self.alerts.len() > ALERTS_MAX
-            && let Some(oldest) = self.alerts.keys().next().copied()
+            && let Some(oldest) = self.oldest_about_orders()
         {
             self.withdraw(oldest, now, decision);
         }
+    }
+
+    fn oldest_about_orders(&self) -> Option<RecordId> {
+        let orders = self.alerts.values().find(|alert| matches!(alert.says, Says::ManualAttention(_)));
+        orders.or_else(|| self.alerts.values().next()).map(|alert| alert.id)
     }
 
     /// An alert is needless before anybody told it.

@@ -252,7 +252,7 @@ impl State {
 
     pub(super) fn file(&mut self, case: Case, decision: &mut Decision) {
         if case.is_settled() {
-            self.unbegun.remove(&case.send);
+            self.forget_case(&case);
             decision.changes.push(Change::Case(Box::new(case)));
         } else {
             decision.changes.push(Change::Case(Box::new(case.clone())));

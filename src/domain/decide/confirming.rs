@@ -9,11 +9,11 @@ use super::super::errand::{Errand, Look, Looked};
 use super::super::id::{ChatId, SendId, SessionName};
 use super::super::ledger::Ended;
 use super::super::notification::{Method, Resolution};
-use super::super::outcome::Cause;
+use super::super::outcome::{Cause, Outcome};
 use super::super::recovery::message_id;
 use super::super::time::Timestamp;
 use super::attempts::resolve;
-use super::{Change, Decision, Notice, Policy, State};
+use super::{Change, Decision, Notice, Policy, Reconciled, State};
 
 /// Most sends whose ack is waited for; what comes beyond is not confirmed.
 const AWAITING_MAX: usize = 50_000;
@@ -101,6 +101,10 @@ impl State {
         self.messages.insert(awaiting.message.clone(), awaiting.send);
         self.confirm_due.insert((awaiting.accepted_at + policy.confirm_within, awaiting.send));
         self.awaiting.insert(awaiting.send, awaiting);
+        // Most are confirmed long before they are due.
+        if self.confirm_due.len() > 2 * self.awaiting.len() + 1024 {
+            self.confirm_due.retain(|(_, send)| self.awaiting.contains_key(send));
+        }
     }
 
     fn forget_awaiting(&mut self, send: SendId) -> Option<Awaiting> {
@@ -177,6 +181,12 @@ impl State {
     /// A late ack settles the record by itself (SPEC 8). One that overtakes the answer to our replay is that replay's success.
     fn confirmed_late(&mut self, send: SendId, now: Timestamp, decision: &mut Decision) {
         let Some(mut case) = self.cases.remove(&send) else { return };
+        if case.outcome != Outcome::Accepted
+            && let Some(message) = self.message_of(send)
+        {
+            // A late retry of the bot must hear so, instead of being sent.
+            decision.reconciled.push(Reconciled { send, what: std::sync::Arc::clone(&case.what), message });
+        }
         self.drop_request(&mut case, decision);
         let replayed = self.replay_runs(send);
         let by = self.by_hand.get(&send).filter(|_| replayed).cloned();
@@ -189,6 +199,10 @@ impl State {
         resolve(&mut case, resolution, decision);
         case.doubt = None;
         self.file(case, decision);
+    }
+
+    fn message_of(&self, send: SendId) -> Option<MessageId> {
+        self.messages.iter().find(|(_, of)| **of == send).map(|(message, _)| message.clone())
     }
 
     /// An accepted send did not arrive, or nobody knows: for people.

@@ -151,6 +151,29 @@ impl State {
         case.ours_since = None;
     }
 
+    /// A case is settled: nothing more is expected of it.
+    pub(super) fn forget_case(&mut self, case: &Case) {
+        self.unbegun.remove(&case.send);
+        self.looks.remove(&case.send);
+        if let Some(key) = case.what.order.key()
+            && let Some(sends) = self.pending_orders.get_mut(key)
+        {
+            sends.retain(|send| *send != case.send);
+            if sends.is_empty() {
+                self.pending_orders.remove(key);
+            }
+        }
+        // What was accepted in the end may still be acknowledged.
+        if !self.awaiting.contains_key(&case.send) {
+            self.messages.remove(&message_id(case.send));
+            for id in case.lines.iter().filter_map(|line| line.message_id.as_deref()) {
+                if let Some(message) = super::MessageId::new(id) {
+                    self.messages.remove(&message);
+                }
+            }
+        }
+    }
+
     /// A case was filed, or taken up: what may still be heard of it.
     pub(super) fn expect_news(&mut self, case: &Case) {
         if !is_open(case) {
@@ -401,9 +424,12 @@ impl State {
         self.by_hand.remove(&send);
         // An intent that could not be recorded in time: nothing was sent under it, whether it was heard of already or comes later.
         let before = self.running.len();
-        self.running.retain(|attempt, run| {
-            attempt.send != send || run.intent.as_ref().is_none_or(|(_, intent)| intent.via != Via::Replay)
-        });
+        if why == NotReplayed::Unrecorded {
+            self.running.retain(|attempt, run| {
+                attempt.send != send
+                    || run.intent.as_ref().is_none_or(|(_, intent)| intent.via != Via::Replay)
+            });
+        }
         if why == NotReplayed::Unrecorded && self.running.len() == before && self.cases.contains_key(&send) {
             *self.unbegun.entry(send).or_default() += 1;
         }
