@@ -54,6 +54,8 @@ pub struct Check {
     accepted_at: Option<i64>,
     bad_probes: u32,
     unprobed: bool,
+    /// A crash took what was said to be unrecorded: which failures the heart still knows, nobody can say.
+    forgetful: bool,
     ends: BTreeMap<Identity, (u32, i64)>,
     total_loss: bool,
     // Alerts: one of a kind per incident; raised, and told.
@@ -100,11 +102,11 @@ impl Check {
         if std::mem::take(&mut self.unrecorded) {
             self.failing.clear();
             self.exhausted.clear();
+            // And what is on disk may be what a success that is not had ended.
+            self.forgetful = true;
         }
         self.last_replay = None;
         self.traceless.append(&mut self.unsure);
-        // Who got a quick message is known from open cases alone after a restart.
-        self.written.clear();
         // What the last probes found may not have been stored.
         self.unprobed = true;
     }
@@ -312,10 +314,10 @@ impl Check {
         let recent: Vec<_> = self.given_up.iter().filter(|(at, _)| now - at <= 310_000).collect();
         let chats: BTreeSet<_> = recent.iter().map(|(_, chat)| chat).collect();
         let backed = match (change.to.status, change.to.reason) {
-            (Status::Online, _) => !failing,
+            (Status::Online, _) => !failing || self.forgetful,
             (Status::Incommunicado, _) => recent.len() >= 3 && chats.len() >= 2,
             (_, Reason::TotalLoss) => self.total_loss,
-            (_, Reason::NothingWorks) => probes && (failing || !self.given_up.is_empty()),
+            (_, Reason::NothingWorks) => probes && (failing || self.forgetful || !self.given_up.is_empty()),
             (_, Reason::HealthcheckFailing) => probes,
             _ => true,
         };
