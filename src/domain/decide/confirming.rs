@@ -12,7 +12,7 @@ use super::super::notification::{Method, Resolution};
 use super::super::outcome::{Cause, Outcome};
 use super::super::recovery::message_id;
 use super::super::time::Timestamp;
-use super::attempts::resolve;
+use super::attempts::{resolve, settled_by_look};
 use super::{Change, Decision, Notice, Policy, Reconciled, State};
 
 /// Most sends whose ack is waited for; what comes beyond is not confirmed.
@@ -181,14 +181,16 @@ impl State {
     /// A late ack settles the record by itself (SPEC 8). One that overtakes the answer to our replay is that replay's success.
     fn confirmed_late(&mut self, send: SendId, now: Timestamp, decision: &mut Decision) {
         let Some(mut case) = self.cases.remove(&send) else { return };
-        if case.outcome != Outcome::Accepted
-            && let Some(message) = self.message_of(send)
-        {
-            // A late retry of the bot must hear so, instead of being sent.
-            decision.reconciled.push(Reconciled { send, what: std::sync::Arc::clone(&case.what), message });
-        }
         self.drop_request(&mut case, decision);
         let replayed = self.replay_runs(send);
+        // A late retry of the bot must hear so, instead of being sent, after a restart too. A replay that runs tells it by itself.
+        if !replayed
+            && case.outcome != Outcome::Accepted
+            && let Some(message) = self.message_of(send)
+        {
+            decision.notes.push(settled_by_look(&case, &message, now));
+            decision.reconciled.push(Reconciled { send, what: std::sync::Arc::clone(&case.what), message });
+        }
         let by = self.by_hand.get(&send).filter(|_| replayed).cloned();
         let method = match (replayed, &by) {
             (false, _) => Method::ConfirmedLate,
