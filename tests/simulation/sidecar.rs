@@ -385,7 +385,9 @@ impl Life {
         sidecar.committing = false;
         sidecar.commit_at = self.now + if stored { 500 } else { 1000 };
         let after = sidecar.desk.handed_in(stored);
-        self.check.told(&after.notices);
+        if stored {
+            self.check.told(&after.notices);
+        }
         after.errands.into_iter().for_each(|errand| self.errand(errand));
     }
 
