@@ -85,7 +85,10 @@ async fn what_may_have_arrived_is_not_sent_again() {
         assert_eq!(answer.outcome(), "ambiguous");
         assert_eq!(waha.calls().len(), 1, "sent once");
         let failed = sidecar.failed_when(nth + 1).await;
-        assert_eq!((&failed[nth]["attempts"], &failed[nth]["outcome"]), (&1.into(), &"ambiguous".into()));
+        // A look, which sends nothing, may have found it by now.
+        let outcome = failed[nth]["outcome"].as_str().unwrap();
+        assert!(matches!(outcome, "ambiguous" | "accepted"), "{outcome}");
+        assert!(waha.phones().times(CHAT, &received(&format!("ORD-{nth}"))) <= 1);
     }
     // Nor what is rejected.
     waha.reset();
