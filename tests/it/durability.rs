@@ -11,7 +11,7 @@ use tokio::time::sleep;
 use waha_watchdog::fake_waha::{FakeWaha, Fault, FaultKind};
 
 use super::harness::sidecar::{json_lines, stdout};
-use super::harness::{Bot, Broken, Config, Sidecar, quick, until};
+use super::harness::{Bot, Broken, Config, Sidecar, until, without_store};
 use super::joining::received;
 
 /// Deaths. `IT_KILLS` asks for more of them.
@@ -73,7 +73,8 @@ async fn what_the_bot_was_told_survives_200_deaths_under_load() {
     let kills = std::env::var("IT_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(KILLS);
     let seed = u64::from(std::process::id());
     let mut chance = Chance(seed);
-    let waha = FakeWaha::start(quick()).await.unwrap();
+    // What was cut off stays as it is: nobody can look whether it went out.
+    let waha = FakeWaha::start(without_store()).await.unwrap();
     waha.faults().add(Fault::always(FaultKind::LateAnswer(Duration::from_millis(4))));
     let config = Config::new().upstream(&waha.url()).set("retry.give_up_after", "500ms");
     let mut sidecar = Sidecar::prepare(config);
@@ -139,17 +140,16 @@ async fn what_the_bot_was_told_survives_200_deaths_under_load() {
     assert!(lost.is_empty(), "seed {seed}: {lost:#?}");
     assert!(unlisted.is_empty(), "seed {seed}: {unlisted:#?}");
     assert!(twice.is_empty(), "seed {seed}: {twice:#?}");
-    assert!(told.len() as u64 > kills / 2, "the storm had weather: {} answers", told.len());
+    assert!(told.len() as u64 > kills, "the storm had weather: {} answers", told.len());
 
     // Whoever was never answered is told to people, once each.
     until("every open end is a failed notification", async || {
         let failed = sidecar.failed().await;
         let known: HashSet<_> = failed.iter().map(|one| one["order_number"].clone()).collect();
         assert_eq!(known.len(), failed.len(), "once each; seed {seed}");
-        // Those that a look had found to have gone out before the export are among them, settled.
-        failed.len() >= ambiguous.min(1000)
+        failed.len() == ambiguous.min(1000)
     })
     .await;
     let failed = sidecar.failed().await;
-    assert!(failed.iter().all(|one| one["cause"] == "interrupted"), "{failed:#?}");
+    assert!(failed.iter().all(|one| one["cause"] == "interrupted" && one["attempts"] == 1), "{failed:#?}");
 }

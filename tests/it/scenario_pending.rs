@@ -2,18 +2,10 @@
 
 use std::time::Duration;
 
-use serde_json::json;
-use waha_watchdog::fake_waha::{Fault, FaultKind, Options, SessionOptions};
+use waha_watchdog::fake_waha::{Fault, FaultKind};
 
-use super::harness::{quick, until};
+use super::harness::{until, without_store};
 use super::scenario::{Play, chat, counts, knobs, later, order, text, word};
-
-/// A look-alike that keeps no messages: nobody can look there.
-fn without_store() -> Options {
-    let mut session = SessionOptions::working("default");
-    session.config = json!({"noweb": {"markOnline": true, "store": {"enabled": false}}});
-    Options { sessions: vec![session], ..quick() }
-}
 
 #[tokio::test]
 async fn s11_everything_is_held() {

@@ -7,7 +7,8 @@ pub mod upstream;
 
 use std::time::Duration;
 
-use waha_watchdog::fake_waha::{FakeWaha, Options};
+use serde_json::json;
+use waha_watchdog::fake_waha::{FakeWaha, Options, SessionOptions};
 
 pub use bot::Bot;
 pub use http::{Answer, Broken};
@@ -21,6 +22,13 @@ pub const CHAT: &str = "5511988887777@c.us";
 /// A look-alike whose own waits take a hundredth.
 pub fn quick() -> Options {
     Options { time_scale: 0.01, ..Options::default() }
+}
+
+/// A look-alike that keeps no messages: nobody can look there.
+pub fn without_store() -> Options {
+    let mut session = SessionOptions::working("default");
+    session.config = json!({"noweb": {"markOnline": true, "store": {"enabled": false}}});
+    Options { sessions: vec![session], ..quick() }
 }
 
 /// A look-alike and a sidecar before it.
