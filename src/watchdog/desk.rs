@@ -311,6 +311,23 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_done_nor_answered_before_it_is_on_disk() {
+        let mut desk = Desk::default();
+        let errand = Errand::Probe(SessionName::new("a").unwrap());
+        desk.take(Decision { errands: vec![errand.clone()], ..Decision::default() });
+        let (to, mut answer) = oneshot::channel();
+        desk.answer(to, Reply::Done);
+        let _changes = desk.hand_in(Vec::new());
+        let after = desk.handed_in(false);
+        assert!(after.errands.is_empty() && after.replies.is_empty());
+        assert!(answer.try_recv().is_err(), "whoever asked is not told that it is done");
+        let _changes = desk.hand_in(Vec::new());
+        assert_eq!(desk.handed_in(true).errands, [errand], "it waited for a commit that succeeded");
+        let _changes = desk.hand_in(Vec::new());
+        assert!(desk.handed_in(true).errands.is_empty(), "and is done once");
+    }
+
+    #[test]
     fn positions_only_move_on() {
         let mut desk = Desk::standing_at(Position(5));
         desk.applied(Position(3));
