@@ -128,7 +128,18 @@ fn told(alert: &Alert, language: Language) -> (&'static str, Value) {
             };
             ("alert_total_loss", context! { ..facts, ..list(orders) })
         }
+        Says::StillLost { since, orders } => {
+            let facts = context! { since => moment(*since), lasting => duration(alert.at.since(*since)) };
+            ("alert_still_lost", context! { ..facts, ..list(orders) })
+        }
         Says::Restricted(orders) => ("alert_restricted", list(orders)),
+        Says::BotGone { since } => ("alert_bot_gone", context! { since => moment(*since) }),
+        Says::Drill { who } => ("alert_drill", context! { who => fact(Some(who), NAME_MAX) }),
+        Says::DrillOver { start } => {
+            let lasting = duration(alert.at.since(*start));
+            ("alert_drill_over", context! { start => moment(*start), lasting })
+        }
+        Says::Test { who } => ("alert_test", context! { who => fact(Some(who), NAME_MAX) }),
         Says::Recovered { start, end, worst, affected, replayed, left } => {
             let facts = context! {
                 cut_off => worst.badness() >= Status::Incommunicado.badness(),
