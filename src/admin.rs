@@ -105,7 +105,7 @@ const CONNECTIONS_MAX: usize = 256;
 /// Longest wait for a request's head, a rest between calls included.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Serves `listener` until `stop`. Inside a `LocalSet`.
+/// Serves `listener` until `stop`. Inside a `LocalRuntime`.
 ///
 /// # Errors
 /// Where the listener cannot be watched.

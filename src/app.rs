@@ -17,8 +17,8 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
+use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::mpsc;
-use tokio::task::LocalSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -325,11 +325,11 @@ struct Office {
 
 impl Office {
     fn run(self) {
-        let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        let runtime = match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
             Ok(runtime) => runtime,
             Err(error) => return tracing::error!(%error, "the office has no runtime"),
         };
-        LocalSet::new().block_on(&runtime, async {
+        runtime.block_on(async {
             let admin =
                 tokio::task::spawn_local(admin::serve(self.listener, self.admin, self.closed.clone()));
             let joins = Arc::new(ProxyJoins(Arc::clone(&self.shared)));

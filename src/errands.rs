@@ -79,7 +79,7 @@ pub trait Joining: Send + Sync {
     fn end(&self, identity: Option<Identity>, send: SendId, accepted: Option<StoredAnswer>);
 }
 
-/// Runs errands. Stays on its thread, inside a `LocalSet`.
+/// Runs errands. Stays on its thread, inside a `LocalRuntime`.
 pub struct Errands {
     hands: Rc<Hands>,
     tasks: TaskTracker,

@@ -260,7 +260,7 @@ impl Store {
         found.ok().and_then(|found| found.clone()).unwrap_or(Opening::Unavailable("it is closed".to_owned()))
     }
 
-    /// The send path's end, one for each single-threaded runtime. Must be called inside a `LocalSet` of it.
+    /// The send path's end, one for each single-threaded runtime. Must be called inside it, where tasks may stay on its thread.
     pub fn lane(&self) -> Lane {
         Lane::open(Arc::clone(&self.shared))
     }

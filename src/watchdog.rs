@@ -166,7 +166,7 @@ pub struct Watchdog {
 type Committing = Pin<Box<dyn Future<Output = Result<(), StoreError>>>>;
 
 impl Watchdog {
-    /// Runs until it is told to finish, and has. Inside a `LocalSet`.
+    /// Runs until it is told to finish, and has. Inside a `LocalRuntime`.
     pub async fn run(mut self) {
         let began = self.clock.now();
         let store = self.store.clone();

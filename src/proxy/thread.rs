@@ -4,8 +4,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::mpsc;
-use tokio::task::LocalSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -34,13 +34,14 @@ pub(super) struct Start {
 impl Start {
     /// Serves until `stop`, drains until `kill`.
     pub(super) fn run(self) {
-        let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        // Not a `LocalSet` in a runtime: that is a queue of tasks inside a queue of tasks.
+        let runtime = match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
             Ok(runtime) => runtime,
             Err(error) => {
                 return tracing::error!(%error, worker = self.number, "a proxy thread has no runtime");
             }
         };
-        LocalSet::new().block_on(&runtime, self.serve());
+        runtime.block_on(self.serve());
     }
 
     async fn serve(self) {
