@@ -24,10 +24,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admin::{self, Admin};
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, EventsMode};
 use crate::domain::case::Case;
-use crate::domain::confirmation::FeedEvent;
-use crate::domain::decide::{Reconciled, State, Stored, Unheard};
+use crate::domain::confirmation::{FeedEvent, FeedState};
+use crate::domain::decide::{Event, Reconciled, State, Stored, Unheard};
 use crate::domain::errand::{Errand, Replay, Report};
 use crate::domain::id::{SendId, SessionName};
 use crate::domain::ledger::{AttemptId, StoredAnswer};
@@ -118,7 +118,12 @@ pub fn start(config: &Config) -> Result<Running, StartError> {
     ));
     let now = clock.now();
     let seed = *clock.send_id().as_bytes();
-    let heart = Arc::new(Heart::new(State::new(&sessions, now, seed), policy, now));
+    let mut state = State::new(&sessions, now, seed);
+    if config.events.mode == EventsMode::Websocket {
+        // Said before the socket says so itself: what the last process did not write down is met with this known.
+        let _nothing = state.decide(Event::Feed(FeedState::Connecting), now, &policy);
+    }
+    let heart = Arc::new(Heart::new(state, policy, now));
     let hands_setup =
         Arc::new(ArcSwap::from_pointee(settings::hands(config).map_err(StartError::Configuration)?));
     let (wishes, wished) = mpsc::channel(WISHES_MAX);

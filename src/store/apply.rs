@@ -61,15 +61,8 @@ pub(super) fn apply(transaction: &WriteTransaction, commit: &Commit) -> Result<(
                 let row = row::alert_row(alert);
                 transaction.open_table(table::ALERTS)?.insert(alert.id.as_bytes(), row.as_slice())?;
             }
-            Change::Awaiting(awaiting) => {
-                let row = row::awaiting_row(awaiting);
-                transaction.open_table(table::AWAITING)?.insert(awaiting.send.as_bytes(), row.as_slice())?;
-            }
-            Change::Confirmed(confirmed) => {
-                let (key, row) = (confirmed.send.as_bytes(), row::confirmed_row(confirmed));
-                transaction.open_table(table::AWAITING)?.remove(key)?;
-                transaction.open_table(table::CONFIRMED)?.insert(key, row.as_slice())?;
-            }
+            // Many at a time: see `put_confirmations`.
+            Change::Awaiting(_) | Change::Confirmed(_) => {}
             Change::Audit(audit) => {
                 let row = row::audit_row(audit);
                 let mut table = transaction.open_table(table::AUDIT)?;
@@ -99,11 +92,36 @@ pub(super) fn apply(transaction: &WriteTransaction, commit: &Commit) -> Result<(
             }
         }
     }
+    put_confirmations(transaction, &commit.changes)?;
     let mut meta = transaction.open_table(table::META)?;
     meta.insert(table::APPLIED, commit.applied.0)?;
     // Zero stands for an intent that is not in the ledger: it says nothing about those that are.
     if commit.keep_from.0 > 0 {
         meta.insert(table::KEEP_FROM, commit.keep_from.0.min(commit.applied.0 + 1))?;
+    }
+    Ok(())
+}
+
+/// There is one for each accepted send, so their tables are opened once for all of them: opening one costs more than a row.
+fn put_confirmations(transaction: &WriteTransaction, changes: &[Change]) -> Result<(), ApplyError> {
+    let concerned = |change: &&Change| matches!(change, Change::Awaiting(_) | Change::Confirmed(_));
+    let mut changes = changes.iter().filter(concerned).peekable();
+    if changes.peek().is_none() {
+        return Ok(());
+    }
+    let mut awaiting = transaction.open_table(table::AWAITING)?;
+    let mut confirmed = transaction.open_table(table::CONFIRMED)?;
+    for change in changes {
+        match change {
+            Change::Awaiting(one) => {
+                awaiting.insert(one.send.as_bytes(), row::awaiting_row(one).as_slice())?;
+            }
+            Change::Confirmed(one) => {
+                awaiting.remove(one.send.as_bytes())?;
+                confirmed.insert(one.send.as_bytes(), row::confirmed_row(one).as_slice())?;
+            }
+            _ => {}
+        }
     }
     Ok(())
 }

@@ -28,6 +28,8 @@ const SENDS_MAX: usize = 100_000;
 const ERRANDS_MAX: usize = 10_000;
 /// Status changes that wait at the most.
 const HISTORY_MAX: usize = 10_000;
+/// Sends that wait for their acks are written in lots: at the latest when there are so many.
+const AWAITING_LOT: usize = 512;
 
 /// The desk.
 #[derive(Default)]
@@ -76,6 +78,8 @@ struct Sheet {
     incidents: BTreeMap<RecordId, Box<Incident>>,
     alerts: BTreeMap<RecordId, Box<Alert>>,
     confirmations: BTreeMap<SendId, Awaited>,
+    /// Something came of one of these.
+    heard: bool,
     audit: Vec<Audit>,
     paused: Option<bool>,
     drill: Option<Box<Drill>>,
@@ -118,12 +122,14 @@ impl Desk {
 
     /// Is there anything to commit, or anything that waits for a commit?
     pub fn has_work(&self) -> bool {
-        self.moved || self.is_urgent() || !self.to_tell.notices.is_empty()
+        let waits = !self.open.confirmations.is_empty() || !self.to_tell.notices.is_empty();
+        self.moved || waits || self.is_urgent()
     }
 
-    /// Is there more to commit than clocks, or does somebody wait for it?
+    /// Is there more to commit than what the ledger says too, or does somebody wait for it? That clocks moved, and that accepted sends wait
+    /// for their acks, follows from the ledger after a crash as well: it need not cost a commit for every send.
     pub fn is_urgent(&self) -> bool {
-        !self.open.is_empty() || !self.to_tell.errands.is_empty() || !self.to_tell.replies.is_empty()
+        self.open.is_urgent() || !self.to_tell.errands.is_empty() || !self.to_tell.replies.is_empty()
     }
 
     /// Did the last commit fail?
@@ -183,6 +189,7 @@ impl Sheet {
             }
             Change::Confirmed(confirmed) => {
                 self.confirmations.insert(confirmed.send, Awaited::Over(confirmed));
+                self.heard = true;
             }
             Change::Audit(audit) => self.audit.push(*audit),
             Change::Paused(paused) => self.paused = Some(paused),
@@ -201,13 +208,14 @@ impl Sheet {
         self.incidents.extend(later.incidents);
         self.alerts.extend(later.alerts);
         self.confirmations.extend(later.confirmations);
+        self.heard |= later.heard;
         self.audit.extend(later.audit);
         self.paused = later.paused.or(self.paused);
         self.drill = later.drill.or(self.drill.take());
     }
 
-    fn is_empty(&self) -> bool {
-        self.cases.is_empty()
+    fn is_urgent(&self) -> bool {
+        let nothing = self.cases.is_empty()
             && self.requests.is_empty()
             && self.unheard.is_empty()
             && self.sessions.is_empty()
@@ -215,10 +223,10 @@ impl Sheet {
             && self.diagnoses.is_empty()
             && self.incidents.is_empty()
             && self.alerts.is_empty()
-            && self.confirmations.is_empty()
             && self.audit.is_empty()
             && self.paused.is_none()
-            && self.drill.is_none()
+            && self.drill.is_none();
+        !nothing || self.heard || self.confirmations.len() >= AWAITING_LOT
     }
 
     fn changes(&self) -> Vec<Change> {
@@ -272,6 +280,9 @@ impl Sheet {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::confirmation::{Confirmation, MessageId};
+    use crate::domain::order::OrderFacts;
+    use crate::domain::send::{Description, SendKind};
     use crate::domain::time::Timestamp;
 
     fn session(name: &str, failures: u32) -> Change {
@@ -331,6 +342,61 @@ mod tests {
         assert_eq!(desk.handed_in(true).errands, [errand], "it waited for a commit that succeeded");
         let _changes = desk.hand_in(Vec::new());
         assert!(desk.handed_in(true).errands.is_empty(), "and is done once");
+    }
+
+    #[test]
+    fn that_an_ack_is_waited_for_hurries_nobody_until_there_are_many() {
+        let awaiting = |number: u8, low: u8| {
+            let send = SendId::from_bytes([number, low, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+            let at = Timestamp::EPOCH;
+            let what = Arc::new(Description {
+                identity: None,
+                session: None,
+                chat: None,
+                kind: SendKind::Text,
+                path: "/api/sendText".into(),
+                order: OrderFacts::default(),
+            });
+            let message = MessageId::new("3EB0").unwrap();
+            let acked = Confirmation::None;
+            let awaiting = Awaiting {
+                send,
+                attempts: 1,
+                what,
+                first_at: at,
+                accepted_at: at,
+                message,
+                echoed: false,
+                acked,
+            };
+            Decision { changes: vec![Change::Awaiting(Box::new(awaiting))], ..Decision::default() }
+        };
+        let mut desk = Desk::default();
+        desk.take(awaiting(0, 0));
+        assert!(desk.has_work() && !desk.is_urgent());
+        let over = Confirmed {
+            send: SendId::from_bytes([0; 16]),
+            confirmation: Confirmation::Server,
+            at: Timestamp::EPOCH,
+        };
+        desk.take(Decision { changes: vec![Change::Confirmed(over)], ..Decision::default() });
+        assert!(desk.is_urgent(), "the ledger does not say this");
+        let (changes, _) = desk.hand_in(Vec::new());
+        assert!(
+            matches!(&*changes, [Change::Confirmed(_)]),
+            "and that one was waited for needs not be said any more"
+        );
+        assert!(!desk.is_urgent());
+        desk.handed_in(false);
+        assert!(desk.is_urgent(), "it is still to be written");
+        desk.hand_in(Vec::new());
+        desk.handed_in(true);
+        for number in 0..AWAITING_LOT {
+            assert!(!desk.is_urgent());
+            let [low, high, ..] = number.to_le_bytes();
+            desk.take(awaiting(high, low));
+        }
+        assert!(desk.is_urgent());
     }
 
     #[test]
