@@ -2,6 +2,7 @@
 //! set aside as it was found.
 //!
 //! Until it is accepted, everything written is held in memory, in order; accepting writes it out, syncs included, as redb meant it.
+//! Nobody else writes to the file meanwhile, so it is read ahead: after a crash redb reads all of it, page by page.
 
 use std::io;
 use std::ops::Bound;
@@ -31,7 +32,22 @@ struct Inner<B> {
 struct Held {
     operations: Vec<Operation>,
     length: Option<u64>,
+    /// The file's own length, once it was asked for.
+    there: Option<u64>,
+    ahead: Ahead,
 }
+
+/// A part of the file that was read in one piece, because it seemed to be asked for next.
+#[derive(Debug, Default)]
+struct Ahead {
+    at: u64,
+    bytes: Vec<u8>,
+    /// Where the latest read ended.
+    latest: u64,
+}
+
+/// So much is read ahead, in bytes: what a read costs is shared by sixteen pages.
+const AHEAD: u64 = 64 * 1024;
 
 #[derive(Debug)]
 enum Operation {
@@ -55,6 +71,7 @@ impl<B: StorageBackend> Tentative<B> {
                 Operation::Sync => self.0.file.sync_data()?,
             }
         }
+        held.ahead = Ahead::default();
         self.0.accepted.store(true, Ordering::Release);
         Ok(())
     }
@@ -80,7 +97,7 @@ impl<B: StorageBackend> StorageBackend for Tentative<B> {
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
         match self.holding() {
-            Some(held) => held.read(&self.0.file, offset, out),
+            Some(mut held) => held.read(&self.0.file, offset, out),
             None => self.0.file.read(offset, out),
         }
     }
@@ -135,16 +152,19 @@ impl<B: StorageBackend> StorageBackend for Tentative<B> {
 
 impl Held {
     /// What the file would hold, had everything been written.
-    fn read(&self, file: &impl StorageBackend, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        let there = file.len()?;
+    fn read(&mut self, file: &impl StorageBackend, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        let there = match self.there {
+            Some(there) => there,
+            None => *self.there.insert(file.len()?),
+        };
         let end = offset.saturating_add(wide(out.len()));
         if end > self.length.unwrap_or(there) {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        out.fill(0);
         let known = usize::try_from(there.saturating_sub(offset)).unwrap_or(usize::MAX).min(out.len());
+        out[known..].fill(0);
         if known > 0 {
-            file.read(offset, &mut out[..known])?;
+            self.read_file(file, there, offset, &mut out[..known])?;
         }
         for operation in &self.operations {
             match operation {
@@ -166,6 +186,40 @@ impl Held {
                 }
             }
         }
+        Ok(())
+    }
+
+    /// What the file itself holds, which ends at `there`; all of `out` lies before that.
+    fn read_file(
+        &mut self,
+        file: &impl StorageBackend,
+        there: u64,
+        offset: u64,
+        out: &mut [u8],
+    ) -> io::Result<()> {
+        let Ahead { at, bytes, latest } = &mut self.ahead;
+        let start = offset.checked_sub(*at).and_then(|start| usize::try_from(start).ok());
+        let known = start.and_then(|start| bytes.get(start..start.checked_add(out.len())?));
+        // Pages that lie one behind the other are most likely followed by more of them.
+        let follows = offset.checked_sub(*latest).is_some_and(|gap| gap < AHEAD);
+        *latest = offset.saturating_add(wide(out.len()));
+        if let Some(known) = known {
+            out.copy_from_slice(known);
+            return Ok(());
+        }
+        let length = usize::try_from(AHEAD.min(there.saturating_sub(offset))).unwrap_or(0);
+        if !follows || length < out.len() {
+            return file.read(offset, out);
+        }
+        bytes.clear();
+        bytes.resize(length, 0);
+        *at = offset;
+        if file.read(offset, bytes).is_err() {
+            // What lies further on may be damaged, and never asked for.
+            bytes.clear();
+            return file.read(offset, out);
+        }
+        out.copy_from_slice(&bytes[..out.len()]);
         Ok(())
     }
 }
