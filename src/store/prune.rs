@@ -66,6 +66,8 @@ pub(super) struct Pruner {
     ledger_bytes: u64,
     /// The next position.
     pub(super) next: u64,
+    /// From here on, nothing in the ledger has to be looked at: this process wrote neither intents nor requests there.
+    plain_from: u64,
     /// Something was written since the file was last made quick to open.
     unsettled: bool,
     crowded: bool,
@@ -93,6 +95,7 @@ impl Default for Pruner {
             pruned_to: 0,
             ledger_bytes: 0,
             next: 1,
+            plain_from: u64::MAX,
             // An open file that is killed is slow to open, even where nothing was written.
             unsettled: true,
             crowded: false,
@@ -149,10 +152,19 @@ impl Pruner {
             || self.records.is_under_way()
     }
 
-    /// A batch was written, `bytes` of it into the ledger.
-    pub(super) fn wrote(&mut self, bytes: usize, next: u64, commit: Option<&Commit>) {
+    /// The file is taken over; the next position is `next`.
+    pub(super) const fn begin_at(&mut self, next: u64) {
+        self.next = next;
+        self.plain_from = next;
+    }
+
+    /// A batch was written, `bytes` of it into the ledger. `plain`: neither intents nor requests are in there.
+    pub(super) fn wrote(&mut self, bytes: usize, next: u64, plain: bool, commit: Option<&Commit>) {
         self.ledger_bytes += wide(bytes);
         self.next = next;
+        if !plain {
+            self.plain_from = next;
+        }
         self.unsettled = true;
         self.wrote = instant();
         if let Some(commit) = commit {
@@ -259,7 +271,8 @@ impl Pruner {
         let mut ledger = transaction.open_table(table::LEDGER)?;
         let (mut gone, mut lighter) = (Vec::new(), Vec::new());
         let mut pruned_to = floor;
-        for (looked_at, row) in ledger.range(self.pruned_to..floor)?.enumerate() {
+        let until = floor.min(self.plain_from.max(self.pruned_to));
+        for (looked_at, row) in ledger.range(self.pruned_to..until)?.enumerate() {
             let (position, row) = row?;
             let (position, row) = (position.value(), row.value());
             if looked_at == STEP_ROWS || gone.len() + lighter.len() == STEP_CHANGES {

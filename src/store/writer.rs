@@ -236,7 +236,7 @@ impl Writer<'_> {
             }
         }
         self.next = self.next.max(last + 1).max(pruner.applied + 1);
-        pruner.next = self.next;
+        pruner.begin_at(self.next);
         while !self.late.entries.is_empty() {
             let count = self.late.entries.len().min(LATE_BATCH);
             let batch: Vec<Queued> = self.late.entries.drain(..count).collect();
@@ -336,7 +336,8 @@ impl Writer<'_> {
             Ok(transaction.commit()?)
         })?;
         let rows = usize::try_from(next - self.next).unwrap_or(usize::MAX);
-        pruner.wrote(bytes, next, batch.commits.last());
+        let plain = batch.entries.iter().all(|queued| is_plain(&queued.entry));
+        pruner.wrote(bytes, next, plain, batch.commits.last());
         self.remember_running(&batch.entries);
         self.next = next;
         self.shared.health.commits.fetch_add(1, Ordering::Relaxed);
@@ -408,6 +409,15 @@ impl Writer<'_> {
             self.shared.health.set(StoreState::Closed, "the store is closed".to_owned());
         }
         self.shared.feed.close();
+    }
+}
+
+/// Nothing of it is ever pruned but the whole row, by its age.
+fn is_plain(entry: &Entry) -> bool {
+    match entry {
+        Entry::Intent(_) => false,
+        Entry::Begun(_) => true,
+        Entry::Ended(ended) => ended.request.is_none(),
     }
 }
 
