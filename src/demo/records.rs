@@ -51,7 +51,7 @@ impl Records {
         loop {
             let page =
                 reader.notifications(Notifications::Open, Order::OldestFirst, after, PAGE, |_| true)?;
-            let number = |case: &Case| case.what.order.order_number.clone();
+            let number = |case: &Case| case.what.order.order_number.clone().map(String::from);
             records.open.extend(page.items.iter().map(number));
             after = page.next;
             if after.is_none() {
@@ -64,7 +64,7 @@ impl Records {
 impl Sent {
     fn of(send: &SendSummary) -> Self {
         Self {
-            order_number: send.what.order.order_number.clone(),
+            order_number: send.what.order.order_number.clone().map(String::from),
             accepted: send.outcome == Outcome::Accepted,
             attempts: send.attempts,
         }

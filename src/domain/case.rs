@@ -5,6 +5,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use smol_str::SmolStr;
+
 use super::confirmation::Awaiting;
 use super::diagnosis::{Finding, Reached};
 use super::id::{ChatId, SendId};
@@ -72,7 +74,7 @@ pub struct AttemptLine {
     /// What the answer said. May name a number.
     pub detail: Option<String>,
     /// WhatsApp's id of the message, where the answer named it.
-    pub message_id: Option<String>,
+    pub message_id: Option<SmolStr>,
 }
 
 impl Case {
@@ -108,7 +110,7 @@ impl Case {
             cause: None,
             status: None,
             detail: None,
-            message_id: Some(awaiting.message.as_str().to_owned()),
+            message_id: Some(awaiting.message.as_str().into()),
         };
         Self {
             attempts: awaiting.attempts,

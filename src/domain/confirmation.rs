@@ -6,6 +6,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 
+use smol_str::SmolStr;
+
 use super::id::{ChatId, SendId, SessionName};
 use super::probe::SessionState;
 use super::send::Description;
@@ -13,7 +15,7 @@ use super::time::Timestamp;
 
 /// WhatsApp's id of a message in the bare form that all engines share. Prints, because it names nobody.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct MessageId(Arc<str>);
+pub struct MessageId(SmolStr);
 
 impl MessageId {
     /// Longest, in bytes.
@@ -21,7 +23,7 @@ impl MessageId {
 
     /// From the bare form; `None` where it is empty or too long.
     pub fn new(bare: &str) -> Option<Self> {
-        (!bare.is_empty() && bare.len() <= Self::MAX).then(|| Self(Arc::from(bare)))
+        (!bare.is_empty() && bare.len() <= Self::MAX).then(|| Self(SmolStr::new(bare)))
     }
 
     /// The bare form.

@@ -5,7 +5,8 @@
 
 use std::fmt;
 use std::str::FromStr;
-use std::sync::Arc;
+
+use smol_str::{SmolStr, format_smolstr};
 
 /// An id of 16 bytes, a UUID in text.
 macro_rules! ids {
@@ -98,7 +99,7 @@ fn hex(digit: u8) -> Result<u8, NotAnId> {
 
 /// The name of a WAHA session, as the bot spells it. At most [`SessionName::MAX`] bytes.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SessionName(Arc<str>);
+pub struct SessionName(SmolStr);
 
 impl SessionName {
     /// Longest name kept, in bytes; WAHA's own names are far shorter.
@@ -106,7 +107,7 @@ impl SessionName {
 
     /// A name from untrusted text; `None` where it is empty or too long to be one.
     pub fn new(text: &str) -> Option<Self> {
-        (!text.is_empty() && text.len() <= Self::MAX).then(|| Self(Arc::from(text)))
+        (!text.is_empty() && text.len() <= Self::MAX).then(|| Self(SmolStr::new(text)))
     }
 
     /// The name.
@@ -130,7 +131,7 @@ impl fmt::Debug for SessionName {
 /// A WhatsApp chat in one spelling: bare digits and `@s.whatsapp.net` become `@c.us` (WAHA-FACTS 5).
 /// At most [`ChatId::MAX`] bytes. Prints masked.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ChatId(Arc<str>);
+pub struct ChatId(SmolStr);
 
 impl ChatId {
     /// Longest chat id kept, in bytes.
@@ -143,9 +144,9 @@ impl ChatId {
             return None;
         }
         Some(Self(match text.split_once('@') {
-            None if text.bytes().all(|byte| byte.is_ascii_digit()) => Arc::from(format!("{text}@c.us")),
-            Some((user, "s.whatsapp.net")) => Arc::from(format!("{user}@c.us")),
-            None | Some(_) => Arc::from(text),
+            None if text.bytes().all(|byte| byte.is_ascii_digit()) => format_smolstr!("{text}@c.us"),
+            Some((user, "s.whatsapp.net")) => format_smolstr!("{user}@c.us"),
+            None | Some(_) => SmolStr::new(text),
         }))
     }
 
@@ -172,7 +173,7 @@ impl fmt::Debug for ChatId {
 
 /// A customer's phone number as given, at most [`Phone::MAX`] bytes. Prints only its last four digits.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Phone(Arc<str>);
+pub struct Phone(SmolStr);
 
 impl Phone {
     /// Longest number kept, in bytes.
@@ -181,7 +182,7 @@ impl Phone {
     /// A number from untrusted text; `None` where it is empty or too long to be one.
     pub fn new(text: &str) -> Option<Self> {
         let text = text.trim();
-        (!text.is_empty() && text.len() <= Self::MAX).then(|| Self(Arc::from(text)))
+        (!text.is_empty() && text.len() <= Self::MAX).then(|| Self(SmolStr::new(text)))
     }
 
     /// The number whole: personal data, for the wire, the store and authorized eyes only.

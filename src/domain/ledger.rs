@@ -7,6 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use smol_str::SmolStr;
 
 use super::id::SendId;
 use super::outcome::{Cause, Outcome};
@@ -134,7 +135,7 @@ pub struct Ended {
     /// What the answer said, at most [`DETAIL_MAX`] bytes. May name a number: for authorized eyes only.
     pub detail: Option<String>,
     /// WhatsApp's id of the message, where the answer named it.
-    pub message_id: Option<String>,
+    pub message_id: Option<SmolStr>,
     /// Nobody will try this send again before it is replayed: the proxy has spent its own tries.
     pub given_up: bool,
     /// The answer, where the send succeeded and the bot went away before it heard so.

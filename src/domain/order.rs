@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use smol_str::SmolStr;
+
 use super::id::Phone;
 
 /// What a notification announces (SPEC 2). Ordered by how far the order has come: a later type supersedes an earlier one.
@@ -45,13 +47,13 @@ pub const FACT_MAX: usize = 512;
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct OrderFacts {
     /// The shop's internal id.
-    pub order_id: Option<String>,
+    pub order_id: Option<SmolStr>,
     /// The number that people say, `ORD-123`.
-    pub order_number: Option<String>,
+    pub order_number: Option<SmolStr>,
     /// The total as written, with its currency where it had one.
-    pub order_total: Option<String>,
+    pub order_total: Option<SmolStr>,
     /// The customer's name: personal data and hostile text.
-    pub customer_name: Option<String>,
+    pub customer_name: Option<SmolStr>,
     /// The customer's phone.
     pub customer_phone: Option<Phone>,
     /// What is announced; `None` where nobody said.
@@ -84,11 +86,11 @@ impl OrderFacts {
 }
 
 /// One fact from untrusted text: trimmed, cut at [`FACT_MAX`] on a character's edge, `None` where nothing is left.
-pub fn fact(text: &str) -> Option<String> {
+pub fn fact(text: &str) -> Option<SmolStr> {
     let text = text.trim();
     let end =
         text.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|end| *end <= FACT_MAX).last()?;
-    Some(text[..end].to_owned())
+    Some(SmolStr::new(&text[..end]))
 }
 
 /// Order numbers may be shown; the customer may not.

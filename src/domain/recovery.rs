@@ -2,10 +2,12 @@
 //!
 //! Pure rules over one case; who is next, and whether the channel is back, is `decide`'s.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
+use smol_str::SmolStr;
 
 use super::case::Case;
 use super::confirmation::MessageId;
@@ -138,11 +140,14 @@ impl Recovery {
     }
 }
 
+/// What is asked of each accepted send is hashed: in a tree of so many names each would be compared with fifteen others.
+type Hashing = BuildHasherDefault<DefaultHasher>;
+
 /// Which orders were told of what lately: an order that was told needs no diagnosis, and nothing earlier.
 #[derive(Debug, Default)]
 pub struct Told {
-    by_order: BTreeMap<String, (Timestamp, NotificationType)>,
-    order: VecDeque<(Timestamp, String)>,
+    by_order: HashMap<SmolStr, (Timestamp, NotificationType), Hashing>,
+    order: VecDeque<(Timestamp, SmolStr)>,
 }
 
 /// So long an order is remembered.
@@ -158,8 +163,9 @@ impl Told {
         match self.by_order.get_mut(key) {
             Some((when, latest)) => (*when, *latest) = (at.max(*when), kind.max(*latest)),
             None => {
-                self.by_order.insert(key.to_owned(), (at, kind));
-                self.order.push_back((at, key.to_owned()));
+                let key = SmolStr::new(key);
+                self.by_order.insert(key.clone(), (at, kind));
+                self.order.push_back((at, key));
             }
         }
         while self.order.len() > TOLD_MAX {
@@ -195,7 +201,7 @@ impl Told {
 /// Chats that are no new contacts. Bounded; the oldest are forgotten, which only holds more back.
 #[derive(Debug, Default)]
 pub struct Warm {
-    known: BTreeSet<ChatId>,
+    known: HashSet<ChatId, Hashing>,
     order: VecDeque<ChatId>,
 }
 
@@ -227,7 +233,7 @@ mod tests {
     use super::*;
 
     fn order(key: &str, kind: NotificationType) -> OrderFacts {
-        OrderFacts { order_id: Some(key.to_owned()), notification_type: Some(kind), ..OrderFacts::default() }
+        OrderFacts { order_id: Some(key.into()), notification_type: Some(kind), ..OrderFacts::default() }
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! A send: what the bot wants delivered, and what makes two calls the same send (SPEC 4.2).
 
 use std::fmt;
-use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
+use smol_str::SmolStr;
 
 use super::id::{ChatId, SessionName};
 use super::order::OrderFacts;
@@ -184,7 +184,7 @@ pub struct Description {
     /// What is sent.
     pub kind: SendKind,
     /// The path of the call, without query.
-    pub path: Arc<str>,
+    pub path: SmolStr,
     /// What is known of the order.
     pub order: OrderFacts,
 }

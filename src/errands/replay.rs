@@ -49,7 +49,7 @@ impl Hands {
         let ended = Ended {
             status: sent.status,
             detail: sent.detail,
-            message_id: sent.message_id.map(|id| id.as_str().to_owned()),
+            message_id: sent.message_id.map(|id| id.as_str().into()),
             unheard: accepted.clone().map(Arc::new),
             ..place.ended(sent.outcome, sent.cause)
         };

@@ -70,7 +70,7 @@ pub(super) fn complete(
     settings: &Settings,
 ) -> Description {
     let after = known(&before.path, route, &scan.fields(), before.order.clone(), settings);
-    Description { identity: before.identity, path: Arc::clone(&before.path), ..after }
+    Description { identity: before.identity, path: before.path.clone(), ..after }
 }
 
 /// A request that can be sent again; cheap to keep, and put into its stored form only where it has to be.
@@ -102,7 +102,7 @@ impl Repeatable {
     fn kept(&self) -> Arc<StoredRequest> {
         Arc::new(StoredRequest {
             method: self.method.as_str().to_owned(),
-            target: without_key(self.target.as_ref().map_or("/", PathAndQuery::as_str)),
+            target: without_key(self.target.as_ref().map_or("/", PathAndQuery::as_str)).into_owned(),
             content_type: self.content_type.as_ref().and_then(|kind| kind.to_str().ok()).map(str::to_owned),
             body: self.body.clone(),
         })
@@ -144,7 +144,7 @@ fn known(
     if order.customer_phone.is_none() && order.names_order() {
         order.customer_phone = chat.as_ref().and_then(ChatId::phone);
     }
-    Description { identity: None, session, chat, kind: route.kind, path: Arc::from(path), order }
+    Description { identity: None, session, chat, kind: route.kind, path: path.into(), order }
 }
 
 /// What is sent names the send, where its chat and its length are known.

@@ -40,7 +40,8 @@ pub(super) fn strip(headers: &mut HeaderMap) {
 }
 
 fn stays_here(name: &HeaderName) -> bool {
-    const FIXED: [HeaderName; 9] = [
+    // One for all: as a constant it would be made anew for each name that is looked at.
+    static FIXED: [HeaderName; 9] = [
         CONNECTION,
         KEEP_ALIVE,
         PROXY_CONNECTION,

@@ -8,6 +8,7 @@ use std::ops::Bound;
 use std::sync::{Arc, PoisonError};
 
 use redb::{ReadOnlyTable, ReadTransaction};
+use smol_str::SmolStr;
 
 use super::query::{Order, Page, ReadError, Reader, meta, readable};
 use super::row::{self, Kind};
@@ -39,7 +40,7 @@ pub struct SendSummary {
     /// HTTP status of the latest attempt, where an answer came.
     pub last_status: Option<u16>,
     /// WhatsApp's id of the message, where an answer named it.
-    pub message_id: Option<String>,
+    pub message_id: Option<SmolStr>,
     /// Who made the latest attempt.
     pub via: Via,
 }

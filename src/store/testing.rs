@@ -46,7 +46,7 @@ pub(super) fn what(n: u64) -> Arc<Description> {
         kind: SendKind::Text,
         path: "/api/send".into(),
         order: OrderFacts {
-            order_number: Some(format!("ORD-{n}")),
+            order_number: Some(format!("ORD-{n}").into()),
             order_total: Some("$45.00".into()),
             customer_name: Some("Ana Pérez".into()),
             notification_type: Some(NotificationType::OrderReceived),
@@ -87,7 +87,8 @@ pub(super) fn ended(n: u64, number: u32, outcome: Outcome) -> Ended {
         cause: (outcome != Outcome::Accepted).then_some(Cause::ServerError),
         status: Some(if outcome == Outcome::Accepted { 201 } else { 500 }),
         detail: None,
-        message_id: (outcome == Outcome::Accepted).then(|| format!("true_58424{n:07}@c.us_3EB0{n:016X}")),
+        message_id: (outcome == Outcome::Accepted)
+            .then(|| format!("true_58424{n:07}@c.us_3EB0{n:016X}").into()),
         given_up: false,
         unheard: None,
         request: None,

@@ -4,6 +4,8 @@
 //! anything unhandled a 500 `{statusCode, exception: {message, name, …}, request: …}` that echoes the whole request. Only a bounded
 //! prefix is looked at, and nothing but the message is kept.
 
+use smol_str::SmolStr;
+
 use super::scan::{Path, Scan};
 use crate::domain::ledger::DETAIL_MAX;
 use crate::domain::order::fact;
@@ -57,7 +59,7 @@ pub struct Reading {
     /// The message of an error. May name a number.
     pub detail: Option<String>,
     /// WhatsApp's id of the message, in its bare form.
-    pub message_id: Option<String>,
+    pub message_id: Option<SmolStr>,
 }
 
 /// Reads the beginning of an answer.
@@ -114,18 +116,17 @@ fn blamed(scan: &Scan) -> Option<Cause> {
 }
 
 fn detail(text: &str) -> Option<String> {
-    let mut text = fact(text)?;
+    let text = fact(text)?;
     let end = (0..=DETAIL_MAX.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
-    text.truncate(end);
-    Some(text)
+    Some(text[..end].to_owned())
 }
 
 /// The bare id: engines wrap it as `true_<chat>_<ID>[_<participant>]`.
-fn message_id(scan: &Scan) -> Option<String> {
+fn message_id(scan: &Scan) -> Option<SmolStr> {
     let found = [ID, ID_SERIALIZED, ID_ID, KEY_ID, DATA_SERIALIZED, INFO_ID]
         .into_iter()
         .find_map(|index| scan.text(index))?;
-    Some(bare_message_id(found).to_owned())
+    Some(SmolStr::new(bare_message_id(found)))
 }
 
 /// The part of a message id that all engines share (WAHA-FACTS 1).

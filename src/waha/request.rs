@@ -1,5 +1,7 @@
 //! What a sending request says: session, chat, text, and the message id the bot chose.
 
+use std::borrow::Cow;
+
 use super::scan::{Path, Scan};
 use crate::domain::extract::TEXT_MAX;
 
@@ -31,7 +33,9 @@ pub enum FieldScan {
 impl FieldScan {
     /// A scan for a body of this type and coding. Compressed bodies are never inflated (a bomb costs nothing) and say nothing.
     pub fn new(content_type: Option<&str>, compressed: bool) -> Self {
-        let json = content_type.is_none_or(|kind| kind.to_ascii_lowercase().contains("json"));
+        let says_json =
+            |kind: &str| kind.as_bytes().windows(4).any(|four| four.eq_ignore_ascii_case(b"json"));
+        let json = content_type.is_none_or(says_json);
         if json && !compressed { Self::Json(Scan::new(WANTED, TEXT_MAX)) } else { Self::Opaque }
     }
 
@@ -82,10 +86,10 @@ pub fn urlencoded(pairs: &[u8]) -> SendFields {
 }
 
 /// Path and query as they may be stored: without the key, which WAHA takes in the query since 2026.4.3.
-pub fn without_key(path_and_query: &str) -> String {
-    let Some((path, query)) = path_and_query.split_once('?') else { return path_and_query.to_owned() };
+pub fn without_key(path_and_query: &str) -> Cow<'_, str> {
+    let Some((path, query)) = path_and_query.split_once('?') else { return Cow::Borrowed(path_and_query) };
     let kept: Vec<_> = query.split('&').filter(|pair| !is_key(pair)).collect();
-    if kept.is_empty() { path.to_owned() } else { format!("{path}?{}", kept.join("&")) }
+    if kept.is_empty() { Cow::Borrowed(path) } else { Cow::Owned(format!("{path}?{}", kept.join("&"))) }
 }
 
 fn is_key(pair: &str) -> bool {

@@ -63,7 +63,7 @@ fn accepted(send: SendId, number: u32, via: Via, text: &str, unheard: Option<&st
         session,
         chat,
         kind: SendKind::Text,
-        path: Arc::from("/api/sendText"),
+        path: "/api/sendText".into(),
         order: OrderFacts::default(),
     };
     Entry::Ended(Box::new(Ended {

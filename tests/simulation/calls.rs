@@ -67,7 +67,7 @@ impl Life {
         let text = told.text.as_bytes();
         let identity = Identity::content(session.as_ref(), chat.as_ref(), PATH, text.len() as u64, text);
         let order = told.order.map_or_else(OrderFacts::default, |(order, kind)| OrderFacts {
-            order_id: Some(format!("O{order}")),
+            order_id: Some(format!("O{order}").into()),
             notification_type: Some(kind),
             ..OrderFacts::default()
         });
@@ -76,7 +76,7 @@ impl Life {
             session,
             chat,
             kind: SendKind::Text,
-            path: Arc::from(PATH),
+            path: PATH.into(),
             order,
         };
         (what, Content::of("POST", PATH, text))
@@ -235,7 +235,7 @@ impl Life {
             cause,
             status: None,
             detail: None,
-            message_id,
+            message_id: message_id.map(Into::into),
             given_up: false,
             unheard: answer.filter(|_| gone).map(Arc::new),
             request: kept,

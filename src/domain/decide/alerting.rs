@@ -340,5 +340,5 @@ const fn speaks_again(status: Status) -> bool {
 /// What an alert says of a case: the order's number, and no name or phone.
 pub(super) fn order_line(case: &Case) -> OrderLine {
     let order = case.what.order.order_number.clone().or_else(|| case.what.order.order_id.clone());
-    OrderLine { send: case.send, order }
+    OrderLine { send: case.send, order: order.map(String::from) }
 }

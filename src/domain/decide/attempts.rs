@@ -324,7 +324,7 @@ pub(super) fn settled_by_look(case: &Case, message: &MessageId, now: Timestamp) 
         cause: None,
         status: None,
         detail: None,
-        message_id: Some(message.as_str().to_owned()),
+        message_id: Some(message.as_str().into()),
         given_up: false,
         unheard: None,
         request: None,

@@ -190,7 +190,7 @@ impl State {
             session: Some(session),
             chat,
             kind: SendKind::Text,
-            path: Arc::from(""),
+            path: "".into(),
             order,
         };
         let mut case = Case::reported(send, Arc::new(what), now);

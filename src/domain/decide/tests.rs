@@ -69,7 +69,7 @@ fn ended(send: u8, number: u32, seconds: i64, cause: Option<Cause>) -> Entry {
         session: SessionName::new("default"),
         chat: ChatId::new(&format!("58424{send:07}")),
         kind: SendKind::Text,
-        path: Arc::from("/send"),
+        path: "/send".into(),
         order: OrderFacts::default(),
     };
     Entry::Ended(Box::new(Ended {

@@ -54,7 +54,7 @@ fn described(chat: &str) -> Arc<Description> {
         session: Some(default()),
         chat: ChatId::new(chat),
         kind: SendKind::Text,
-        path: Arc::from("/send"),
+        path: "/send".into(),
         order: OrderFacts::default(),
     })
 }
@@ -72,7 +72,7 @@ fn ended(send: u8, seconds: i64, cause: Option<Cause>) -> Event {
         cause,
         status: None,
         detail: None,
-        message_id: cause.is_none().then(|| format!("3EB0{send}")),
+        message_id: cause.is_none().then(|| format!("3EB0{send}").into()),
         given_up: false,
         unheard: None,
         request: None,

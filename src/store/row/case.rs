@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use minicbor::{Decode, Encode};
+use smol_str::SmolStr;
 
 use super::description::DescriptionRow;
 use super::diagnosis::FindingRow;
@@ -212,7 +213,7 @@ impl LineRow<'_> {
             cause: self.cause.map(cause::of).transpose()?,
             status: self.status,
             detail: self.detail.map(str::to_owned),
-            message_id: self.message_id.map(str::to_owned),
+            message_id: self.message_id.map(SmolStr::new),
         })
     }
 }

@@ -1,8 +1,7 @@
 //! The stored form of what is sent.
 
-use std::sync::Arc;
-
 use minicbor::{Decode, Encode};
+use smol_str::SmolStr;
 
 use super::{Bytes16, RowError, codes};
 use crate::domain::id::{ChatId, Phone, SessionName};
@@ -65,13 +64,13 @@ impl<'a> From<&'a Description> for DescriptionRow<'a> {
 
 impl DescriptionRow<'_> {
     pub(super) fn to_domain(&self) -> Result<Description, RowError> {
-        let owned = |text: Option<&str>| text.map(str::to_owned);
+        let owned = |text: Option<&str>| text.map(SmolStr::new);
         Ok(Description {
             identity: self.identity.map(|bytes| Identity::from_bytes(*bytes)),
             session: self.session.map(session_name).transpose()?,
             chat: self.chat.map(chat_id).transpose()?,
             kind: kind::of(self.kind)?,
-            path: Arc::from(self.path),
+            path: self.path.into(),
             order: OrderFacts {
                 order_id: owned(self.order_id),
                 order_number: owned(self.order_number),

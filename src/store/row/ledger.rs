@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use minicbor::bytes::ByteSlice;
 use minicbor::{Decode, Encode};
+use smol_str::SmolStr;
 
 use super::description::DescriptionRow;
 use super::{Bytes16, RowError, at, bytes16, codes, flag, send_id, to_bytes, write};
@@ -255,7 +256,7 @@ pub(in crate::store) fn entry_of(bytes: &[u8]) -> Result<Entry, RowError> {
             cause: row.cause.map(cause::of).transpose()?,
             status: row.status,
             detail: row.detail.map(str::to_owned),
-            message_id: row.message_id.map(str::to_owned),
+            message_id: row.message_id.map(SmolStr::new),
             given_up: row.given_up.unwrap_or(false),
             unheard: row.unheard.as_ref().map(|answer| Arc::new(answer.to_domain())),
             request,
@@ -307,7 +308,7 @@ pub(in crate::store) fn summary_of(bytes: &[u8]) -> Result<SendSummary, RowError
         first_at: at(row.first_at.unwrap_or(row.started)),
         last_at: at(row.ended()),
         last_status: row.status,
-        message_id: row.message_id.map(str::to_owned),
+        message_id: row.message_id.map(SmolStr::new),
         via: via::of(row.via)?,
     })
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use proptest::collection::vec;
 use proptest::option::of;
 use proptest::prelude::*;
+use smol_str::SmolStr;
 
 use super::*;
 use crate::domain::case::{AttemptLine, Case};
@@ -48,7 +49,7 @@ prop_compose! {
         facts in vec(of(text()), 4), phone in text(), notification_type in of(one_of(NotificationType::ALL)),
     ) -> OrderFacts {
         let mut facts = facts.into_iter();
-        let mut next = || facts.next().flatten();
+        let mut next = || facts.next().flatten().map(SmolStr::from);
         OrderFacts {
             order_id: next(), order_number: next(), order_total: next(), customer_name: next(),
             customer_phone: Phone::new(&phone), notification_type,
@@ -105,7 +106,7 @@ prop_compose! {
         (unheard, request) in (of(answer()), of(request())),
     ) -> Entry {
         Entry::Ended(Box::new(Ended {
-            attempt, via, first_at, started, ended, what, outcome, cause, status, detail, message_id, given_up, unheard, request,
+            attempt, via, first_at, started, ended, what, outcome, cause, status, detail, message_id: message_id.map(SmolStr::from), given_up, unheard, request,
         }))
     }
 }
@@ -116,7 +117,7 @@ prop_compose! {
         (outcome, cause, status) in (one_of(Outcome::ALL), of(one_of(Cause::ALL)), of(any::<u16>())),
         (detail, message_id) in (of(text()), of(text())),
     ) -> AttemptLine {
-        AttemptLine { number, via, started, ended, outcome, cause, status, detail, message_id }
+        AttemptLine { number, via, started, ended, outcome, cause, status, detail, message_id: message_id.map(SmolStr::from) }
     }
 }
 

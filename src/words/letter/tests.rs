@@ -20,17 +20,17 @@ fn description(order: OrderFacts, chat: Option<&str>) -> Arc<Description> {
         session: None,
         chat: chat.and_then(ChatId::new),
         kind: SendKind::Text,
-        path: Arc::from("/api/anything"),
+        path: "/api/anything".into(),
         order,
     })
 }
 
 fn full() -> OrderFacts {
     OrderFacts {
-        order_id: Some("8f14".to_owned()),
-        order_number: Some("ORD-123".to_owned()),
-        order_total: Some("$45.00".to_owned()),
-        customer_name: Some("Juan Pérez".to_owned()),
+        order_id: Some("8f14".into()),
+        order_number: Some("ORD-123".into()),
+        order_total: Some("$45.00".into()),
+        customer_name: Some("Juan Pérez".into()),
         customer_phone: Phone::new("+58 424-1234567"),
         notification_type: Some(NotificationType::OrderReceived),
     }
@@ -39,7 +39,7 @@ fn full() -> OrderFacts {
 /// With and without each fact, for every type and for none.
 fn every_order() -> Vec<OrderFacts> {
     let types = NotificationType::ALL.into_iter().map(Some).chain([None]);
-    let with = |mask: u32, bit: u32, text: &str| (mask & 1 << bit != 0).then(|| text.to_owned());
+    let with = |mask: u32, bit: u32, text: &str| (mask & 1 << bit != 0).then(|| smol_str::SmolStr::new(text));
     types
         .flat_map(|notification_type| {
             (0..32).map(move |mask| OrderFacts {
@@ -265,10 +265,10 @@ fn strangers_cannot_forge_a_line() {
     let long = "ñ\n".repeat(FACT_MAX);
     for evil in [forged, &long] {
         let order = OrderFacts {
-            order_id: Some(evil.to_owned()),
-            order_number: Some(evil.to_owned()),
-            order_total: Some(evil.to_owned()),
-            customer_name: Some(evil.to_owned()),
+            order_id: Some(evil.into()),
+            order_number: Some(evil.into()),
+            order_total: Some(evil.into()),
+            customer_name: Some(evil.into()),
             customer_phone: Phone::new("+58\n{{ x }}\u{202e}"),
             notification_type: Some(NotificationType::OrderReceived),
         };
@@ -293,7 +293,7 @@ fn strangers_cannot_forge_a_line() {
             assert!(hostile.chars().count() <= 1000, "{hostile}");
         }
     }
-    let name = OrderFacts { customer_name: Some("{{ order }}<b>".to_owned()), ..OrderFacts::default() };
+    let name = OrderFacts { customer_name: Some("{{ order }}<b>".into()), ..OrderFacts::default() };
     let written = rendered(&LetterText::QuickMessage(description(name, None)), Language::En);
     assert!(written.contains("Hello {{ order }}<b>,"), "{written}");
 }

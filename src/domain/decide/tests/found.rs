@@ -96,7 +96,7 @@ fn an_outage_without_acks_ends_with_an_ack_and_not_with_giving_up_on_them() {
     for send in 1..=2 {
         let Entry::Ended(mut accepted) = ended(send, 1, 0, None) else { unreachable!() };
         let message = format!("3EB0{send}");
-        accepted.message_id = Some(message.clone());
+        accepted.message_id = Some(message.as_str().into());
         let _ = state.entry(Position(0), Entry::Ended(accepted), &POLICY);
         let news = crate::domain::confirmation::News::Echo(MessageId::new(&message).expect("an id"));
         let session = SessionName::new("default").expect("a name");

@@ -167,13 +167,13 @@ impl Bench {
 fn attempt(send: u8, number: u32, via: Via, cause: Option<Cause>, now: Timestamp) -> Ended {
     let Entry::Ended(mut ended) = ended(send, number, 0, cause) else { unreachable!() };
     let order = OrderFacts {
-        order_id: Some(send.to_string()),
+        order_id: Some(send.to_string().into()),
         notification_type: Some(NotificationType::OrderReceived),
         ..OrderFacts::default()
     };
     ended.what = Arc::new(Description { order, ..(*ended.what).clone() });
     (ended.first_at, ended.started, ended.ended, ended.via) = (now, now, now, via);
-    ended.message_id = cause.is_none().then(|| format!("3EB0{send:02}{number:02}"));
+    ended.message_id = cause.is_none().then(|| format!("3EB0{send:02}{number:02}").into());
     ended.request = Some(Arc::new(StoredRequest {
         method: "POST".into(),
         target: "/send".into(),
@@ -581,7 +581,7 @@ fn an_ack_during_a_replay_settles_nothing_before_the_answer_and_is_not_lost() {
         bench.take(decision);
         let ended = attempt(1, 5, Via::Replay, cause, bench.now);
         let message = crate::domain::recovery::message_id(send);
-        let ended = Ended { message_id: cause.is_none().then(|| message.as_str().to_owned()), ..ended };
+        let ended = Ended { message_id: cause.is_none().then(|| message.as_str().into()), ..ended };
         let intent = Intent {
             attempt: ended.attempt,
             via: Via::Replay,
