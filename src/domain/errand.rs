@@ -80,6 +80,16 @@ pub enum Looked {
     Failed,
 }
 
+impl Looked {
+    /// Its message, where it went out.
+    pub fn message(self) -> Option<MessageId> {
+        match self {
+            Self::Found { message, .. } => Some(message),
+            Self::Absent | Self::Impossible | Self::Failed => None,
+        }
+    }
+}
+
 /// A replay.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Replay {
