@@ -220,4 +220,6 @@ pub enum NotReplayed {
     Unrecorded,
     /// Its request is not kept any more.
     NothingKept,
+    /// It was settled meanwhile.
+    Settled,
 }

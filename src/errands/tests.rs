@@ -304,6 +304,31 @@ fn looks_know_what_the_kept_request_says() {
 }
 
 #[test]
+fn a_look_goes_by_the_id_the_bot_chose() {
+    on_the_office(async {
+        let mut bench = Bench::new(Table::default()).await;
+        let body = r#"{"session":"default","chatId":"5511988887777@c.us","latitude":1,"longitude":2,"id":"3EB0BBBBBBBBBBBBBBBBBB"}"#;
+        let request = StoredRequest {
+            method: "POST".into(),
+            target: "/api/sendLocation".into(),
+            content_type: Some("application/json".into()),
+            body: Bytes::from_static(body.as_bytes()),
+        };
+        let client = Arc::clone(&bench.errands.hands.setup.load().client);
+        let sent = client.send(&request, None, Duration::from_secs(10)).await;
+        assert_eq!(sent.outcome, Outcome::Accepted);
+        let keep = vec![Change::Keep(SEND, Arc::new(request))];
+        bench.store.commit(keep, Position(0), Position(0)).await.unwrap();
+        let report = bench.run(look(Some("3EB0CC"))).await;
+        let message = MessageId::new("3EB0BBBBBBBBBBBBBBBBBB").unwrap();
+        assert!(
+            matches!(&report, Report::Looked { found: Looked::Found { message: found, .. }, .. } if *found == message),
+            "{report:?}"
+        );
+    });
+}
+
+#[test]
 fn letters_are_written_and_told() {
     on_the_office(async {
         let mut bench = Bench::new(Table::default()).await;

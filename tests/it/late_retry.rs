@@ -1,11 +1,11 @@
-//! Seen working: a bot that comes back late to a send that had passed to us and may have arrived (SPEC 4.4).
+//! Seen working: a bot, or a person, that comes back to a send that had passed to us and may have arrived (SPEC 4.4).
 
 use std::time::{Duration, Instant};
 
 use waha_watchdog::fake_waha::{Fault, FaultId, FaultKind, FaultWhen};
 
 use super::harness::{until, without_store};
-use super::scenario::{Play, chat, counts, knobs, order, text};
+use super::scenario::{Play, chat, counts, knobs, order, text, word};
 
 /// Looks go this way.
 const LOOKS: &str = "/api/default/chats";
@@ -72,5 +72,39 @@ async fn where_waha_cannot_tell_the_bots_wish_counts() {
     play.fact("the bot's late retry", (201, "accepted"), (answer.status, answer.outcome()));
     let shown = play.shown(0..1);
     play.fact("phones that show their message so often", vec![(2, 1)], shown);
+    play.end();
+}
+
+#[tokio::test]
+async fn a_person_who_retries_what_had_arrived_is_told_so() {
+    let mut play = Play::start("retry by hand, found", knobs().set("events.mode", "off")).await;
+    let blind = in_doubt(&mut play, FaultKind::Status500("not now".into())).await;
+    play.waha.faults().remove(blind);
+    let id = word(&play.sidecar.failed().await[0]["id"]);
+    let output = play.sidecar.cli(&["failed", "retry", &id]).await;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let so = said.contains("WAHA had sent it already");
+    play.holds("the command", "says that it was not sent again", (output.status.code(), said), so);
+    let resolved = counts(&[("confirmed_late", 1)]);
+    play.when("resolved", resolved, async |play| play.failed_by("resolution_method").await).await;
+    let shown = play.shown(0..1);
+    play.fact("phones that show their message so often", vec![(1, 1)], shown);
+    play.end();
+}
+
+#[tokio::test]
+async fn a_person_who_retries_what_cannot_be_looked_for_is_told_that_too() {
+    let config = knobs().set("events.mode", "off");
+    let mut play = Play::with("retry by hand, impossible", config, without_store()).await;
+    play.status_is("online").await;
+    play.waha.faults().add(Fault::to_chat(&chat(0), FaultKind::DropAfterProcessing).times(1));
+    play.place(0..1).await;
+    let held = counts(&[("may_have_arrived", 1)]);
+    play.when("held", held, async |play| play.failed_by("held").await).await;
+    let id = word(&play.sidecar.failed().await[0]["id"]);
+    let output = play.sidecar.cli(&["failed", "retry", &id]).await;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let so = said.contains("sent again, and accepted") && said.contains("may have arrived as well");
+    play.holds("the command", "says that it could not be checked", (output.status.code(), said), so);
     play.end();
 }
