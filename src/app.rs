@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::LocalSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -28,17 +28,17 @@ use crate::config::Config;
 use crate::domain::case::Case;
 use crate::domain::confirmation::FeedEvent;
 use crate::domain::decide::{Reconciled, State, Stored, Unheard};
-use crate::domain::errand::{Errand, Replay, Report};
+use crate::domain::errand::{Errand, Look, Looked, Replay, Report};
 use crate::domain::id::{SendId, SessionName};
 use crate::domain::ledger::{AttemptId, StoredAnswer};
-use crate::domain::live::LiveSends;
+use crate::domain::live::{LiveSends, RunEnd, Standing};
 use crate::domain::outcome::Outcome;
 use crate::domain::send::{Content, Description, Identity};
 use crate::domain::time::Timestamp;
 use crate::errands::{Errands, Joining, Setup};
 use crate::events::{SocketSettings, socket};
 use crate::metrics::Metrics;
-use crate::proxy::{KeptAnswer, Proxy, Shared};
+use crate::proxy::{Asks, KeptAnswer, Proxy, Shared};
 use crate::store::{Feed, Loaded, Meter, Opening, Refused, Store};
 use crate::waha::compose;
 use crate::watchdog::{Hands, Heart, Inbox, Recall, Watchdog, Wish};
@@ -49,6 +49,8 @@ const OPEN_WAIT: Duration = Duration::from_secs(5);
 const ERRANDS_WAIT: Duration = Duration::from_secs(10);
 /// Reports that wait for the heart.
 const REPORTS_MAX: usize = 1024;
+/// Bots' calls that wait for a look at once; beyond that they are forwarded without.
+const LOOKS_MAX: usize = 64;
 /// Wishes of people that wait for it.
 const WISHES_MAX: usize = 256;
 /// So long the store may take to write its last.
@@ -110,9 +112,11 @@ pub fn start(config: &Config) -> Result<Running, StartError> {
         .map_err(failed)?;
     let workers =
         config.proxy.workers.or_else(|| std::thread::available_parallelism().ok()).map_or(1, Into::into);
+    let (ask, asked) = mpsc::channel(LOOKS_MAX);
     let shared = Arc::new(Shared::new(
         proxy_settings,
         LiveSends::new(settings::live(config)),
+        Box::new(OfficeAsks(ask)),
         clock.clone(),
         Arc::clone(&metrics),
     ));
@@ -153,6 +157,7 @@ pub fn start(config: &Config) -> Result<Running, StartError> {
         sessions: sessions.clone(),
         shared: Arc::clone(&shared),
         hands: Arc::clone(&hands_setup),
+        asked,
         wished,
         follow: settings::follow(config).map_err(StartError::Configuration)?,
         told: told.clone(),
@@ -308,6 +313,8 @@ struct Office {
     sessions: Vec<SessionName>,
     shared: Arc<Shared>,
     hands: Arc<ArcSwap<Setup>>,
+    /// What the proxy wants to know of WAHA.
+    asked: mpsc::Receiver<Asked>,
     wished: mpsc::Receiver<Wish>,
     /// WAHA's event feed, where it is followed by us.
     follow: Option<SocketSettings>,
@@ -341,6 +348,12 @@ impl Office {
                 Arc::clone(&joins) as Arc<dyn Joining>,
             );
             let errands = Rc::new(errands);
+            let (asking, mut asked) = (Rc::clone(&errands), self.asked);
+            tokio::task::spawn_local(async move {
+                while let Some((look, to)) = asked.recv().await {
+                    asking.answer(look, to);
+                }
+            });
             let (done, reports) = mpsc::channel(REPORTS_MAX);
             if let Some(feed) = self.follow {
                 let follow = socket::follow(feed, self.clock.clone(), self.told, self.finish.clone());
@@ -375,6 +388,21 @@ impl Office {
             // A browser that keeps its connection must not keep the process.
             let _ = timeout(Duration::from_secs(1), admin).await;
         });
+    }
+}
+
+/// A question of the proxy, and where the answer goes.
+type Asked = (Look, oneshot::Sender<Looked>);
+
+/// Asks in the office, where WAHA is asked everything.
+struct OfficeAsks(mpsc::Sender<Asked>);
+
+impl Asks for OfficeAsks {
+    fn ask(&self, look: Look) -> oneshot::Receiver<Looked> {
+        let (to, answer) = oneshot::channel();
+        // Where too many ask already, nobody answers this one.
+        let _full = self.0.try_send((look, to));
+        answer
     }
 }
 
@@ -484,7 +512,13 @@ struct ProxyJoins(Arc<Shared>);
 impl Recall for ProxyJoins {
     fn unsuccessful(&self, case: &Case) {
         if let Some(identity) = case.what.identity.filter(|_| case.outcome != Outcome::Accepted) {
-            self.0.live().restore(identity, case.attempt(), case.first_at, case.last_at);
+            self.0.live().restore(identity, case.attempt(), case.first_at, case.last_at, standing(case));
+        }
+    }
+
+    fn stands(&self, case: &Case) {
+        if let Some(identity) = case.what.identity {
+            self.0.live().stands(identity, case.attempt(), standing(case));
         }
     }
 
@@ -517,11 +551,19 @@ impl Joining for ProxyJoins {
         self.0.live().begin_replay(identity, Some(content), replay.attempt, replay.first_at, now)
     }
 
-    fn end(&self, identity: Option<Identity>, send: SendId, accepted: Option<StoredAnswer>) {
+    fn end(&self, identity: Option<Identity>, send: SendId, end: RunEnd<StoredAnswer>) {
         let Some(identity) = identity else { return };
-        let answer = accepted.map(|answer| KeptAnswer::from_stored(&answer));
-        self.0.finish_run(identity, send, self.0.clock.now(), answer);
+        let end = match end {
+            RunEnd::Accepted(answer) => RunEnd::Accepted(KeptAnswer::from_stored(&answer)),
+            RunEnd::Unsuccessful { doubtful } => RunEnd::Unsuccessful { doubtful },
+            RunEnd::NotBegun => RunEnd::NotBegun,
+        };
+        self.0.finish_run(identity, send, self.0.clock.now(), end);
     }
+}
+
+fn standing(case: &Case) -> Standing {
+    Standing { ours: case.ours_since.is_some(), doubtful: case.doubt.is_some() }
 }
 
 /// Counts what the store's writer does.

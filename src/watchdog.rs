@@ -95,6 +95,8 @@ impl Heart {
 pub trait Recall: Send + Sync {
     /// A send that did not succeed and may be tried again.
     fn unsuccessful(&self, case: &Case);
+    /// How the case of an unsuccessful send stands now: whose it is, and whether it may have arrived.
+    fn stands(&self, case: &Case);
     /// A success nobody heard of.
     fn unheard(&self, unheard: &Unheard);
     /// A send that was thought unsuccessful and had gone out. Gives the answer that now waits for its bot, if one can: `asked` is what the
@@ -420,6 +422,11 @@ impl Watchdog {
             let note = decision.notes.iter_mut().find(|ended| ended.attempt.send == one.send);
             if let (Some(note), Some(answer)) = (note, answer) {
                 note.unheard = Some(answer);
+            }
+        }
+        for change in &decision.changes {
+            if let Change::Case(case) = change {
+                self.recall.stands(case);
             }
         }
         for ended in std::mem::take(&mut decision.notes) {

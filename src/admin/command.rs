@@ -22,7 +22,7 @@ use crate::domain::decide::Ending;
 use crate::domain::errand::NotReplayed;
 use crate::domain::id::SendId;
 use crate::domain::notification::Method;
-use crate::domain::outcome::Outcome;
+use crate::domain::outcome::{Cause, Outcome};
 use crate::watchdog::Wish;
 use crate::words;
 
@@ -101,28 +101,44 @@ pub(super) async fn retry(
     let (ending, ended) = oneshot::channel();
     ask(&admin, &who, Command::Retry(send), Some(ending)).await?;
     match timeout(REPLAY_WAIT, ended).await {
-        Ok(Ok(Ending::Replayed(outcome, cause))) => {
-            let success = outcome == Outcome::Accepted;
-            if success {
-                await_record(&admin, send).await;
-            }
-            Ok(Json(json!({
-                "success": success,
-                "outcome": outcome.as_str(),
-                "cause": cause.map(|cause| cause.as_str()),
-                "message": cause.map(|cause| words::cause(cause, **admin.language.load())),
-            })))
+        Ok(Ok(Ending::Replayed(outcome, cause))) => Ok(retried(&admin, send, outcome, cause, "").await),
+        Ok(Ok(Ending::ReplayedUnchecked(outcome, cause))) => {
+            Ok(retried(&admin, send, outcome, cause, "unchecked").await)
         }
+        Ok(Ok(Ending::HadGoneOut)) => Ok(retried(&admin, send, Outcome::Accepted, None, "reconciled").await),
         Ok(Ok(Ending::NotReplayed(why))) => Err(refused(
             &admin,
             match why {
                 NotReplayed::BotHasIt => Refusal::BotHasIt,
                 NotReplayed::Unrecorded => Refusal::Unrecorded,
                 NotReplayed::NothingKept => Refusal::NothingKept,
+                NotReplayed::Settled => Refusal::NotOpen,
             },
         )),
         _ => Err(still_running()),
     }
+}
+
+/// How it ended. `mark`: it was found to have gone out already, or sent although WAHA could not say whether it had.
+async fn retried(
+    admin: &Admin,
+    send: SendId,
+    outcome: Outcome,
+    cause: Option<Cause>,
+    mark: &str,
+) -> Json<Value> {
+    let success = outcome == Outcome::Accepted;
+    if success {
+        await_record(admin, send).await;
+    }
+    Json(json!({
+        "success": success,
+        "outcome": outcome.as_str(),
+        "cause": cause.map(|cause| cause.as_str()),
+        "message": cause.map(|cause| words::cause(cause, **admin.language.load())),
+        "reconciled": mark == "reconciled",
+        "unchecked": mark == "unchecked",
+    }))
 }
 
 /// Whoever is told of a success and looks at once must find it settled.

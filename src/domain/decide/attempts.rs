@@ -258,6 +258,7 @@ impl State {
     pub(super) fn file(&mut self, case: Case, decision: &mut Decision) {
         if case.is_settled() {
             self.forget_case(&case);
+            self.wish_is_over(&case, decision);
             decision.changes.push(Change::Case(Box::new(case)));
         } else {
             decision.changes.push(Change::Case(Box::new(case.clone())));
@@ -294,7 +295,10 @@ impl State {
         if matches!(ended.via, Via::Bot | Via::Retry) {
             decision.notices.push(Notice::Retried { what: Arc::clone(&case.what) });
         }
-        let by = self.by_hand.remove(&case.send).filter(|_| ended.via == Via::Replay);
+        let by = match ended.via {
+            Via::Replay => self.by_hand.remove(&case.send).map(|wish| wish.who),
+            _ => None,
+        };
         let method = match (ended.via, &by) {
             (Via::Look, _) => Method::ConfirmedLate,
             (Via::Replay, Some(_)) => Method::Retry,

@@ -228,6 +228,10 @@ pub struct Reconciled {
 pub enum Ending {
     /// The replay ended so.
     Replayed(Outcome, Option<Cause>),
+    /// The same, and it may have arrived before: WAHA could not say.
+    ReplayedUnchecked(Outcome, Option<Cause>),
+    /// It was not sent again: it had gone out already.
+    HadGoneOut,
     /// The replay did not begin.
     NotReplayed(NotReplayed),
     /// The probe found this.
