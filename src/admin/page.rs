@@ -24,7 +24,7 @@ pub(super) struct PageQuery {
     /// `next_cursor` of the page before.
     pub(super) cursor: Option<String>,
     /// Which come first.
-    #[param(value_type = Option<OrderBy>)]
+    #[param(value_type = Option<OrderBy>, inline)]
     pub(super) order_by: Option<String>,
 }
 
