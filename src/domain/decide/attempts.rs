@@ -124,6 +124,8 @@ impl State {
                     session.day.ended(ended.ended, Outcome::Accepted);
                     session.day.took(ended.ended, latency);
                 }
+                // Cut off by our own end, which says nothing of the channel: a restart alone changes no status.
+                _ if ended.cause == Some(Cause::Interrupted) => session.health.hurry(ended.ended),
                 Outcome::Failed | Outcome::Ambiguous => {
                     session.failed(ended.ended, ended.what.chat.as_ref(), latency);
                     session.day.took(ended.ended, latency);
@@ -171,9 +173,13 @@ impl State {
         case.exhausted = true;
         decision.notices.push(Notice::GivenUp { what: Arc::clone(&case.what) });
         let name = self.session_of(&case.what).clone();
+        // Where all attempts were cut off by our own end, nobody knows how the channel is.
+        let tells = case.lines.iter().any(|line| line.cause.is_some_and(|cause| cause != Cause::Interrupted));
         self.with_session(&name, |session| {
-            session.exhausted(at, case.what.chat.as_ref());
             session.day.ended(at, case.outcome);
+            if tells {
+                session.exhausted(at, case.what.chat.as_ref());
+            }
         });
         self.look_at_session(&name, at, policy, decision);
         self.hand_over(case, at);
