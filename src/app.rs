@@ -16,7 +16,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::LocalSet;
 use tokio::time::timeout;
@@ -140,8 +140,13 @@ pub fn start(config: &Config) -> Result<Running, StartError> {
         sessions: sessions.clone(),
         waha: ArcSwap::new(Arc::clone(&hands_setup.load().client)),
         restarts: admin::Restarts::default(),
+        restart_hook: ArcSwapOption::from_pointee(
+            settings::restart_hook(config).map_err(StartError::Configuration)?,
+        ),
+        listeners: admin::Listeners::default(),
         hook: settings::hook(config).map(|hook| admin::HookDoor::new(hook, told.clone())),
         ready: ready.clone(),
+        closing: closed.clone(),
     });
     let addresses =
         (|| Ok::<_, std::io::Error>((proxy_listener.local_addr()?, admin_listener.local_addr()?)))();
@@ -257,6 +262,7 @@ impl Running {
     pub fn reload(&self, config: &Config) -> anyhow::Result<()> {
         let proxy = settings::proxy(config)?;
         let hands = settings::hands(config)?;
+        let restart_hook = settings::restart_hook(config)?;
         anyhow::ensure!(
             !config.admin.tokens.is_empty() || self.admin.ip().is_loopback(),
             "admin.tokens is empty, but the admin listener is bound to {}, which others can reach",
@@ -271,6 +277,7 @@ impl Running {
         self.shared.live().set_policy(settings::live(config));
         self.heart.policy.store(Arc::new(settings::policy(config)));
         self.admin_room.access.store(Arc::new(settings::access(config)));
+        self.admin_room.restart_hook.store(restart_hook.map(Arc::new));
         self.admin_room.language.store(Arc::new(settings::language(config)));
         Ok(())
     }
@@ -337,8 +344,7 @@ impl Office {
             Err(error) => return tracing::error!(%error, "the office has no runtime"),
         };
         LocalSet::new().block_on(&runtime, async {
-            let admin =
-                tokio::task::spawn_local(admin::serve(self.listener, self.admin, self.closed.clone()));
+            let admin = tokio::task::spawn_local(admin::serve(self.listener, self.admin));
             let joins = Arc::new(ProxyJoins(Arc::clone(&self.shared)));
             let errands = Errands::new(
                 self.hands,

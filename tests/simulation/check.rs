@@ -442,6 +442,7 @@ pub fn line(notice: &Notice) -> String {
         Notice::Delivered { channel, how, .. } => {
             format!("alert by {}: {}", channel.as_str(), how.as_str())
         }
+        Notice::Acted(audit) => format!("{} by {}", audit.action, audit.who),
         Notice::IncidentOpened(_) => "incident opened".to_owned(),
         Notice::IncidentClosed(_) => "incident closed".to_owned(),
         Notice::GivenUp { .. } => "given up by the bot".to_owned(),
