@@ -9,11 +9,12 @@ pub mod desk;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -58,17 +59,32 @@ pub struct Heart {
     /// The rules' numbers; SIGHUP swaps them.
     pub policy: ArcSwap<Policy>,
     shown_at: Mutex<Timestamp>,
+    /// When the loop last went round, in milliseconds.
+    beat: AtomicI64,
+    /// Told when something worth telling is on disk.
+    pub moved: Notify,
 }
 
 impl Heart {
     /// A heart that knows nothing yet.
     pub fn new(state: State, policy: Policy, now: Timestamp) -> Self {
-        Self { state: Mutex::new(state), policy: ArcSwap::from_pointee(policy), shown_at: Mutex::new(now) }
+        Self {
+            state: Mutex::new(state),
+            policy: ArcSwap::from_pointee(policy),
+            shown_at: Mutex::new(now),
+            beat: AtomicI64::new(now.millis()),
+            moved: Notify::new(),
+        }
     }
 
     /// The state, for a moment.
     pub fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// When the loop last went round: it does so every few seconds, however little happens.
+    pub fn last_beat(&self) -> Timestamp {
+        Timestamp::from_millis(self.beat.load(Ordering::Relaxed))
     }
 
     /// Brings the gauges up to date, before they are scraped.
@@ -211,6 +227,7 @@ impl Watchdog {
             }
             self.empty_inbox(&mut desk);
             let now = self.clock.now();
+            self.heart.beat.store(now.millis(), Ordering::Relaxed);
             self.happened(Event::Tick, &mut desk);
             self.waiting.borrow_mut().retain(|_, ends| {
                 ends.retain(|end| !end.is_closed());
@@ -474,6 +491,9 @@ impl Watchdog {
         }
         let after = desk.handed_in(done.is_ok());
         after.notices.iter().for_each(|notice| self.tell(notice));
+        if !after.notices.is_empty() || !after.replies.is_empty() {
+            self.heart.moved.notify_one();
+        }
         after.errands.into_iter().for_each(|errand| self.hands.begin(errand));
         for (to, reply) in after.replies {
             // Whoever asked may have gone.
