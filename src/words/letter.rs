@@ -146,7 +146,7 @@ fn told(alert: &Alert, eyes: Eyes, language: Language) -> (&'static str, Value) 
     let session = plain(alert.session.as_str(), SESSION_MAX).unwrap_or_else(|| "?".to_owned());
     let common = context! { session, at => moment(alert.at) };
     // Who tries an alert has a name too.
-    let by = |who: &str| fact(Some(who), NAME_MAX).filter(|_| eyes == Eyes::Private);
+    let by = |who: &str| somebody(if eyes == Eyes::Private { who } else { "" }, language);
     let (name, facts) = match &alert.says {
         Says::Preventive(result) => ("alert_preventive", about(*result, language)),
         Says::ManualAttention(orders) => ("alert_manual_attention", list(orders)),
@@ -189,6 +189,11 @@ fn told(alert: &Alert, eyes: Eyes, language: Language) -> (&'static str, Value) 
         Says::TroubleOver(Trouble::KeyRefused) => ("alert_trouble_over", context!()),
     };
     (name, context! { ..facts, ..common })
+}
+
+/// Who did it, where they have a name.
+fn somebody(who: &str, language: Language) -> String {
+    fact(Some(who), NAME_MAX).unwrap_or_else(|| language.pick("Alguien", "Somebody", "Alguém").to_owned())
 }
 
 /// What a probe found, and the one right action.
