@@ -64,7 +64,9 @@ pub use access::{Access, Token, TokenRole};
 pub use channel::Restarts;
 pub use hook::HookDoor;
 
+use crate::channels::SteadyBoard;
 use crate::clock::Clock;
+use crate::domain::delivery::Steady;
 use crate::domain::id::SessionName;
 use crate::metrics::Metrics;
 use crate::store::Store;
@@ -96,6 +98,10 @@ pub struct Admin {
     pub restarts: Restarts,
     /// Where WAHA's webhooks come in, if it delivers them.
     pub hook: Option<HookDoor>,
+    /// How what is told again and again has been.
+    pub steady: Arc<SteadyBoard>,
+    /// What of it is configured; SIGHUP swaps it.
+    pub routes: ArcSwap<Vec<Steady>>,
     /// Told once the proxy accepts calls.
     pub ready: CancellationToken,
 }

@@ -35,7 +35,10 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("events", &["domain", "clock", "metrics", "waha"]),
     ("watchdog", &["domain", "clock", "metrics", "config", "store", "waha"]),
     // admin shows the heart's state, and so stands on it; WAHA's webhooks come in through its listener
-    ("admin", &["domain", "clock", "metrics", "config", "store", "waha", "words", "events", "watchdog"]),
+    (
+        "admin",
+        &["domain", "clock", "metrics", "config", "store", "waha", "words", "channels", "events", "watchdog"],
+    ),
     ("proxy", &["domain", "clock", "metrics", "config", "store", "waha"]),
     // roof: joins
     (
