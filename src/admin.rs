@@ -14,7 +14,9 @@
 //! | `GET /api/communication-failures` | viewer | what diagnoses found, a page at a time |
 //! | `GET /api/incidents` | viewer | incidents, a page at a time |
 //! | `GET /api/incidents/{id}` | viewer | one of them |
-//! | `GET /api/alerts` | viewer | the newest alerts |
+//! | `GET /api/alerts` | viewer | the newest alerts, and how the channels are |
+//! | `GET /api/alerts/{id}` | viewer | one of them |
+//! | `GET /api/drill` | viewer | the latest drill |
 //! | `GET /api/audit` | viewer | who did what, a page at a time |
 //! | `POST /api/notifications/failed/{id}/retry` | operator | sends it again now, and says how that ended |
 //! | `POST /api/notifications/failed/{id}/mark_resolved` | operator | a person has told the customer |
@@ -24,12 +26,16 @@
 //! | `POST /api/recovery/resume` | operator | it is again |
 //! | `POST /api/healthcheck` | operator | probes a session now |
 //! | `POST /api/sessions/{session}/restart` | operator | restarts it, where that may help |
+//! | `POST /api/alerts/test` | operator | sends a test through alert channels |
+//! | `POST /api/drill` | operator | begins a drill |
+//! | `POST /api/drill/end` | operator | ends it |
 //! | `POST /api/diagnoses` | bot, operator | why could a customer not be told? |
 //! | `POST /api/heartbeat` | bot, operator | the bot lives |
 //!
 //! Operators may look too. Errors are RFC 9457 problems. What is asked for goes to the heart as a wish and is answered once it is on disk.
 
 mod access;
+mod alerting;
 mod body;
 mod channel;
 mod command;
@@ -162,7 +168,9 @@ fn routes(admin: Arc<Admin>) -> Router {
         .route("/api/communication-failures", get(records::communication_failures))
         .route("/api/incidents", get(records::incidents))
         .route("/api/incidents/{id}", get(records::incident))
-        .route("/api/alerts", get(records::alerts))
+        .route("/api/alerts", get(alerting::alerts))
+        .route("/api/alerts/{id}", get(alerting::alert))
+        .route("/api/drill", get(alerting::drill))
         .route("/api/audit", get(records::audit));
     let acting = Router::new()
         .route("/api/notifications/failed/{id}/retry", post(command::retry))
@@ -171,6 +179,9 @@ fn routes(admin: Arc<Admin>) -> Router {
         .route("/api/notifications/failed/{id}/reopen", post(command::reopen))
         .route("/api/recovery/pause", post(command::pause))
         .route("/api/recovery/resume", post(command::resume))
+        .route("/api/alerts/test", post(alerting::test))
+        .route("/api/drill", post(alerting::begin_drill))
+        .route("/api/drill/end", post(alerting::end_drill))
         .route("/api/healthcheck", post(channel::healthcheck))
         .route("/api/sessions/{session}/restart", post(channel::restart));
     let reporting = Router::new()
@@ -222,6 +233,10 @@ fn handler_of(route: &str) -> &'static str {
         "/api/incidents" => "incidents",
         "/api/incidents/{id}" => "incident",
         "/api/alerts" => "alerts",
+        "/api/alerts/{id}" => "alert",
+        "/api/alerts/test" => "alerts_test",
+        "/api/drill" => "drill",
+        "/api/drill/end" => "drill_end",
         "/api/audit" => "audit",
         "/api/recovery/pause" => "recovery_pause",
         "/api/recovery/resume" => "recovery_resume",

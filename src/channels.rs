@@ -25,7 +25,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-pub use alertmanager::{AlertmanagerSettings, push_on};
+pub use alertmanager::{AlertmanagerSettings, DRILL as DRILL_ALERT, push_on};
 pub use email::{EmailSettings, MailSecurity};
 pub use heartbeat::{HeartbeatSettings, beat_on};
 pub use log_file::LogFileSettings;

@@ -1,4 +1,4 @@
-//! Reads of what the heart made of the sends: unnotified orders, communication failures, incidents, alerts, the audit.
+//! Reads of what the heart made of the sends: unnotified orders, communication failures, incidents, the audit.
 //!
 //! What is open is shown from the heart, what is over from the store, a page at a time.
 
@@ -17,9 +17,6 @@ use super::{Admin, view};
 use crate::domain::case::Case;
 use crate::domain::notification::Failure;
 use crate::store::{NotificationCursor, Order};
-
-/// Alerts shown.
-const ALERTS_MAX: usize = 100;
 
 /// A list that is kept by moment goes from the newest on.
 fn newest_first(page: &PageQuery) -> Result<(), Problem> {
@@ -101,14 +98,6 @@ pub(super) async fn incident(
     let id = id.parse().map_err(|_| unknown())?;
     let incident = admin.store.reader().incident(id)?.ok_or_else(unknown)?;
     Ok(Json(view::incident(&incident, **admin.language.load(), admin.clock.now())))
-}
-
-/// `GET /api/alerts`: the newest hundred, told or not.
-pub(super) async fn alerts(State(admin): State<Arc<Admin>>) -> Result<Json<Value>, Problem> {
-    let language = **admin.language.load();
-    let alerts = admin.store.reader().alerts(ALERTS_MAX)?;
-    let items: Vec<_> = alerts.iter().map(|alert| view::alert(alert, language)).collect();
-    Ok(Json(json!({ "items": items })))
 }
 
 /// `GET /api/audit`: who did what, the newest first.

@@ -7,7 +7,7 @@ mod status;
 
 use serde_json::{Map, Value, json};
 
-pub use self::records::{alert, audit, communication_failure, incident, unnotified};
+pub use self::records::{alert, audit, channel, communication_failure, drill, incident, unnotified};
 pub use self::status::{bot_status, store};
 use crate::domain::case::Case;
 use crate::domain::confirmation::Confirmation;

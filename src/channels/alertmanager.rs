@@ -50,12 +50,15 @@ pub(super) struct Alertmanager {
     wording: Wording,
 }
 
+/// The name of a drill's alert.
+pub const DRILL: &str = "WahaWatchdogSimulacro";
+
 /// The rule's name for what stands.
 const fn alertname(what: Stands) -> &'static str {
     match what {
         Stands::IncommunicadoCritico => "WahaWatchdogBotIncomunicadoCritico",
         Stands::Incommunicado => "WahaWatchdogBotIncomunicado",
-        Stands::Drill => "WahaWatchdogSimulacro",
+        Stands::Drill => DRILL,
     }
 }
 
@@ -117,7 +120,9 @@ impl Alertmanager {
             match outside::answers(self.outside.get(&format!("{url}/api/v2/status"))).await? {
                 200 => ready += 1,
                 status => {
-                    return Err(format!("one of alerts.alertmanager.urls answers {status} to /api/v2/status"));
+                    return Err(format!(
+                        "one of alerts.alertmanager.urls answers {status} to /api/v2/status"
+                    ));
                 }
             }
         }

@@ -234,6 +234,14 @@ impl Delivery {
         Self { channel, tries: 0, due, progress: Progress::Waiting }
     }
 
+    /// When it was told.
+    pub const fn told(&self) -> Option<Timestamp> {
+        match self.progress {
+            Progress::Told(at) => Some(at),
+            Progress::Waiting | Progress::UnderWay | Progress::Dropped(..) => None,
+        }
+    }
+
     /// When it was told or given up.
     pub const fn settled(&self) -> Option<Timestamp> {
         match self.progress {

@@ -8,7 +8,8 @@ use super::{moment, order, with};
 use crate::domain::alert::{Alert, Orders};
 use crate::domain::case::Case;
 use crate::domain::command::Audit;
-use crate::domain::delivery::{Delivery, Progress};
+use crate::domain::delivery::{Delivery, Progress, Reach, Topic};
+use crate::domain::drill::Drill;
 use crate::domain::errand::LetterText;
 use crate::domain::id::{ChatId, Phone, SendId, SessionName};
 use crate::domain::incident::{Incident, Line};
@@ -146,6 +147,31 @@ pub fn alert(alert: &Alert, language: Language) -> Value {
         "told": alert.told().map(moment),
         "over": alert.over().map(moment),
         "deliveries": alert.deliveries.iter().map(delivery).collect::<Vec<_>>(),
+    })
+}
+
+/// A way out: what it takes, where it is configured, and how it has been.
+pub fn channel(name: &str, takes: Option<&[Topic]>, reach: Reach, queue: usize) -> Value {
+    json!({
+        "channel": name,
+        "configured": takes.is_some(),
+        "events": takes.unwrap_or_default().iter().map(|topic| topic.as_str()).collect::<Vec<_>>(),
+        "queue": queue,
+        "last_success": reach.last_success.map(moment),
+        "failing_since": reach.failing_since.map(moment),
+    })
+}
+
+/// A drill.
+pub fn drill(drill: &Drill) -> Value {
+    json!({
+        "id": drill.id.to_string(),
+        "session": drill.session.as_str(),
+        "who": drill.who,
+        "active": drill.ended.is_none(),
+        "began": moment(drill.began),
+        "until": moment(drill.until),
+        "ended": drill.ended.map(moment),
     })
 }
 
