@@ -191,6 +191,8 @@ pub struct State {
     reach: BTreeMap<Channel, Reach>,
     /// When orders were last told of, by session.
     orders_told: BTreeMap<SessionName, Timestamp>,
+    /// When a loss, or what came on top of it, was last told of, by session.
+    reminded: BTreeMap<SessionName, Timestamp>,
     /// The bot's last sign of life, or our start.
     heartbeat: Timestamp,
 }
@@ -281,6 +283,7 @@ impl State {
             drill: None,
             reach: BTreeMap::new(),
             orders_told: BTreeMap::new(),
+            reminded: BTreeMap::new(),
             heartbeat: now,
         }
     }
@@ -554,7 +557,9 @@ impl State {
         match entry {
             Entry::Intent(intent) => {
                 if intent.via == Via::Replay {
-                    if self.came_too_late(intent.attempt.send) {
+                    let send = intent.attempt.send;
+                    // Only what is open is sent again: the intent of a replay of anything else is that of one that did not begin.
+                    if self.came_too_late(send) || !self.cases.contains_key(&send) {
                         return decision;
                     }
                 } else {

@@ -58,6 +58,8 @@ pub struct Check {
     /// A crash took what was said to be unrecorded: which failures the heart still knows, nobody can say.
     forgetful: bool,
     ends: BTreeMap<Identity, (u32, i64)>,
+    /// The same, as far as a crash leaves it.
+    ends_on_disk: BTreeMap<Identity, (u32, i64)>,
     total_loss: bool,
     // Alerts: one of a kind per incident; raised, and told.
     kinds: BTreeMap<(RecordId, &'static str), RecordId>,
@@ -109,6 +111,7 @@ impl Check {
             self.forgetful = true;
         }
         self.last_replay = None;
+        self.ends = self.ends_on_disk.clone();
         self.traceless.append(&mut self.unsure);
         // What the last probes found may not have been stored.
         self.unprobed = true;
@@ -250,8 +253,11 @@ impl Check {
         }
         if let Some(identity) = ended.what.identity {
             let at = now.min(ended.ended.millis() - EPOCH);
-            let known = self.ends.entry(identity).or_insert((0, at));
-            *known = (known.0.max(ended.attempt.number), known.1.max(at));
+            let ends = [(true, &mut self.ends), (position.0 > 0, &mut self.ends_on_disk)];
+            for (_, ends) in ends.into_iter().filter(|(known, _)| *known) {
+                let known = ends.entry(identity).or_insert((0, at));
+                *known = (known.0.max(ended.attempt.number), known.1.max(at));
+            }
         }
         match ended.outcome {
             Outcome::Accepted => {
