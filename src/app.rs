@@ -4,8 +4,9 @@
 //! then the store writes what waits, then the heart deals with it, then the admin goes.
 
 mod settings;
+mod steadily;
 
-pub use settings::{language as language_of, policy as policy_of};
+pub use settings::{channels_of, language as language_of, policy as policy_of, shared_fate};
 
 use std::cell::RefCell;
 use std::net::{SocketAddr, TcpListener};
@@ -23,6 +24,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::{self, Admin};
+use crate::channels::{Recipients, SteadyBoard};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::domain::case::Case;
@@ -81,6 +83,7 @@ pub struct Running {
     shared: Arc<Shared>,
     admin_room: Arc<Admin>,
     hands: Arc<ArcSwap<Setup>>,
+    recipients: Arc<Recipients>,
     heart: Arc<Heart>,
     metrics: Arc<Metrics>,
     clock: Clock,
@@ -123,8 +126,10 @@ pub fn start(config: &Config) -> Result<Running, StartError> {
     let now = clock.now();
     let seed = *clock.send_id().as_bytes();
     let heart = Arc::new(Heart::new(State::new(&sessions, now, seed), policy, now));
-    let hands_setup =
-        Arc::new(ArcSwap::from_pointee(settings::hands(config).map_err(StartError::Configuration)?));
+    let recipients = Arc::new(Recipients::default());
+    let hands_setup = settings::hands(config, &clock, &recipients).map_err(StartError::Configuration)?;
+    let hands_setup = Arc::new(ArcSwap::from_pointee(hands_setup));
+    let steady = Arc::new(SteadyBoard::default());
     let (wishes, wished) = mpsc::channel(WISHES_MAX);
     let (told, events) = mpsc::channel(socket::CHANNEL);
     let (stop, kill) = (CancellationToken::new(), CancellationToken::new());
@@ -145,6 +150,8 @@ pub fn start(config: &Config) -> Result<Running, StartError> {
         ),
         listeners: admin::Listeners::default(),
         hook: settings::hook(config).map(|hook| admin::HookDoor::new(hook, told.clone())),
+        steady: Arc::clone(&steady),
+        routes: ArcSwap::from_pointee(settings::outside_routes(config)),
         ready: ready.clone(),
         closing: closed.clone(),
     });
@@ -163,6 +170,7 @@ pub fn start(config: &Config) -> Result<Running, StartError> {
         shared: Arc::clone(&shared),
         hands: Arc::clone(&hands_setup),
         asked,
+        steady,
         wished,
         follow: settings::follow(config).map_err(StartError::Configuration)?,
         told: told.clone(),
@@ -182,6 +190,9 @@ pub fn start(config: &Config) -> Result<Running, StartError> {
     ready.cancel();
     metrics.reload_successful.set(1);
     metrics.reload_timestamp.set(now.millis() / 1000);
+    if let Some(why) = shared_fate(config) {
+        tracing::warn!("{why}");
+    }
     tracing::info!(proxy = %proxy_address, admin = %admin_address, upstream = %config.waha.url, "accepting calls");
 
     let last = Last { proxy, store, office, finish, dealt, closed };
@@ -193,6 +204,7 @@ pub fn start(config: &Config) -> Result<Running, StartError> {
         shared,
         admin_room,
         hands: hands_setup,
+        recipients,
         heart,
         metrics,
         clock,
@@ -261,7 +273,7 @@ impl Running {
     /// Where the configuration cannot be put into force.
     pub fn reload(&self, config: &Config) -> anyhow::Result<()> {
         let proxy = settings::proxy(config)?;
-        let hands = settings::hands(config)?;
+        let hands = settings::hands(config, &self.clock, &self.recipients)?;
         let restart_hook = settings::restart_hook(config)?;
         anyhow::ensure!(
             !config.admin.tokens.is_empty() || self.admin.ip().is_loopback(),
@@ -279,6 +291,12 @@ impl Running {
         self.admin_room.access.store(Arc::new(settings::access(config)));
         self.admin_room.restart_hook.store(restart_hook.map(Arc::new));
         self.admin_room.language.store(Arc::new(settings::language(config)));
+        self.admin_room.routes.store(Arc::new(settings::outside_routes(config)));
+        // What is pushed again and again is pushed the new way.
+        self.heart.moved.notify_one();
+        if let Some(why) = shared_fate(config) {
+            tracing::warn!("{why}");
+        }
         Ok(())
     }
 
@@ -322,6 +340,7 @@ struct Office {
     hands: Arc<ArcSwap<Setup>>,
     /// What the proxy wants to know of WAHA.
     asked: mpsc::Receiver<Asked>,
+    steady: Arc<SteadyBoard>,
     wished: mpsc::Receiver<Wish>,
     /// WAHA's event feed, where it is followed by us.
     follow: Option<SocketSettings>,
@@ -344,6 +363,7 @@ impl Office {
             Err(error) => return tracing::error!(%error, "the office has no runtime"),
         };
         LocalSet::new().block_on(&runtime, async {
+            self.tell_steadily();
             let admin = tokio::task::spawn_local(admin::serve(self.listener, self.admin));
             let joins = Arc::new(ProxyJoins(Arc::clone(&self.shared)));
             let errands = Errands::new(

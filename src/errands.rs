@@ -34,7 +34,7 @@ use crate::domain::probe::ProbeResult;
 use crate::domain::send::{Content, Identity};
 use crate::store::{Lane, Reader};
 use crate::waha::client::WahaClient;
-use crate::words::Language;
+use crate::words::{Language, Links};
 
 /// Messages that go out at once; the next wait their turn.
 const SENDING_MAX: usize = 32;
@@ -49,6 +49,8 @@ pub struct Setup {
     pub client: Arc<WahaClient>,
     /// The language of our own messages.
     pub language: Language,
+    /// Links into the panel, for alerts.
+    pub links: Links,
     /// Tells alerts.
     pub channels: Arc<Channels>,
     /// For how long.

@@ -26,6 +26,7 @@ mod thread;
 mod upstream;
 mod worker;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -66,6 +67,8 @@ pub struct Shared {
     order: order::ChatOrder,
     /// Who asks WAHA about what may have arrived.
     asks: Box<dyn Asks>,
+    /// When each worker last went round.
+    beats: Mutex<BTreeMap<usize, Timestamp>>,
     /// Time and chance.
     pub clock: Clock,
     /// Counters.
@@ -87,6 +90,7 @@ impl Shared {
             connections: Arc::new(Semaphore::new(settings.connections_max)),
             budget: Arc::new(budget::Budget::new(settings.copy_budget)),
             order: order::ChatOrder::default(),
+            beats: Mutex::default(),
             settings: ArcSwap::from_pointee(settings),
             clock,
             metrics,
@@ -104,6 +108,16 @@ impl Shared {
             // Whoever waited may have gone.
             let _gone = wake.send(attempt.zip(success.clone()));
         }
+    }
+
+    /// A worker goes round.
+    fn beat(&self, worker: usize) {
+        self.beats.lock().unwrap_or_else(PoisonError::into_inner).insert(worker, self.clock.now());
+    }
+
+    /// When the slowest worker last went round; `None` before the first has.
+    pub fn last_beat(&self) -> Option<Timestamp> {
+        self.beats.lock().unwrap_or_else(PoisonError::into_inner).values().min().copied()
     }
 
     /// The table of live sends. A panic while it was held cannot have left it half changed in a way that matters more than going on.

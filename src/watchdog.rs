@@ -10,11 +10,12 @@ pub mod news;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -62,6 +63,10 @@ pub struct Heart {
     /// What it told, for whoever listens.
     pub news: News,
     shown_at: Mutex<Timestamp>,
+    /// When the loop last went round, in milliseconds.
+    beat: AtomicI64,
+    /// Told when something worth telling is on disk.
+    pub moved: Notify,
 }
 
 impl Heart {
@@ -72,12 +77,19 @@ impl Heart {
             policy: ArcSwap::from_pointee(policy),
             news: News::new(now),
             shown_at: Mutex::new(now),
+            beat: AtomicI64::new(now.millis()),
+            moved: Notify::new(),
         }
     }
 
     /// The state, for a moment.
     pub fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// When the loop last went round: it does so every few seconds, however little happens.
+    pub fn last_beat(&self) -> Timestamp {
+        Timestamp::from_millis(self.beat.load(Ordering::Relaxed))
     }
 
     /// Brings the gauges up to date, before they are scraped.
@@ -222,6 +234,7 @@ impl Watchdog {
             }
             self.empty_inbox(&mut desk);
             let now = self.clock.now();
+            self.heart.beat.store(now.millis(), Ordering::Relaxed);
             self.happened(Event::Tick, &mut desk);
             self.waiting.borrow_mut().retain(|_, ends| {
                 ends.retain(|end| !end.is_closed());
@@ -490,6 +503,9 @@ impl Watchdog {
         }
         let after = desk.handed_in(done.is_ok());
         after.notices.iter().for_each(|notice| self.tell(notice));
+        if !after.notices.is_empty() || !after.replies.is_empty() {
+            self.heart.moved.notify_one();
+        }
         after.errands.into_iter().for_each(|errand| self.hands.begin(errand));
         for (to, reply) in after.replies {
             // Whoever asked may have gone.

@@ -81,6 +81,7 @@ impl Bench {
         let setup = Arc::new(ArcSwap::from_pointee(Setup {
             client,
             language: Language::Es,
+            links: Links::default(),
             channels: Arc::default(),
             limits,
         }));
