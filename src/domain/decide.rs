@@ -188,6 +188,8 @@ pub struct State {
     drill: Option<Drill>,
     /// When orders were last told of, by session.
     orders_told: BTreeMap<SessionName, Timestamp>,
+    /// When a loss, or what came on top of it, was last told of, by session.
+    reminded: BTreeMap<SessionName, Timestamp>,
     /// The bot's last sign of life, or our start.
     heartbeat: Timestamp,
 }
@@ -277,6 +279,7 @@ impl State {
             alerts: BTreeMap::new(),
             drill: None,
             orders_told: BTreeMap::new(),
+            reminded: BTreeMap::new(),
             heartbeat: now,
         }
     }
@@ -526,7 +529,9 @@ impl State {
         match entry {
             Entry::Intent(intent) => {
                 if intent.via == Via::Replay {
-                    if self.came_too_late(intent.attempt.send) {
+                    let send = intent.attempt.send;
+                    // Only what is open is sent again: the intent of a replay of anything else is that of one that did not begin.
+                    if self.came_too_late(send) || !self.cases.contains_key(&send) {
                         return decision;
                     }
                 } else {
