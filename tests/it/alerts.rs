@@ -100,7 +100,10 @@ fn every_alert_fires_in_one_case_and_not_in_another_and_every_record_has_one() {
     let alerts = alerts();
     for name in alerts.keys() {
         assert!(fires.contains(name), "no case under alerts/tests in which {name} fires");
-        assert!(quiet.contains(name) || name == ALWAYS, "no case under alerts/tests in which {name} does not fire");
+        assert!(
+            quiet.contains(name) || name == ALWAYS,
+            "no case under alerts/tests in which {name} does not fire"
+        );
     }
     for name in fires.union(&quiet) {
         assert!(alerts.contains_key(name), "alerts/tests speaks of {name}, which is no alert");
@@ -162,7 +165,12 @@ fn a_wrong_name_or_label_or_value_is_seen() {
         ("series_1{status!~\"ofline|online\"} unless nothing", 2),
         ("max by (", 1),
     ] {
-        assert_eq!(shown.faults(expr, &recorded).len(), faults, "{expr}: {:?}", shown.faults(expr, &recorded));
+        assert_eq!(
+            shown.faults(expr, &recorded).len(),
+            faults,
+            "{expr}: {:?}",
+            shown.faults(expr, &recorded)
+        );
     }
 }
 

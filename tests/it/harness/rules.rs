@@ -149,18 +149,21 @@ impl Shown {
             return Vec::new();
         }
         let Some(labels) = self.0.get(name) else { return vec![format!("/metrics has no {name}")] };
-        let matchers = selector.matchers.matchers.iter().chain(selector.matchers.or_matchers.iter().flatten());
+        let matchers =
+            selector.matchers.matchers.iter().chain(selector.matchers.or_matchers.iter().flatten());
         let mut faults = Vec::new();
-        for matcher in matchers.filter(|matcher| !matches!(matcher.name.as_str(), "job" | "instance" | "session")) {
+        for matcher in
+            matchers.filter(|matcher| !matches!(matcher.name.as_str(), "job" | "instance" | "session"))
+        {
             let Some(values) = labels.get(&matcher.name) else {
                 faults.push(format!("{name} has no label {}", matcher.name));
                 continue;
             };
             let named = named(matcher);
             faults.extend(
-                named.filter(|value| !values.contains(*value)).map(|value| {
-                    format!("{name} has no {}={value:?}, only {values:?}", matcher.name)
-                }),
+                named
+                    .filter(|value| !values.contains(*value))
+                    .map(|value| format!("{name} has no {}={value:?}, only {values:?}", matcher.name)),
             );
         }
         faults
