@@ -10,6 +10,7 @@
 )]
 
 mod admin_commands;
+mod alerts;
 mod cli;
 mod clients;
 mod disk_full;
