@@ -83,6 +83,21 @@ pub enum Looked {
     Failed,
 }
 
+impl Looked {
+    /// The words of all answers, in the order that label sets are created.
+    pub const WORDS: [&'static str; 4] = ["found", "absent", "impossible", "failed"];
+
+    /// The word of the metrics.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Found { .. } => "found",
+            Self::Absent => "absent",
+            Self::Impossible => "impossible",
+            Self::Failed => "failed",
+        }
+    }
+}
+
 /// A replay.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Replay {

@@ -10,8 +10,11 @@
 )]
 
 mod admin_commands;
+#[path = "../dashboards/board.rs"]
+mod board;
 mod cli;
 mod clients;
+mod dashboards;
 mod disk_full;
 mod durability;
 mod feed;
