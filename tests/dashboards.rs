@@ -17,7 +17,8 @@ use serde_json::{Value, json};
 use waha_watchdog::domain::status::Status;
 
 /// Spans no query would name: so that it is seen which variable stood there.
-const STAND: Stand<'_> = Stand { job: "THE-JOB", session: "THE-SESSION", rate_interval: "7m13s", range: "3h17m" };
+const STAND: Stand<'_> =
+    Stand { job: "THE-JOB", session: "THE-SESSION", rate_interval: "7m13s", range: "3h17m" };
 const RATE_INTERVAL: Duration = Duration::from_secs(7 * 60 + 13);
 const RANGE: Duration = Duration::from_secs((3 * 60 + 17) * 60);
 
@@ -37,7 +38,8 @@ const PANEL_PAGES: [&str; 4] = ["/panel/", "/panel/incidents", "/panel/orders", 
 
 fn queries(board: &Board) -> Vec<(Query, Vec<board::Selector>)> {
     let parsed = |query: Query| {
-        let selectors = selectors(&STAND.fill(&query.expr)).unwrap_or_else(|e| panic!("{}: {e}", query.place));
+        let selectors =
+            selectors(&STAND.fill(&query.expr)).unwrap_or_else(|e| panic!("{}: {e}", query.place));
         (query, selectors)
     };
     board.queries().into_iter().map(parsed).collect()
@@ -46,7 +48,8 @@ fn queries(board: &Board) -> Vec<(Query, Vec<board::Selector>)> {
 /// Is this exempt? Notes that the exemption is needed.
 fn exempt(used: &mut BTreeSet<usize>, rule: &str, query: &Query) -> bool {
     let place = format!("{} {}", query.title, query.letter);
-    let known = EXEMPT.iter().position(|(of, panel, _)| *of == rule && (*panel == query.title || *panel == place));
+    let known =
+        EXEMPT.iter().position(|(of, panel, _)| *of == rule && (*panel == query.title || *panel == place));
     known.is_some_and(|at| {
         used.insert(at);
         true
@@ -84,17 +87,27 @@ fn they_can_be_provisioned() {
         let uid = text(&json["uid"]);
         assert!((8..=40).contains(&uid.len()), "{}: uid {uid}", board.file);
         assert!(uids.insert(uid), "{}: its uid is another's", board.file);
-        assert_eq!(json["editable"], false, "{}: a provisioned dashboard is not edited in Grafana", board.file);
+        assert_eq!(
+            json["editable"], false,
+            "{}: a provisioned dashboard is not edited in Grafana",
+            board.file
+        );
         assert!(!text(&json["title"]).is_empty() && !text(&json["description"]).is_empty());
 
         let (mut ids, mut titles, mut cells) = (BTreeSet::new(), BTreeSet::new(), BTreeMap::new());
         for panel in board.list("/panels") {
             let title = text(&panel["title"]);
-            assert!(ids.insert(panel["id"].as_i64().unwrap()), "{}: {title}: its id is another's", board.file);
+            assert!(
+                ids.insert(panel["id"].as_i64().unwrap()),
+                "{}: {title}: its id is another's",
+                board.file
+            );
             assert!(titles.insert(title.clone()), "{}: two panels are called {title}", board.file);
             let at = |key: &str| panel["gridPos"][key].as_u64().unwrap();
             assert!(at("x") + at("w") <= 24, "{}: {title} is too wide", board.file);
-            for cell in (at("x")..at("x") + at("w")).flat_map(|x| (at("y")..at("y") + at("h")).map(move |y| (x, y))) {
+            for cell in
+                (at("x")..at("x") + at("w")).flat_map(|x| (at("y")..at("y") + at("h")).map(move |y| (x, y)))
+            {
                 if let Some(other) = cells.insert(cell, title.clone()) {
                     panic!("{}: {title} lies on {other}", board.file);
                 }
@@ -138,7 +151,10 @@ fn panels_are_as_the_linter_wants_them() {
         for panel in board.panels() {
             let (title, kind) = (text(&panel["title"]), text(&panel["type"]));
             let place = format!("{}: {title}", board.file);
-            assert!(!title.is_empty() && text(&panel["description"]).len() > 20, "{place}: title and description");
+            assert!(
+                !title.is_empty() && text(&panel["description"]).len() > 20,
+                "{place}: title and description"
+            );
             assert_eq!(panel["datasource"]["uid"], "${datasource}", "{place}");
             let targets = panel["targets"].as_array().unwrap();
             assert!(!targets.is_empty(), "{place} shows nothing");
@@ -172,17 +188,25 @@ fn queries_are_as_the_linter_wants_them() {
             assert!(!selectors.is_empty(), "{place} asks for nothing");
             for selector in &selectors {
                 let metric = &selector.metric;
-                let of_job =
-                    selector.matchers.iter().any(|(label, value, equal)| label == "job" && value == STAND.job && !equal);
+                let of_job = selector
+                    .matchers
+                    .iter()
+                    .any(|(label, value, equal)| label == "job" && value == STAND.job && !equal);
                 assert!(of_job || exempt(&mut used, "job", &query), "{place}: {metric} of any job");
                 let takes_rate = matches!(selector.function, Some("rate" | "irate" | "increase" | "changes"));
                 let is_counter = family(metric).ends_with("_total") || metric.ends_with("_bucket");
-                assert!(!is_counter || takes_rate, "{place}: {metric} is a counter, and only its rate means anything");
+                assert!(
+                    !is_counter || takes_rate,
+                    "{place}: {metric} is a counter, and only its rate means anything"
+                );
                 if takes_rate {
                     let span = selector.span.unwrap();
                     // What is asked for one moment may sum up the whole time that is chosen.
                     let fine = span == RATE_INTERVAL || span == RANGE && query.instant;
-                    assert!(fine || exempt(&mut used, "rate interval", &query), "{place}: {metric} over {span:?}");
+                    assert!(
+                        fine || exempt(&mut used, "rate interval", &query),
+                        "{place}: {metric} over {span:?}"
+                    );
                 }
                 if selector.function == Some("rate") {
                     assert!(is_counter, "{place}: {metric} is no counter");
@@ -204,9 +228,17 @@ fn sessions_are_told_apart_where_there_are_any() {
     for board in boards() {
         for (query, selectors) in queries(&board) {
             for selector in selectors {
-                let of_session =
-                    selector.matchers.iter().any(|(label, value, _)| label == "session" && value.starts_with(STAND.session));
-                assert_ne!(of_session, whole.is_match(&selector.metric), "{}: {}", query.place, selector.metric);
+                let of_session = selector
+                    .matchers
+                    .iter()
+                    .any(|(label, value, _)| label == "session" && value.starts_with(STAND.session));
+                assert_ne!(
+                    of_session,
+                    whole.is_match(&selector.metric),
+                    "{}: {}",
+                    query.place,
+                    selector.metric
+                );
             }
         }
     }
@@ -238,7 +270,10 @@ fn links_lead_somewhere() {
     let orders = boards.iter().find(|board| board.file == "ordenes-sin-notificar.json").unwrap();
     let mut links = Vec::new();
     collect_links(&orders.json, &mut links);
-    assert!(links.iter().any(|url| url.contains("orders?q=${__data.fields.order:percentencode}")), "{links:?}");
+    assert!(
+        links.iter().any(|url| url.contains("orders?q=${__data.fields.order:percentencode}")),
+        "{links:?}"
+    );
     if let Ok(panel) = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/panel.rs")) {
         for page in PANEL_PAGES {
             assert!(panel.contains(&format!(".route(\"{page}\"")), "src/panel.rs has no {page}");
@@ -276,7 +311,8 @@ fn every_status_has_its_colour_and_its_words() {
         // As numbers.
         let history = panel("Historia del estado")[0];
         for mapped in [small, history] {
-            let mapping = &mapped["fieldConfig"]["defaults"]["mappings"][0]["options"][status.code().to_string()];
+            let mapping =
+                &mapped["fieldConfig"]["defaults"]["mappings"][0]["options"][status.code().to_string()];
             assert_eq!(text(&mapping["color"]), colour, "{status}: {}", mapped["title"]);
             assert!(words.ends_with(&text(&mapping["text"])), "{status}: {words}");
         }

@@ -58,8 +58,13 @@ impl Board {
 
     /// All panels, those in rows too, rows themselves not.
     pub fn panels(&self) -> Vec<&Value> {
-        let inside = |panel| std::iter::once(panel).chain(panel["panels"].as_array().into_iter().flatten());
-        self.list("/panels").iter().flat_map(inside).filter(|panel| panel["type"] != "row").collect()
+        let mut panels = Vec::new();
+        for panel in self.list("/panels") {
+            panels.push(panel);
+            panels.extend(panel["panels"].as_array().into_iter().flatten());
+        }
+        panels.retain(|panel| panel["type"] != "row");
+        panels
     }
 
     pub fn variables(&self) -> &[Value] {
@@ -156,8 +161,14 @@ impl ExprVisitor for Seen {
 }
 
 impl Seen {
-    fn add(&mut self, selector: &VectorSelector, span: Option<std::time::Duration>, function: Option<&'static str>) {
-        let equal = |one: &promql_parser::label::Matcher| matches!(one.op, promql_parser::label::MatchOp::Equal);
+    fn add(
+        &mut self,
+        selector: &VectorSelector,
+        span: Option<std::time::Duration>,
+        function: Option<&'static str>,
+    ) {
+        let equal =
+            |one: &promql_parser::label::Matcher| matches!(one.op, promql_parser::label::MatchOp::Equal);
         let matchers = selector.matchers.matchers.iter();
         self.0.push(Selector {
             metric: selector.name.clone().unwrap_or_default(),
@@ -182,7 +193,8 @@ pub fn families_named(boards: &[Board]) -> BTreeSet<String> {
     let mut named = BTreeSet::new();
     for board in boards {
         for query in board.queries() {
-            let selectors = selectors(&stand.fill(&query.expr)).unwrap_or_else(|e| panic!("{}: {e}", query.place));
+            let selectors =
+                selectors(&stand.fill(&query.expr)).unwrap_or_else(|e| panic!("{}: {e}", query.place));
             named.extend(selectors.iter().map(|one| family(&one.metric).to_owned()));
         }
         for variable in board.variables() {

@@ -49,14 +49,24 @@ const EMPTY: &[(&str, &str, &[Scenario], &str)] = &[
     ("Duración de los sondeos y diagnósticos (p95)", "B", &[Online, Degraded], "nothing was diagnosed"),
     ("Último simulacro", "A", &[Online, Degraded, Critical, Recovered], "there was no drill"),
     ("Alertas por canal", "A", &[Online], "nothing was alerted"),
-    ("Última alerta aceptada por canal", "A", &[Online, Degraded, Critical], "WhatsApp is the only channel, and warnings do not go through what they warn of"),
+    (
+        "Última alerta aceptada por canal",
+        "A",
+        &[Online, Degraded, Critical],
+        "WhatsApp is the only channel, and warnings do not go through what they warn of",
+    ),
     ("La más antigua espera", "A", &[Online, Degraded, Recovered], "no order waits"),
     ("La más antigua espera", "B", &[Online, Degraded, Recovered], "no order waits"),
     ("Órdenes", "A", &[Online, Degraded, Recovered], "no order waits"),
     ("Órdenes", "B", &[Online, Degraded, Recovered], "no order waits"),
     ("Tiempo hasta resolver", "A", &[Online, Degraded, Critical], "nothing was resolved"),
     ("Tiempo hasta resolver", "B", &[Online, Degraded, Critical], "nothing was resolved"),
-    ("Termina en", "A", &ALL, "where something is pending nothing goes out, and back again it goes out within a scrape"),
+    (
+        "Termina en",
+        "A",
+        &ALL,
+        "where something is pending nothing goes out, and back again it goes out within a scrape",
+    ),
 ];
 
 /// Shown in no scenario: tests/it has them nowhere, and their shape is that of others.
@@ -89,10 +99,14 @@ async fn ask_all(prometheus: &Prometheus, scenario: Scenario, shown: &mut BTreeS
                 *panel == query.title && *letter == query.letter && when.contains(&scenario)
             });
             match (says, listed) {
-                (true, true) => faults.push(format!("{scenario:?}: {} is listed as empty: {series:?}", query.place)),
+                (true, true) => {
+                    faults.push(format!("{scenario:?}: {} is listed as empty: {series:?}", query.place))
+                }
                 (true, false) => _ = shown.insert(query.place),
                 (false, true) => {}
-                (false, false) if late => faults.push(format!("{scenario:?}: {} is empty: {filled}", query.place)),
+                (false, false) if late => {
+                    faults.push(format!("{scenario:?}: {} is empty: {filled}", query.place))
+                }
                 (false, false) => again.push(query),
             }
         }
@@ -115,12 +129,15 @@ async fn every_panel_shows_data() {
     let rules = Rules { files: vec![rule], alertmanager: None };
     let Some(prometheus) = Prometheus::start(play.sidecar.admin(), &rules).await else { return };
     let (mut faults, mut shown) = (Vec::new(), BTreeSet::new());
-    let status = |status: &str| format!(r#"waha_watchdog_bot_status{{session="default", status="{status}"}} == 1"#);
+    let status =
+        |status: &str| format!(r#"waha_watchdog_bot_status{{session="default", status="{status}"}} == 1"#);
 
     play.status_is("online").await;
     assert_eq!(play.place(10..13).await, [201; 3]);
     prometheus.when(&status("online")).await;
-    prometheus.when(r#"waha_watchdog_sends_total{session="default", kind="text", result="accepted"} >= 3"#).await;
+    prometheus
+        .when(r#"waha_watchdog_sends_total{session="default", kind="text", result="accepted"} >= 3"#)
+        .await;
     faults.extend(ask_all(&prometheus, Online, &mut shown).await);
 
     play.waha.set_session("default", SessionStatus::Failed);
@@ -133,7 +150,8 @@ async fn every_panel_shows_data() {
     assert_eq!(play.place(0..4).await, [502; 4]);
     prometheus.when(&status("incommunicado_critico")).await;
     prometheus.when("sum(waha_watchdog_orders_unnotified) == 4").await;
-    prometheus.when(r#"ALERTS{alertname="WahaWatchdogPrueba", alertstate="firing"}"#).await;
+    let firing = prometheus.when(r#"ALERTS{alertname="WahaWatchdogPrueba", alertstate="firing"}"#).await;
+    assert_eq!(firing[0].labels["session"], "default");
     faults.extend(ask_all(&prometheus, Critical, &mut shown).await);
 
     play.waha.come_up().await.unwrap();
@@ -142,7 +160,10 @@ async fn every_panel_shows_data() {
     prometheus.when(r#"waha_watchdog_incident_open{session="default"} == 0"#).await;
     prometheus.when(r#"sum(waha_watchdog_recovery_runs_total{result="complete"}) >= 1"#).await;
     // What is over has left the panels too.
-    until("the alerts to be told", async || play.sidecar.metric(r#"alert_queue_length{channel="whatsapp"}"#).await == 0.0).await;
+    until("the alerts to be told", async || {
+        play.sidecar.metric(r#"alert_queue_length{channel="whatsapp"}"#).await == 0.0
+    })
+    .await;
     faults.extend(ask_all(&prometheus, Recovered, &mut shown).await);
 
     assert!(faults.is_empty(), "{faults:#?}");
@@ -162,12 +183,15 @@ async fn every_metric_and_label_named_is_served() {
     let mut play = Play::with("served", knobs(), quick()).await;
     play.waha.go_down().await;
     let _refused = play.place(0..2).await;
-    until("an order that waits", async || play.sidecar.metrics().await.contains("order_unnotified_info{")).await;
+    until("an order that waits", async || play.sidecar.metrics().await.contains("order_unnotified_info{"))
+        .await;
     let text = play.sidecar.metrics().await;
     let served = series(&text);
     let boards = boards();
-    let missing: Vec<_> =
-        families_named(&boards).into_iter().filter(|name| !served.keys().any(|one| family(one) == name)).collect();
+    let missing: Vec<_> = families_named(&boards)
+        .into_iter()
+        .filter(|name| !served.keys().any(|one| family(one) == name))
+        .collect();
     assert!(missing.is_empty(), "the binary serves no {missing:?}");
     for query in boards.iter().flat_map(|board| board.queries()) {
         for selector in selectors(&STAND.fill(&query.expr)).unwrap() {
@@ -179,7 +203,10 @@ async fn every_metric_and_label_named_is_served() {
                 let values: BTreeSet<_> = series.iter().filter_map(|one| one.get(label)).collect();
                 assert!(!values.is_empty(), "{}: {} has no label {label}", query.place, selector.metric);
                 // An alternative that nothing has is a slip of the pen.
-                for word in value.split('|').filter(|word| *equal || word.chars().all(|c| c.is_alphanumeric() || c == '_')) {
+                for word in value
+                    .split('|')
+                    .filter(|word| *equal || word.chars().all(|c| c.is_alphanumeric() || c == '_'))
+                {
                     let known = word.is_empty() || values.iter().any(|one| *one == word);
                     assert!(known, "{}: no {}{{{label}={word:?}}}", query.place, selector.metric);
                 }
@@ -209,9 +236,12 @@ async fn a_scrape_stays_what_it_is_whatever_happens() {
     let names = |text: &str| -> BTreeSet<String> {
         let lines = text.lines().filter(|line| !line.starts_with('#'));
         let names = lines.map(|line| line.rsplit_once(' ').unwrap().0.to_owned());
-        names.filter(|name| !name.contains("order_unnotified_info") && !name.contains("_http_requests_total")).collect()
+        names
+            .filter(|name| !name.contains("order_unnotified_info") && !name.contains("_http_requests_total"))
+            .collect()
     };
-    let mut sidecar = Sidecar::prepare(Config::acting().upstream("http://127.0.0.1:1").raw("retry.attempts", "1"));
+    let mut sidecar =
+        Sidecar::prepare(Config::acting().upstream("http://127.0.0.1:1").raw("retry.attempts", "1"));
     sidecar.run().await;
     let before = names(&sidecar.metrics().await);
     for number in 0..30 {

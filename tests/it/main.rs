@@ -11,6 +11,7 @@
 
 mod admin_commands;
 #[path = "../dashboards/board.rs"]
+#[allow(dead_code)]
 mod board;
 mod cli;
 mod clients;

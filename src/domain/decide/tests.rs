@@ -2,6 +2,7 @@
 
 mod found;
 mod mind;
+mod survey;
 
 use std::sync::{Arc, LazyLock};
 
