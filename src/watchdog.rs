@@ -99,15 +99,7 @@ impl Heart {
             now.since(std::mem::replace(&mut *shown_at, now))
         };
         let state = self.state();
-        let mut open: BTreeMap<&str, Vec<&Case>> = BTreeMap::new();
-        for case in state.cases().values().filter(|case| case.failure.is_some()) {
-            open.entry(state.session_of(&case.what).as_str()).or_default().push(case);
-        }
-        for (name, session) in state.sessions() {
-            metrics.heart.session(session, elapsed);
-            let cases = open.remove(name.as_str()).unwrap_or_default();
-            metrics.heart.open(name.as_str(), cases.into_iter());
-        }
+        state.sessions().values().for_each(|session| metrics.heart.session(session, elapsed));
         metrics.mind.show(&state, now, &self.policy.load());
     }
 }
@@ -529,7 +521,10 @@ impl Watchdog {
                 Notice::Status(change) => change.session.clone(),
                 Notice::Probed { session, .. }
                 | Notice::Diagnosed { session, .. }
-                | Notice::Confirmed { session, .. } => session.clone(),
+                | Notice::Confirmed { session, .. }
+                | Notice::NotReplayed { session }
+                | Notice::RunOver { session, .. }
+                | Notice::Looked { session, .. } => session.clone(),
                 Notice::IncidentOpened(incident) | Notice::IncidentClosed(incident) => {
                     incident.session.clone()
                 }
@@ -551,7 +546,7 @@ impl Watchdog {
                 let order = what.order.order_number.as_deref().unwrap_or("-");
                 tracing::warn!(%session, %send, order, %cause, attempts, "a customer was not told: failed notification opened");
             }
-            Notice::Settled { send, what, method } => {
+            Notice::Settled { send, what, method, took: _ } => {
                 let order = what.order.order_number.as_deref().unwrap_or("-");
                 tracing::info!(%session, %send, order, method = method.as_str(), "failed notification settled");
             }
@@ -610,6 +605,9 @@ impl Watchdog {
             Notice::Acted(_)
             | Notice::Probed { .. }
             | Notice::Confirmed { .. }
+            | Notice::NotReplayed { .. }
+            | Notice::RunOver { .. }
+            | Notice::Looked { .. }
             | Notice::GivenUp { .. }
             | Notice::Retried { .. }
             | Notice::Retry { .. } => {}

@@ -15,7 +15,7 @@
 //! - `probing`: probes, and the watchdog's own trouble
 //! - `diagnosing`: the ladder
 //! - `confirming`: echoes and acks
-//! - `recovering`: the canary and the replays
+//! - `recovering`: the canary and the replays; `survey`: everything that waits, in one pass
 //! - `incidents`: incidents, and which alerts they call for; `alerting`: the outbox
 //! - `drilling`: drills and tests of channels
 //! - `commanding`: what people ask for
@@ -30,6 +30,7 @@ mod drilling;
 mod incidents;
 mod probing;
 mod recovering;
+mod survey;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -40,6 +41,7 @@ use self::attempts::interrupted;
 pub use self::decision::{Change, Decision, Ending, Event, Notice, Reconciled, Stored, Unheard};
 use self::diagnosing::WRITE_EVERY;
 pub use self::recovering::Outlook;
+pub use self::survey::Waits;
 use super::alert::Alert;
 use super::assess::{Signals, reassess};
 use super::case::Case;

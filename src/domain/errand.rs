@@ -91,6 +91,19 @@ impl Looked {
             Self::Absent | Self::Impossible | Self::Failed => None,
         }
     }
+
+    /// The words of all answers, in the order that label sets are created.
+    pub const WORDS: [&'static str; 4] = ["found", "absent", "impossible", "failed"];
+
+    /// The word of the metrics.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Found { .. } => "found",
+            Self::Absent => "absent",
+            Self::Impossible => "impossible",
+            Self::Failed => "failed",
+        }
+    }
 }
 
 /// A replay.

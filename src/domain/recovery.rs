@@ -60,6 +60,19 @@ pub enum Held {
 }
 
 impl Held {
+    /// All reasons, in the order that label sets are created.
+    pub const ALL: [Self; 9] = [
+        Self::NothingKept,
+        Self::Rejected,
+        Self::NotConfirmed,
+        Self::BotHasIt,
+        Self::NotLooked,
+        Self::MayHaveArrived,
+        Self::TooOld,
+        Self::Superseded,
+        Self::Restricted,
+    ];
+
     /// The word of the API.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -126,6 +139,8 @@ pub struct ByHand {
 pub struct Recovery {
     /// The replay under way.
     pub running: Option<SendId>,
+    /// A run of replays is under way: the channel is back, and one goes out after the other.
+    pub run: bool,
     /// No replay before then: the pace.
     pub paced: Timestamp,
     /// When to look again what can be done.

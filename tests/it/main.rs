@@ -11,8 +11,12 @@
 
 mod admin_commands;
 mod alerts;
+#[path = "../dashboards/board.rs"]
+#[allow(dead_code)]
+mod board;
 mod cli;
 mod clients;
+mod dashboards;
 mod disk_full;
 mod durability;
 mod feed;

@@ -438,6 +438,10 @@ pub fn line(notice: &Notice) -> String {
         Notice::Diagnosed { finding, .. } => format!("diagnosis: {}", finding.verdict.as_str()),
         Notice::Probed { result, .. } => format!("probe: {}", result.as_str()),
         Notice::Replayed { outcome, .. } => format!("replay over: {outcome}"),
+        Notice::NotReplayed { .. } => "replay not begun".to_owned(),
+        Notice::RunOver { cut: false, .. } => "nothing more to send again".to_owned(),
+        Notice::RunOver { cut: true, .. } => "sending again was cut".to_owned(),
+        Notice::Looked { found, .. } => format!("look: {}", found.as_str()),
         Notice::Alerting(alert) => format!("alert raised: {}", alert.says.as_str()),
         Notice::Delivered { channel, how, .. } => {
             format!("alert by {}: {}", channel.as_str(), how.as_str())

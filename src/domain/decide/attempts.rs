@@ -354,10 +354,10 @@ pub(super) fn resolve(case: &mut Case, resolution: Resolution, decision: &mut De
     if let Some(finding) = &mut case.finding {
         finding.resolved_at.get_or_insert(resolution.at);
     }
-    let method = resolution.method;
+    let (method, took) = (resolution.method, resolution.at.since(failure.created_at));
     failure.resolution = Some(resolution);
     let (send, what) = (case.send, Arc::clone(&case.what));
-    decision.notices.push(Notice::Settled { send, what, method });
+    decision.notices.push(Notice::Settled { send, what, method, took });
 }
 
 pub(super) fn interrupted(intent: &Intent, now: Timestamp) -> Ended {

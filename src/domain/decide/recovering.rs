@@ -57,9 +57,21 @@ impl State {
 
     /// What is pending in a session, for people.
     pub fn outlook(&self, name: &SessionName, now: Timestamp, policy: &Policy) -> Outlook {
+        let holds = self.open_cases(name).map(|case| self.held(case, now, policy));
+        self.outlook_of(name, holds, now, policy)
+    }
+
+    /// The same, where it is known already what holds each.
+    pub(super) fn outlook_of(
+        &self,
+        name: &SessionName,
+        holds: impl Iterator<Item = Option<Held>>,
+        now: Timestamp,
+        policy: &Policy,
+    ) -> Outlook {
         let (mut pending, mut waiting) = (0usize, 0);
-        for case in self.open_cases(name) {
-            match self.held(case, now, policy) {
+        for held in holds {
+            match held {
                 None => pending += 1,
                 Some(held) if held.passes_by_itself() => pending += 1,
                 Some(_) => waiting += 1,
@@ -243,12 +255,22 @@ impl State {
             }
             return;
         }
-        if self.is_back(session, policy) {
-            if let Some(send) = self.next_replay(name, now, policy) {
+        let is_back = self.is_back(session, policy);
+        let run = recovery.run;
+        if is_back {
+            let next = self.next_replay(name, now, policy);
+            if let Some(send) = next {
                 self.replay(send, now, policy, decision);
             }
+            self.run_goes_on(name, next.is_some(), false, decision);
             return;
         }
+        if run {
+            self.run_goes_on(name, false, true, decision);
+        }
+        let (Some(session), Some(recovery)) = (self.sessions.get(name), self.recoveries.get(name)) else {
+            return;
+        };
         // Not back as far as sends tell: something has to be tried, but only where a probe says that it may work.
         let healthy = session.health.last.is_some_and(ProbeResult::is_healthy)
             && session.health.at.is_some_and(|at| session.last_failed.is_none_or(|failed| at >= failed));
@@ -264,6 +286,15 @@ impl State {
         } else if session.sends_failing() || session.total_loss_at.is_some() {
             self.prove_without_orders(name, now, policy, decision);
         }
+    }
+
+    /// A run of replays begins, goes on, or is over.
+    fn run_goes_on(&mut self, name: &SessionName, goes_on: bool, cut: bool, decision: &mut Decision) {
+        let Some(recovery) = self.recoveries.get_mut(name) else { return };
+        if recovery.run && !goes_on {
+            decision.notices.push(Notice::RunOver { session: name.clone(), cut });
+        }
+        recovery.run = goes_on;
     }
 
     /// Nothing to send again can show that the channel is back: the admin's phone may, or time.
@@ -424,6 +455,9 @@ impl State {
     ) {
         decision.endings.push((Pending::Replay(send), Ending::NotReplayed(why)));
         self.by_hand.remove(&send);
+        if let Some(case) = self.cases.get(&send) {
+            decision.notices.push(Notice::NotReplayed { session: self.session_of(&case.what).clone() });
+        }
         // An intent that could not be recorded in time: nothing was sent under it, whether it was heard of already or comes later.
         let before = self.running.len();
         if why == NotReplayed::Unrecorded {
@@ -538,6 +572,11 @@ impl State {
         policy: &Policy,
         decision: &mut Decision,
     ) {
+        let what = self.awaiting.get(&send).map(|one| &one.what);
+        if let Some(what) = what.or_else(|| self.cases.get(&send).map(|case| &case.what)) {
+            let session = self.session_of(what).clone();
+            decision.notices.push(Notice::Looked { session, found: found.clone() });
+        }
         if self.looked_for_ack(send, &found, now, policy, decision) {
             return;
         }
@@ -619,7 +658,7 @@ impl State {
     }
 }
 
-fn is_open(case: &Case) -> bool {
+pub(super) fn is_open(case: &Case) -> bool {
     case.failure.as_ref().is_some_and(super::Failure::is_open)
 }
 

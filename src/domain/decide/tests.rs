@@ -4,6 +4,7 @@ mod bench;
 mod by_hand;
 mod found;
 mod mind;
+mod survey;
 
 use std::sync::{Arc, LazyLock};
 
