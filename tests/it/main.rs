@@ -10,6 +10,7 @@
 )]
 
 mod admin_commands;
+mod alertmanager;
 mod alerts;
 mod cli;
 mod clients;

@@ -2,6 +2,7 @@
 
 pub mod bot;
 pub mod http;
+pub mod mailbox;
 pub mod rules;
 pub mod sidecar;
 pub mod upstream;
