@@ -19,6 +19,7 @@ mod durability;
 mod feed;
 mod harness;
 mod joining;
+mod late_retry;
 mod lifecycle;
 mod outcomes;
 mod proxy_mode;

@@ -65,6 +65,29 @@ fn it_blocks_nothing_either_where_the_bot_got_through_meanwhile() {
 }
 
 #[test]
+fn what_our_own_end_cut_off_does_not_speak_against_the_channel() {
+    let policy = Policy { admin: None, diagnose: false, ..POLICY.clone() };
+    let mut state = state();
+    let _ = state.entry(Position(1), ended(9, 1, 1, None), &policy);
+    let _ = state.tick(at(1), &policy);
+    assert_eq!(status(&state), Status::Online);
+    for send in 1..=4 {
+        let _ = state.entry(Position(0), ended(send, 1, 2, Some(Cause::Interrupted)), &policy);
+    }
+    let mut alerts = Vec::new();
+    for second in 3..120 {
+        let decision = state.tick(at(second), &policy);
+        assert_eq!(status(&state), Status::Online, "{second}");
+        alerts.extend(decision.changes.into_iter().filter_map(|change| match change {
+            Change::Alert(alert) => Some(alert.says.as_str()),
+            _ => None,
+        }));
+    }
+    assert_eq!(state.cases().values().filter(|case| case.failure.is_some()).count(), 4, "they are listed");
+    assert!(!alerts.contains(&"total_loss"), "{alerts:?}");
+}
+
+#[test]
 fn what_got_through_while_the_ladder_ran_speaks_against_a_total_loss() {
     let mut state = state();
     for number in 1..=4 {
