@@ -38,8 +38,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "admin",
         &[
-            "domain", "clock", "logging", "metrics", "config", "store", "waha", "words", "channels", "events",
-            "watchdog",
+            "domain", "clock", "logging", "metrics", "config", "store", "waha", "words", "channels",
+            "events", "watchdog",
         ],
     ),
     ("proxy", &["domain", "clock", "metrics", "config", "store", "waha"]),

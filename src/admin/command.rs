@@ -119,7 +119,9 @@ pub(super) async fn retry(
         Ok(Ok(Ending::ReplayedUnchecked(outcome, cause))) => {
             Ok(retried(&admin, send, outcome, cause, Some(Looked::Impossible)).await)
         }
-        Ok(Ok(Ending::HadGoneOut)) => Ok(retried(&admin, send, Outcome::Accepted, None, Some(Looked::Found)).await),
+        Ok(Ok(Ending::HadGoneOut)) => {
+            Ok(retried(&admin, send, Outcome::Accepted, None, Some(Looked::Found)).await)
+        }
         Ok(Ok(Ending::NotReplayed(why))) => Err(refused(
             &admin,
             match why {

@@ -21,6 +21,8 @@ use super::harness::{cannot, until};
 
 const CONFIG: &str = "config/alertmanager.yml";
 const CRITICAL: &str = "WahaWatchdogBotIncomunicadoCritico";
+/// What the watchdog says of it, where it pushes.
+const PUSHED: &str = "Bot completamente incomunicado: ningún mensaje sale (sesión default)";
 
 fn is_missing(program: &str) -> bool {
     let missing = Command::new(program).arg("--version").output().is_err();
@@ -324,9 +326,10 @@ async fn an_outage_is_one_page_and_one_end_and_its_consequences_are_silent() {
     // Another session is well but for this: its mail shows that mails go out.
     all.push(alert("WahaWatchdogBotDegradado", "otra", hour));
     alertmanager.post(&all).await;
-    // The watchdog pushes what Prometheus fires, with the same labels and texts of its own.
+    // The watchdog pushes what Prometheus fires, with the same labels, texts of its own and a link to its panel.
     let mut pushed = alert(CRITICAL, "default", hour);
-    pushed["annotations"]["description"] = "dicho por el watchdog".into();
+    let panel = "https://panel.example.com/";
+    pushed["annotations"] = json!({"summary": PUSHED, "description": PUSHED, "panel": panel});
     alertmanager.post(&[pushed]).await;
 
     until("a page", async || !events(&pager).is_empty()).await;
@@ -354,9 +357,21 @@ async fn an_outage_is_one_page_and_one_end_and_its_consequences_are_silent() {
     assert_eq!(trigger["dedup_key"], resolve["dedup_key"]);
     assert_eq!(trigger["routing_key"], "R0123456789ABCDEFR0123456789ABCD");
     let payload = &trigger["payload"];
-    assert_eq!(payload["summary"], "El bot no puede avisar a nadie (default)");
+    // Whichever of the two came last before it was told.
+    let links = match payload["summary"].as_str().unwrap() {
+        PUSHED => vec!["Qué hacer", "Panel"],
+        summary => {
+            assert_eq!(summary, "El bot no puede avisar a nadie (default)");
+            vec!["Qué hacer"]
+        }
+    };
     assert_eq!((&payload["severity"], &payload["source"]), (&"critical".into(), &"default".into()));
-    assert_eq!(trigger["links"][0]["text"], "Qué hacer");
+    let shown: Vec<_> =
+        trigger["links"].as_array().unwrap().iter().map(|link| link["text"].as_str().unwrap()).collect();
+    assert_eq!(shown, links);
+    assert!(
+        trigger["links"][0]["href"].as_str().unwrap().ends_with("/WahaWatchdogBotIncomunicadoCritico.md")
+    );
     for event in &events {
         let details = event["payload"]["custom_details"].as_object().unwrap();
         assert_eq!(details.keys().collect::<Vec<_>>(), ["firing", "num_firing", "num_resolved", "resolved"]);
