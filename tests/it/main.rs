@@ -10,6 +10,7 @@
 )]
 
 mod admin_commands;
+mod alertmanager;
 mod alerts;
 #[path = "../dashboards/board.rs"]
 #[allow(dead_code)]
