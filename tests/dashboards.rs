@@ -61,7 +61,9 @@ fn they_are_dashboards_by_grafanas_schema() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/grafana/dashboard.jsonschema.json");
     let mut schema: Value = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
     // Two fields that hold anything came out as objects: the name that an override fits is a text everywhere.
-    for field in ["/definitions/MatcherConfig/properties/options", "/definitions/DynamicConfigValue/properties/value"] {
+    for field in
+        ["/definitions/MatcherConfig/properties/options", "/definitions/DynamicConfigValue/properties/value"]
+    {
         let field = schema.pointer_mut(field).unwrap();
         assert_eq!(field["type"], "object");
         *field = json!({});
@@ -75,7 +77,8 @@ fn they_are_dashboards_by_grafanas_schema() {
     assert_eq!(boards.len(), 2);
     for board in boards {
         for one in board.panels() {
-            let faults: Vec<_> = panel.iter_errors(one).map(|e| format!("{}: {e}", e.instance_path())).collect();
+            let faults: Vec<_> =
+                panel.iter_errors(one).map(|e| format!("{}: {e}", e.instance_path())).collect();
             assert!(faults.is_empty(), "{}: {}: {faults:#?}", board.file, one["title"]);
         }
         let faults: Vec<_> =
