@@ -5,19 +5,22 @@
 //! stored, meets the entries that came after, and writes down the attempts an earlier process left open.
 
 pub mod desk;
+pub mod news;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use self::desk::Desk;
+use self::news::News;
 use crate::clock::Clock;
 use crate::domain::case::Case;
 use crate::domain::command::{Command, Pending, Reply};
@@ -57,18 +60,36 @@ pub struct Heart {
     state: Mutex<State>,
     /// The rules' numbers; SIGHUP swaps them.
     pub policy: ArcSwap<Policy>,
+    /// What it told, for whoever listens.
+    pub news: News,
     shown_at: Mutex<Timestamp>,
+    /// When the loop last went round, in milliseconds.
+    beat: AtomicI64,
+    /// Told when something worth telling is on disk.
+    pub moved: Notify,
 }
 
 impl Heart {
     /// A heart that knows nothing yet.
     pub fn new(state: State, policy: Policy, now: Timestamp) -> Self {
-        Self { state: Mutex::new(state), policy: ArcSwap::from_pointee(policy), shown_at: Mutex::new(now) }
+        Self {
+            state: Mutex::new(state),
+            policy: ArcSwap::from_pointee(policy),
+            news: News::new(now),
+            shown_at: Mutex::new(now),
+            beat: AtomicI64::new(now.millis()),
+            moved: Notify::new(),
+        }
     }
 
     /// The state, for a moment.
     pub fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// When the loop last went round: it does so every few seconds, however little happens.
+    pub fn last_beat(&self) -> Timestamp {
+        Timestamp::from_millis(self.beat.load(Ordering::Relaxed))
     }
 
     /// Brings the gauges up to date, before they are scraped.
@@ -87,6 +108,8 @@ impl Heart {
 pub trait Recall: Send + Sync {
     /// A send that did not succeed and may be tried again.
     fn unsuccessful(&self, case: &Case);
+    /// How the case of an unsuccessful send stands now: whose it is, and whether it may have arrived.
+    fn stands(&self, case: &Case);
     /// A success nobody heard of.
     fn unheard(&self, unheard: &Unheard);
     /// A send that was thought unsuccessful and had gone out. Gives the answer that now waits for its bot, if one can: `asked` is what the
@@ -203,6 +226,7 @@ impl Watchdog {
             }
             self.empty_inbox(&mut desk);
             let now = self.clock.now();
+            self.heart.beat.store(now.millis(), Ordering::Relaxed);
             self.happened(Event::Tick, &mut desk);
             self.waiting.borrow_mut().retain(|_, ends| {
                 ends.retain(|end| !end.is_closed());
@@ -414,6 +438,11 @@ impl Watchdog {
                 note.unheard = Some(answer);
             }
         }
+        for change in &decision.changes {
+            if let Change::Case(case) = change {
+                self.recall.stands(case);
+            }
+        }
         for ended in std::mem::take(&mut decision.notes) {
             self.lane.note(Entry::Ended(Box::new(ended)));
         }
@@ -466,6 +495,9 @@ impl Watchdog {
         }
         let after = desk.handed_in(done.is_ok());
         after.notices.iter().for_each(|notice| self.tell(notice));
+        if !after.notices.is_empty() || !after.replies.is_empty() {
+            self.heart.moved.notify_one();
+        }
         after.errands.into_iter().for_each(|errand| self.hands.begin(errand));
         for (to, reply) in after.replies {
             // Whoever asked may have gone.
@@ -476,9 +508,10 @@ impl Watchdog {
 
     /// Counts a notice, and says it where somebody should read it.
     fn tell(&self, notice: &Notice) {
-        let session = {
+        let (policy, now) = (self.heart.policy.load(), self.clock.now());
+        let (session, fact) = {
             let state = self.heart.state();
-            match notice {
+            let session = match notice {
                 Notice::Opened { what, .. }
                 | Notice::Settled { what, .. }
                 | Notice::GivenUp { what }
@@ -497,10 +530,17 @@ impl Watchdog {
                 }
                 Notice::Alerting(alert) => alert.session.clone(),
                 Notice::Delivered { session, .. } => session.clone(),
-            }
+                // Of no session, or of one that does not matter here.
+                Notice::Acted(_) => state.worst().name.clone(),
+            };
+            let fact = news::fact(notice, &session, &state, &policy, now);
+            (session, fact)
         };
+        if let Some(fact) = fact {
+            self.heart.news.publish(fact, now);
+        }
         self.metrics.heart.notice(session.as_str(), notice);
-        self.metrics.mind.notice(session.as_str(), notice, self.clock.now());
+        self.metrics.mind.notice(session.as_str(), notice, now);
         match notice {
             Notice::Opened { send, what, cause, attempts } => {
                 let order = what.order.order_number.as_deref().unwrap_or("-");
@@ -562,7 +602,8 @@ impl Watchdog {
                     }
                 }
             }
-            Notice::Probed { .. }
+            Notice::Acted(_)
+            | Notice::Probed { .. }
             | Notice::Confirmed { .. }
             | Notice::NotReplayed { .. }
             | Notice::RunOver { .. }

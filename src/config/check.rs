@@ -10,10 +10,10 @@ use hyper::Uri;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
-use super::extract;
 use super::read::{Reader, Row, readable_file};
 use super::settings::*;
 use super::upstream;
+use super::{alerts, extract};
 
 const MS: Duration = Duration::from_millis(1);
 const S: Duration = Duration::from_secs(1);
@@ -52,10 +52,11 @@ pub(super) fn config(r: &mut Reader) -> Config {
             source: r.choice("offline.source"),
             after: r.duration("offline.after", S..=30 * D),
         },
+        bot: bot(r),
         recovery: recovery(r),
         diagnosis: DiagnosisConfig { enabled: r.flag("diagnosis.enabled") },
         healthcheck: healthcheck(r),
-        alerts: alerts(r),
+        alerts: alerts::alerts(r),
         panel: panel(r),
         log: LogConfig {
             level: r.text("log.level", "a level or a list of target=level", log_level),
@@ -63,7 +64,6 @@ pub(super) fn config(r: &mut Reader) -> Config {
         },
         extract: extract::rules(r),
     };
-    not_used_yet(r);
     clashes(r, &config);
     config
 }
@@ -190,29 +190,6 @@ fn healthcheck(r: &mut Reader) -> HealthcheckConfig {
     }
 }
 
-fn alerts(r: &mut Reader) -> AlertsConfig {
-    let digits = "digits, a + in front if wanted, or empty";
-    AlertsConfig {
-        admin_phone: r.optional("alerts.admin_phone", digits, |phone| {
-            let bare = phone.strip_prefix('+').unwrap_or(phone);
-            let sound = !bare.is_empty() && bare.bytes().all(|byte| byte.is_ascii_digit());
-            if sound {
-                Ok(bare.to_owned())
-            } else {
-                Err("must be digits, with a + in front if wanted".to_owned())
-            }
-        }),
-        gather_for: r.duration("alerts.gather_for", 100 * MS..=H),
-        every: r.duration("alerts.every", 100 * MS..=24 * H),
-        remind_every: r.duration("alerts.remind_every", 100 * MS..=24 * H),
-    }
-}
-
-/// Keys of the contract that this version reads and checks but does not act upon; the documented file says so of each.
-fn not_used_yet(r: &mut Reader) {
-    let _owner: PagingOwner = r.choice("paging.owner");
-}
-
 fn status(r: &mut Reader) -> StatusConfig {
     StatusConfig {
         window: r.duration("status.window", 60 * S..=H),
@@ -222,6 +199,15 @@ fn status(r: &mut Reader) -> StatusConfig {
         unacked_degraded: r.duration("status.unacked_degraded", S..=H),
         unacked_critical: r.duration("status.unacked_critical", S..=H),
         recover_after: r.duration("status.recover_after", Duration::ZERO..=24 * H),
+    }
+}
+
+fn bot(r: &mut Reader) -> BotConfig {
+    BotConfig {
+        restart_url: r.optional_url("bot.restart_url", "an http or https URL", |url| {
+            people_url(url).map(str::to_owned)
+        }),
+        restart_secret: r.secret("bot.restart_secret", TOKEN_CHARS_MIN),
     }
 }
 
@@ -341,7 +327,7 @@ fn log_level(text: &str) -> Result<String, String> {
 }
 
 /// A link people follow: http or https, a host, no user or password.
-fn people_url(text: &str) -> Result<&str, String> {
+pub(super) fn people_url(text: &str) -> Result<&str, String> {
     let wrong = || "must be an http or https URL, without user or password".to_owned();
     let uri: Uri = text.parse().map_err(|_| wrong())?;
     let web = matches!(uri.scheme_str(), Some("http" | "https"));

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use regex::Regex;
 
+use super::alerts::AlertsConfig;
 use super::secret::Secret;
 use super::upstream::Upstream;
 
@@ -39,13 +40,15 @@ pub struct Config {
     pub incommunicado: IncommunicadoConfig,
     /// When a silent bot is `offline`.
     pub offline: OfflineConfig,
+    /// The bot itself.
+    pub bot: BotConfig,
     /// How long failed sends keep their identity.
     pub recovery: RecoveryConfig,
     /// How failures are diagnosed.
     pub diagnosis: DiagnosisConfig,
     /// Probes of WAHA's sessions.
     pub healthcheck: HealthcheckConfig,
-    /// What admins are told.
+    /// Who pages, what admins are told, and how.
     pub alerts: AlertsConfig,
     /// Links for people.
     pub panel: PanelConfig,
@@ -220,6 +223,15 @@ pub struct OfflineConfig {
     pub after: Duration,
 }
 
+/// `[bot]`
+#[derive(Debug, Clone)]
+pub struct BotConfig {
+    /// Who is asked to restart it.
+    pub restart_url: Option<String>,
+    /// What signs that: visible ASCII, 16 or more characters.
+    pub restart_secret: Option<Secret>,
+}
+
 /// `[recovery]`
 #[derive(Debug, Clone)]
 pub struct RecoveryConfig {
@@ -249,19 +261,6 @@ pub struct HealthcheckConfig {
     pub timeout: Duration,
     /// Failures in a row that count.
     pub failure_threshold: u32,
-}
-
-/// `[alerts]`
-#[derive(Debug, Clone)]
-pub struct AlertsConfig {
-    /// The admin's number, digits only.
-    pub admin_phone: Option<String>,
-    /// How long a message about single orders waits for more.
-    pub gather_for: Duration,
-    /// How long after one before the next.
-    pub every: Duration,
-    /// How long between two messages about a channel that stays dead.
-    pub remind_every: Duration,
 }
 
 /// `[panel]`
@@ -333,6 +332,25 @@ choices! {
         Traffic = "traffic",
         /// Its heartbeat.
         Heartbeat = "heartbeat",
+    }
+}
+
+choices! {
+    /// How a connection to a mail server is kept from others' eyes.
+    MailSecurity {
+        /// TLS from the first byte.
+        Tls = "tls",
+        /// TLS after a greeting in the clear.
+        Starttls = "starttls",
+        /// Not at all.
+        None = "none",
+    }
+    /// How a dead man's switch is called.
+    HeartbeatMethod {
+        /// GET.
+        Get = "get",
+        /// POST.
+        Post = "post",
     }
 }
 

@@ -46,7 +46,7 @@ use super::alert::Alert;
 use super::assess::{Signals, reassess};
 use super::case::Case;
 use super::confirmation::{Awaiting, Early, FeedState, MessageId};
-use super::delivery::{Channel, Progress, Route};
+use super::delivery::{Channel, Progress, Reach, Route};
 use super::diagnosis::{Diagnosis, Rung};
 use super::drill::Drill;
 use super::errand::{LetterKind, Report};
@@ -55,10 +55,11 @@ use super::incident::Incident;
 use super::ledger::{AttemptId, Ended, Entry, Intent, Position, Via};
 use super::notification::Failure;
 use super::probe::ProbePolicy;
-use super::recovery::{Held, Recovery, RecoveryPolicy, Told, Warm};
+use super::recovery::{ByHand, Held, Recovery, RecoveryPolicy, Told, Warm};
 use super::send::Description;
 use super::session::Session;
-use super::status::{StatusChange, StatusPolicy};
+use super::standing::{Standing, Stands};
+use super::status::{Status, StatusChange, StatusPolicy};
 use super::time::Timestamp;
 
 /// The rules' numbers.
@@ -179,7 +180,7 @@ pub struct State {
     /// When to look for a send that may have arrived.
     looks: BTreeMap<SendId, Timestamp>,
     /// Replays that people asked for, and who.
-    by_hand: BTreeMap<SendId, String>,
+    by_hand: BTreeMap<SendId, ByHand>,
     /// People want no replays for now.
     paused: bool,
     /// Open incidents.
@@ -188,8 +189,12 @@ pub struct State {
     alerts: BTreeMap<RecordId, Alert>,
     /// The latest drill.
     drill: Option<Drill>,
+    /// How channels have been.
+    reach: BTreeMap<Channel, Reach>,
     /// When orders were last told of, by session.
     orders_told: BTreeMap<SessionName, Timestamp>,
+    /// When a loss, or what came on top of it, was last told of, by session.
+    reminded: BTreeMap<SessionName, Timestamp>,
     /// The bot's last sign of life, or our start.
     heartbeat: Timestamp,
 }
@@ -278,7 +283,9 @@ impl State {
             incidents: BTreeMap::new(),
             alerts: BTreeMap::new(),
             drill: None,
+            reach: BTreeMap::new(),
             orders_told: BTreeMap::new(),
+            reminded: BTreeMap::new(),
             heartbeat: now,
         }
     }
@@ -410,6 +417,30 @@ impl State {
         self.drill.as_ref()
     }
 
+    /// How each channel has been since the start, as far as it was tried.
+    pub const fn reach(&self) -> &BTreeMap<Channel, Reach> {
+        &self.reach
+    }
+
+    /// What is wrong right now.
+    pub fn standing(&self) -> Vec<Standing> {
+        let of_status = |session: &Session| {
+            let what = match session.assessment.status {
+                Status::IncommunicadoCritico => Stands::IncommunicadoCritico,
+                Status::Incommunicado => Stands::Incommunicado,
+                _ => return None,
+            };
+            Some(Standing { what, session: session.name.clone(), since: session.since })
+        };
+        let running = self.drill.iter().filter(|drill| drill.ended.is_none());
+        let drill = running.map(|drill| Standing {
+            what: Stands::Drill,
+            session: drill.session.clone(),
+            since: drill.began,
+        });
+        self.sessions.values().filter_map(of_status).chain(drill).collect()
+    }
+
     /// How the event feed is.
     pub const fn feed(&self) -> FeedState {
         self.feed.state
@@ -528,7 +559,9 @@ impl State {
         match entry {
             Entry::Intent(intent) => {
                 if intent.via == Via::Replay {
-                    if self.came_too_late(intent.attempt.send) {
+                    let send = intent.attempt.send;
+                    // Only what is open is sent again: the intent of a replay of anything else is that of one that did not begin.
+                    if self.came_too_late(send) || !self.cases.contains_key(&send) {
                         return decision;
                     }
                 } else {

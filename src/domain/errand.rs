@@ -96,6 +96,14 @@ impl Looked {
             Self::Failed => "failed",
         }
     }
+
+    /// Its message, where it went out.
+    pub fn message(self) -> Option<MessageId> {
+        match self {
+            Self::Found { message, .. } => Some(message),
+            Self::Absent | Self::Impossible | Self::Failed => None,
+        }
+    }
 }
 
 /// A replay.
@@ -246,4 +254,6 @@ pub enum NotReplayed {
     Unrecorded,
     /// Its request is not kept any more.
     NothingKept,
+    /// It was settled meanwhile.
+    Settled,
 }

@@ -15,6 +15,7 @@ use self::singles::Singles;
 use self::waiting::Waiting;
 use super::with_other;
 use crate::domain::decide::{Notice, Policy, State};
+use crate::domain::delivery::{Delivered, Steady};
 use crate::domain::id::SessionName;
 use crate::domain::time::Timestamp;
 
@@ -57,9 +58,10 @@ impl MindMetrics {
             Notice::Looked { found, .. } => self.deeds.looked(session, found),
             Notice::IncidentClosed(incident) => self.deeds.incident_over(session, incident.worst),
             Notice::Alerting(alert) => self.deeds.alerting(&alert.says),
-            Notice::Delivered { channel, how, .. } => self.deeds.delivered(*channel, *how, now),
+            Notice::Delivered { channel, how, .. } => self.deeds.delivered(channel.as_str(), *how, now),
             // Shown by a gauge until it is over, and its worst known.
             Notice::IncidentOpened(_)
+            | Notice::Acted(_)
             // The heart's.
             | Notice::Opened { .. }
             | Notice::Settled { .. }
@@ -68,6 +70,12 @@ impl MindMetrics {
             | Notice::Retry { .. }
             | Notice::Status(_) => {}
         }
+    }
+
+    /// What is told again and again was told, or was not; so much of it waits.
+    pub fn steady(&self, to: Steady, how: Delivered, waiting: usize, now: Timestamp) {
+        self.deeds.delivered(to.as_str(), how, now);
+        self.deeds.waits(to.as_str(), waiting);
     }
 
     /// Brings the gauges up to date, before they are scraped.

@@ -10,6 +10,7 @@
 )]
 
 mod admin_commands;
+mod alerts;
 #[path = "../dashboards/board.rs"]
 #[allow(dead_code)]
 mod board;
@@ -21,6 +22,7 @@ mod durability;
 mod feed;
 mod harness;
 mod joining;
+mod late_retry;
 mod lifecycle;
 mod outcomes;
 mod proxy_mode;

@@ -33,7 +33,6 @@ const PACE: i64 = 4_500;
 pub struct Check {
     pub broken: Option<String>,
     pub turns: u64,
-    pub retried_after_doubt: u32,
     messages: BTreeMap<SendId, usize>,
     /// Attempts whose intent, and whose outcome, was said to be on disk.
     intended: BTreeSet<AttemptId>,
@@ -45,8 +44,8 @@ pub struct Check {
     /// Messages an attempt of which was cut off by a crash and left no trace, as is documented.
     traceless: BTreeSet<usize>,
     unsure: BTreeSet<usize>,
-    /// Messages a replay of which is known to have succeeded.
-    replayed: BTreeSet<usize>,
+    /// Messages that the bot sent again after WAHA could not say whether they had arrived: that is the bot's wish (SPEC 4.4).
+    unsaid: BTreeSet<usize>,
     // The reference: what speaks against the channel.
     failing: BTreeSet<Option<ChatId>>,
     exhausted: Vec<(i64, Option<ChatId>)>,
@@ -58,6 +57,8 @@ pub struct Check {
     /// A crash took what was said to be unrecorded: which failures the heart still knows, nobody can say.
     forgetful: bool,
     ends: BTreeMap<Identity, (u32, i64)>,
+    /// The same, as far as a crash leaves it.
+    ends_on_disk: BTreeMap<Identity, (u32, i64)>,
     total_loss: bool,
     // Alerts: one of a kind per incident; raised, and told.
     kinds: BTreeMap<(RecordId, &'static str), RecordId>,
@@ -109,6 +110,7 @@ impl Check {
             self.forgetful = true;
         }
         self.last_replay = None;
+        self.ends = self.ends_on_disk.clone();
         self.traceless.append(&mut self.unsure);
         // What the last probes found may not have been stored.
         self.unprobed = true;
@@ -117,6 +119,11 @@ impl Check {
     /// An entry of it was not said to be on disk: it goes on unrecorded, loudly, and a crash may take it.
     pub fn unrecorded(&mut self, message: usize) {
         self.unsure.insert(message);
+    }
+
+    /// A look said nothing that counts, and the bot's retry is forwarded all the same.
+    pub fn unsaid(&mut self, message: usize) {
+        self.unsaid.insert(message);
     }
 
     pub fn cut_off(&mut self, message: usize) {
@@ -176,16 +183,8 @@ impl Check {
         copies.sort_by_key(|one| one.begun);
         copies.dedup_by(|one, other| one.id == other.id);
         let traceless = self.traceless.contains(&message);
-        if traceless || copies.len() < 2 || copies.iter().all(|one| !one.replay) {
-            return;
-        }
-        // Counted and not called broken: a retry of the bot after a replay nobody knows the end of goes on without a look.
-        let replay_first =
-            copies.iter().position(|one| one.replay) < copies.iter().rposition(|one| !one.replay);
-        let replays = copies.iter().filter(|one| one.replay).count();
-        let doubtful = replays == 1 && copies[0].replay && replay_first && !self.replayed.contains(&message);
-        if doubtful {
-            self.retried_after_doubt += 1;
+        let wished = self.unsaid.contains(&message) && copies.last().is_some_and(|last| !last.replay);
+        if traceless || wished || copies.len() < 2 || copies.iter().all(|one| !one.replay) {
             return;
         }
         let how: Vec<_> = copies.iter().map(|one| if one.replay { "replay" } else { "bot" }).collect();
@@ -250,14 +249,14 @@ impl Check {
         }
         if let Some(identity) = ended.what.identity {
             let at = now.min(ended.ended.millis() - EPOCH);
-            let known = self.ends.entry(identity).or_insert((0, at));
-            *known = (known.0.max(ended.attempt.number), known.1.max(at));
+            let ends = [(true, &mut self.ends), (position.0 > 0, &mut self.ends_on_disk)];
+            for (_, ends) in ends.into_iter().filter(|(known, _)| *known) {
+                let known = ends.entry(identity).or_insert((0, at));
+                *known = (known.0.max(ended.attempt.number), known.1.max(at));
+            }
         }
         match ended.outcome {
             Outcome::Accepted => {
-                if let (Via::Replay, Some(message)) = (ended.via, self.message_of(ended.attempt.send)) {
-                    self.replayed.insert(message);
-                }
                 self.proven();
                 self.given_up.clear();
                 self.total_loss = false;
@@ -447,6 +446,7 @@ pub fn line(notice: &Notice) -> String {
         Notice::Delivered { channel, how, .. } => {
             format!("alert by {}: {}", channel.as_str(), how.as_str())
         }
+        Notice::Acted(audit) => format!("{} by {}", audit.action, audit.who),
         Notice::IncidentOpened(_) => "incident opened".to_owned(),
         Notice::IncidentClosed(_) => "incident closed".to_owned(),
         Notice::GivenUp { .. } => "given up by the bot".to_owned(),

@@ -7,7 +7,7 @@ use prometheus::{GaugeVec, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, R
 use super::super::{count, counter_vec, float_vec, gauge, gauge_vec, histogram_vec, moment, seconds};
 use crate::domain::alert::{Alert, Says};
 use crate::domain::decide::Outlook;
-use crate::domain::delivery::{Channel, Delivered};
+use crate::domain::delivery::{Channel, Delivered, Steady};
 use crate::domain::diagnosis::{Finding, Reached, Verdict};
 use crate::domain::drill::Drill;
 use crate::domain::errand::Looked;
@@ -187,7 +187,8 @@ impl Deeds {
         for says in Says::WORDS {
             deeds.alerts.with_label_values(&[says]);
         }
-        for channel in Channel::ALL.map(Channel::as_str) {
+        let channels = Channel::ALL.map(Channel::as_str).into_iter().chain(Steady::ALL.map(Steady::as_str));
+        for channel in channels {
             for how in Delivered::ALL {
                 deeds.alerts_sent.with_label_values(&[channel, how.as_str()]);
             }
@@ -269,11 +270,16 @@ impl Deeds {
     }
 
     /// A channel told an alert, or did not.
-    pub(super) fn delivered(&self, channel: Channel, how: Delivered, now: Timestamp) {
-        self.alerts_sent.with_label_values(&[channel.as_str(), how.as_str()]).inc();
+    pub(super) fn delivered(&self, channel: &str, how: Delivered, now: Timestamp) {
+        self.alerts_sent.with_label_values(&[channel, how.as_str()]).inc();
         if how == Delivered::Ok {
-            self.last_told.with_label_values(&[channel.as_str()]).set(moment(Some(now)));
+            self.last_told.with_label_values(&[channel]).set(moment(Some(now)));
         }
+    }
+
+    /// So much was not told yet.
+    pub(super) fn waits(&self, channel: &str, waiting: usize) {
+        self.queue.with_label_values(&[channel]).set(count(waiting));
     }
 
     /// The latest drill.
@@ -301,7 +307,7 @@ impl Deeds {
             }
         }
         for (channel, waiting) in Channel::ALL.into_iter().zip(waiting) {
-            self.queue.with_label_values(&[channel.as_str()]).set(count(waiting));
+            self.waits(channel.as_str(), waiting);
         }
     }
 

@@ -232,3 +232,6 @@ const fn takes_care_of_itself(held: Option<Held>, going: bool) -> bool {
 fn older(oldest: &mut Option<Timestamp>, at: Timestamp) {
     *oldest = Some(oldest.map_or(at, |oldest| oldest.min(at)));
 }
+
+#[cfg(test)]
+mod tests;
