@@ -84,6 +84,14 @@ pub enum Looked {
 }
 
 impl Looked {
+    /// Its message, where it went out.
+    pub fn message(self) -> Option<MessageId> {
+        match self {
+            Self::Found { message, .. } => Some(message),
+            Self::Absent | Self::Impossible | Self::Failed => None,
+        }
+    }
+
     /// The words of all answers, in the order that label sets are created.
     pub const WORDS: [&'static str; 4] = ["found", "absent", "impossible", "failed"];
 
@@ -94,14 +102,6 @@ impl Looked {
             Self::Absent => "absent",
             Self::Impossible => "impossible",
             Self::Failed => "failed",
-        }
-    }
-
-    /// Its message, where it went out.
-    pub fn message(self) -> Option<MessageId> {
-        match self {
-            Self::Found { message, .. } => Some(message),
-            Self::Absent | Self::Impossible | Self::Failed => None,
         }
     }
 }

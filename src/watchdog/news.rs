@@ -358,7 +358,7 @@ pub(super) fn fact(
             cause: cause.as_str(),
             attempts: *attempts,
         },
-        Notice::Settled { send, what, method, took: _ } => Fact::NotificationResolved {
+        Notice::Settled { send, what, method, .. } => Fact::NotificationResolved {
             notification: send.to_string(),
             order_id: what.order.order_id.clone(),
             order_number: what.order.order_number.clone(),
@@ -431,7 +431,9 @@ pub(super) fn fact(
         | Notice::Retry { .. }
         | Notice::NotReplayed { .. }
         | Notice::RunOver { .. }
-        | Notice::Looked { .. } => return None,
+        | Notice::Looked { .. } => {
+            return None;
+        }
     })
 }
 
