@@ -9,7 +9,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::sidecar::Log;
-use super::{cannot, http, settle};
+use super::{cannot, http, settle, until};
 
 /// Everything happens each second here; in a shop it is each 15 seconds.
 pub const EVERY: &str = "1s";
@@ -62,6 +62,11 @@ impl Prometheus {
         })
         .await;
         let prometheus = Self { address, child, log, _directory: directory };
+        until("Prometheus to be ready", async || {
+            let ready = http::call(prometheus.address, "GET", "/-/ready", &[], b"").await;
+            ready.is_ok_and(|answer| answer.status == 200)
+        })
+        .await;
         // The first scrape comes when its discovery says so, seconds later.
         prometheus.when("up == 1").await;
         Some(prometheus)
