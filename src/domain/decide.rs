@@ -48,6 +48,7 @@ use super::id::{ChatId, RecordId, SendId, SessionName};
 use super::incident::Incident;
 use super::ledger::{AttemptId, Ended, Entry, Intent, Position, Via};
 use super::notification::Failure;
+use super::outcome::Outcome;
 use super::probe::ProbePolicy;
 use super::recovery::{ByHand, Held, Recovery, RecoveryPolicy, Told, Warm};
 use super::send::Description;
@@ -471,6 +472,12 @@ impl State {
                 }
                 LetterKind::Alert => self.alert_over(id, outcome, now, &mut decision),
                 LetterKind::Canary => self.canary_over(id, outcome, now, policy, &mut decision),
+            },
+            Report::NotWritten { id, kind } => match kind {
+                LetterKind::QuickMessage => self.step_not_tried(id, Rung::Customer, &mut decision),
+                LetterKind::AdminNotice => self.step_not_tried(id, Rung::Admin, &mut decision),
+                LetterKind::Alert => self.alert_over(id, Outcome::Failed, now, &mut decision),
+                LetterKind::Canary => self.canary_not_tried(id, now),
             },
             Report::NumberChecked { diagnosis, exists } => {
                 self.number_checked(diagnosis, exists, &mut decision);

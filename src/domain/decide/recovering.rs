@@ -485,6 +485,14 @@ impl State {
         self.look_at_session(&name, now, policy, decision);
     }
 
+    /// The canary's letter was not begun: that says nothing, and it is tried again.
+    pub(super) fn canary_not_tried(&mut self, id: RecordId, now: Timestamp) {
+        let ours = |recovery: &&mut Recovery| recovery.canary.is_some_and(|(canary, _)| canary == id);
+        if let Some(recovery) = self.recoveries.values_mut().find(ours) {
+            (recovery.canary, recovery.next_canary) = (None, now + pause_after(0));
+        }
+    }
+
     /// Asks WAHA about what may have arrived.
     fn begin_looks(&mut self, now: Timestamp, policy: &Policy, decision: &mut Decision) {
         let due: Vec<_> = self.looks.iter().filter(|(_, at)| **at <= now).map(|(send, _)| *send).collect();
