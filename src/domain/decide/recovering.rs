@@ -283,8 +283,12 @@ impl State {
             }
             return;
         }
-        let healthy_since = self.sessions.get(name).and_then(|session| session.health.healthy_since);
-        if healthy_since.is_some_and(|since| now.since(since) >= HEALTHY_FOR) {
+        let Some(session) = self.sessions.get(name) else { return };
+        // One that nobody probes is believed once nothing has failed for as long.
+        let unprobed = !policy.probe.enabled || *name == self.other;
+        let quiet_since = session.last_failed.max(session.total_loss_at).filter(|_| unprobed);
+        let since = session.health.healthy_since.filter(|_| !unprobed).or(quiet_since);
+        if since.is_some_and(|since| now.since(since) >= HEALTHY_FOR) {
             self.with_session(name, |session| {
                 session.proven();
                 session.unproven_since = Some(now);
