@@ -19,7 +19,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use self::desk::Desk;
+use self::desk::{After, Desk};
 use self::news::News;
 use crate::clock::Clock;
 use crate::domain::case::Case;
@@ -44,6 +44,8 @@ use crate::store::{Feed, Handed, Lane, Loaded, Opening, ReadError, Reader, Store
 const QUIET_COMMIT: Duration = Duration::from_millis(500);
 /// How long to wait before a failed commit is tried again.
 const COMMIT_AGAIN: Duration = Duration::from_secs(1);
+/// A commit that takes longer is not waited for any more by those who tell the admins; nor is a store that does not open.
+const COMMIT_LONG: Duration = Duration::from_secs(30);
 /// Entries read at a time while the state is taken up.
 const CATCH_UP: usize = 2_000;
 /// So much is taken out of each part of the inbox between two looks at the ledger.
@@ -190,6 +192,7 @@ impl Watchdog {
         let mut desk = Desk::default();
         let mut committing: Option<Committing> = None;
         let mut commit_at = began;
+        let mut waits_since = began;
         let mut files_replaced = 0;
         loop {
             let policy = self.heart.policy.load_full();
@@ -213,6 +216,7 @@ impl Watchdog {
                     committing = None;
                     let now = self.clock.now();
                     commit_at = now + self.committed(&mut desk, done.unwrap_or(Err(StoreError::Closed)));
+                    waits_since = now;
                 }
                 handed = self.feed.next() => match handed {
                     Some(handed) => self.receive(handed, &mut desk),
@@ -241,6 +245,15 @@ impl Watchdog {
             let due = desk.is_urgent() && !desk.failed() || now >= commit_at;
             if committing.is_none() && opening.is_none() && desk.has_work() && due {
                 committing = Some(self.commit(&mut desk));
+                waits_since = now;
+            }
+            let hangs = (committing.is_some() || opening.is_some()) && now.since(waits_since) >= COMMIT_LONG;
+            if hangs && desk.keeps_waiting() {
+                let after = desk.without_disk();
+                self.act(after, &mut desk);
+            }
+            for errand in desk.crowded_out() {
+                self.happened(Event::Report(errand.undone()), &mut desk);
             }
         }
         self.end(&mut desk, committing).await;
@@ -494,16 +507,24 @@ impl Watchdog {
             tracing::error!(%error, "records cannot be written; trying again");
         }
         let after = desk.handed_in(done.is_ok());
+        self.act(after, desk);
+        if done.is_ok() { QUIET_COMMIT } else { COMMIT_AGAIN }
+    }
+
+    /// What waited for a commit is told and done.
+    fn act(&self, after: After, desk: &mut Desk) {
         after.notices.iter().for_each(|notice| self.tell(notice));
         if !after.notices.is_empty() || !after.replies.is_empty() {
             self.heart.moved.notify_one();
         }
         after.errands.into_iter().for_each(|errand| self.hands.begin(errand));
+        for errand in after.undone {
+            self.happened(Event::Report(errand.undone()), desk);
+        }
         for (to, reply) in after.replies {
             // Whoever asked may have gone.
             let _gone = to.send(reply);
         }
-        if done.is_ok() { QUIET_COMMIT } else { COMMIT_AGAIN }
     }
 
     /// Counts a notice, and says it where somebody should read it.

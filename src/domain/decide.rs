@@ -54,12 +54,13 @@ use super::id::{ChatId, RecordId, SendId, SessionName};
 use super::incident::Incident;
 use super::ledger::{AttemptId, Ended, Entry, Intent, Position, Via};
 use super::notification::Failure;
+use super::outcome::Outcome;
 use super::probe::ProbePolicy;
 use super::recovery::{ByHand, Held, Recovery, RecoveryPolicy, Told, Warm};
 use super::send::Description;
 use super::session::Session;
 use super::standing::{Standing, Stands};
-use super::status::{Status, StatusChange, StatusPolicy};
+use super::status::{Reason, Status, StatusChange, StatusPolicy};
 use super::time::Timestamp;
 
 /// The rules' numbers.
@@ -304,6 +305,13 @@ impl State {
                 *known = session;
             }
         }
+        // What had no ack before has none now: it ends with an ack, not with a restart.
+        for session in self.sessions.values().filter(|one| one.assessment.reason == Reason::Unacknowledged) {
+            let critical = session.assessment.status == Status::IncommunicadoCritico;
+            let least =
+                if critical { policy.status.unacked_critical } else { policy.status.unacked_degraded };
+            self.unacknowledged.insert(session.name.clone(), least);
+        }
         self.unheard = stored.unheard.iter().map(|unheard| (unheard.attempt.send, unheard.ended)).collect();
         for (what, at) in stored.accepted {
             self.told.add(&what.order, at);
@@ -533,15 +541,29 @@ impl State {
             }
             Report::Looked { send, found } => self.looked(send, found, now, policy, &mut decision),
             Report::NotReplayed { send, why } => self.not_replayed(send, why, now, &mut decision),
-            Report::Wrote { id, kind, outcome, cause, message: _ } => match kind {
-                LetterKind::QuickMessage => {
-                    self.step_over(id, Rung::Customer, outcome, cause, now, policy, &mut decision);
+            Report::Wrote { id, kind, outcome, cause, message: _ } => {
+                let through = self.session_of_letter(id);
+                match kind {
+                    LetterKind::QuickMessage => {
+                        self.step_over(id, Rung::Customer, outcome, cause, now, policy, &mut decision);
+                    }
+                    LetterKind::AdminNotice => {
+                        self.step_over(id, Rung::Admin, outcome, cause, now, policy, &mut decision);
+                    }
+                    LetterKind::Alert => self.alert_over(id, Channel::Whatsapp, outcome, now, &mut decision),
+                    LetterKind::Canary => self.canary_over(id, outcome, now, policy, &mut decision),
                 }
-                LetterKind::AdminNotice => {
-                    self.step_over(id, Rung::Admin, outcome, cause, now, policy, &mut decision);
+                if let Some(name) = through {
+                    self.own_key_used(&name, outcome, cause, now, policy, &mut decision);
                 }
-                LetterKind::Alert => self.alert_over(id, Channel::Whatsapp, outcome, now, &mut decision),
-                LetterKind::Canary => self.canary_over(id, outcome, now, policy, &mut decision),
+            }
+            Report::NotWritten { id, kind } => match kind {
+                LetterKind::QuickMessage => self.step_not_tried(id, Rung::Customer, &mut decision),
+                LetterKind::AdminNotice => self.step_not_tried(id, Rung::Admin, &mut decision),
+                LetterKind::Alert => {
+                    self.alert_over(id, Channel::Whatsapp, Outcome::Failed, now, &mut decision);
+                }
+                LetterKind::Canary => self.canary_not_tried(id, now),
             },
             Report::Told { alert, channel, outcome } => {
                 self.alert_over(alert, channel, outcome, now, &mut decision);

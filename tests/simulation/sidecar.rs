@@ -425,8 +425,14 @@ impl Life {
         let after = sidecar.desk.handed_in(stored);
         if stored {
             self.check.told(&after.notices);
+        } else {
+            self.check.goes_unrecorded(&after.errands);
         }
         after.errands.into_iter().for_each(|errand| self.errand(errand));
+        for errand in after.undone {
+            self.story.tell(self.now, || "heart: an errand is not done, nothing can be written".to_owned());
+            self.decides(Event::Report(errand.undone()));
+        }
     }
 
     /// At the end: what does the sidecar know?

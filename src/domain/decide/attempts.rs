@@ -32,6 +32,8 @@ impl State {
         }
         if ended.via == Via::Replay {
             self.replay_over(ended, policy, decision);
+            let name = self.session_of(&ended.what).clone();
+            self.own_key_used(&name, ended.outcome, ended.cause, ended.ended, policy, decision);
         }
         if ended.outcome == Outcome::Accepted {
             self.told_now(ended, policy, decision);
@@ -126,6 +128,8 @@ impl State {
                 }
                 // Cut off by our own end, which says nothing of the channel: a restart alone changes no status.
                 _ if ended.cause == Some(Cause::Interrupted) => session.health.hurry(ended.ended),
+                // Our own key: the bot's may well be taken.
+                Outcome::Failed if ended.via == Via::Replay && ended.cause == Some(Cause::Unauthorized) => {}
                 Outcome::Failed | Outcome::Ambiguous => {
                     session.failed(ended.ended, ended.what.chat.as_ref(), latency);
                     session.day.took(ended.ended, latency);

@@ -268,7 +268,8 @@ impl State {
         // What is not waited for any longer was not acknowledged by that: an outage ends with an ack.
         for (name, age) in &self.unacknowledged {
             if *age >= policy.status.unacked_degraded {
-                unacknowledged.entry(name.clone()).or_insert(*age);
+                let kept = unacknowledged.entry(name.clone()).or_default();
+                *kept = (*kept).max(*age);
             }
         }
         let ask: Vec<_> =

@@ -314,8 +314,12 @@ impl State {
             }
             return;
         }
-        let healthy_since = self.sessions.get(name).and_then(|session| session.health.healthy_since);
-        if healthy_since.is_some_and(|since| now.since(since) >= HEALTHY_FOR) {
+        let Some(session) = self.sessions.get(name) else { return };
+        // One that nobody probes is believed once nothing has failed for as long.
+        let unprobed = !policy.probe.enabled || *name == self.other;
+        let quiet_since = session.last_failed.max(session.total_loss_at).filter(|_| unprobed);
+        let since = session.health.healthy_since.filter(|_| !unprobed).or(quiet_since);
+        if since.is_some_and(|since| now.since(since) >= HEALTHY_FOR) {
             self.with_session(name, |session| {
                 session.proven();
                 session.unproven_since = Some(now);
@@ -517,6 +521,14 @@ impl State {
             recovery.next_canary = now + pause_after(recovery.tries);
         }
         self.look_at_session(&name, now, policy, decision);
+    }
+
+    /// The canary's letter was not begun: that says nothing, and it is tried again.
+    pub(super) fn canary_not_tried(&mut self, id: RecordId, now: Timestamp) {
+        let ours = |recovery: &&mut Recovery| recovery.canary.is_some_and(|(canary, _)| canary == id);
+        if let Some(recovery) = self.recoveries.values_mut().find(ours) {
+            (recovery.canary, recovery.next_canary) = (None, now + pause_after(0));
+        }
     }
 
     /// Asks WAHA about what may have arrived.

@@ -2,6 +2,7 @@
 
 mod bench;
 mod by_hand;
+mod carried;
 mod found;
 mod mind;
 mod survey;
