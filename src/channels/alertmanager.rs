@@ -50,6 +50,9 @@ pub(super) struct Alertmanager {
     wording: Wording,
 }
 
+/// Where the shipped rules say that their runbooks are.
+const RUNBOOKS: &str = "https://github.com/waha-watchdog/waha-watchdog/blob/main/docs/runbooks";
+
 /// The name of a drill's alert.
 pub const DRILL: &str = "WahaWatchdogSimulacro";
 
@@ -103,7 +106,11 @@ impl Alertmanager {
         let summary = words::standing(one, *language);
         let mut alert = json!({
             "labels": labels,
-            "annotations": { "summary": summary, "description": summary },
+            "annotations": {
+                "summary": summary,
+                "description": summary,
+                "runbook_url": format!("{RUNBOOKS}/{}.md", alertname(one.what)),
+            },
             "startsAt": moment(one.since),
             "endsAt": moment(ends.max(one.since)),
         });

@@ -2,7 +2,9 @@
 
 pub mod bot;
 pub mod http;
+pub mod outside;
 pub mod sidecar;
+pub mod smtp;
 pub mod upstream;
 
 use std::time::Duration;

@@ -14,17 +14,17 @@ use crate::domain::recovery::Held;
 use crate::domain::status::Reason;
 
 /// A heart, its clock, and what it has asked for.
-struct Bench {
-    state: State,
-    policy: Policy,
-    now: Timestamp,
-    position: u64,
-    errands: Vec<Errand>,
-    changes: Vec<Change>,
+pub(super) struct Bench {
+    pub(super) state: State,
+    pub(super) policy: Policy,
+    pub(super) now: Timestamp,
+    pub(super) position: u64,
+    pub(super) errands: Vec<Errand>,
+    pub(super) changes: Vec<Change>,
 }
 
 impl Bench {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             state: state(),
             policy: POLICY.clone(),
@@ -35,20 +35,20 @@ impl Bench {
         }
     }
 
-    fn take(&mut self, decision: Decision) {
+    pub(super) fn take(&mut self, decision: Decision) {
         self.errands.extend(decision.errands);
         self.changes.extend(decision.changes);
         decision.notes.into_iter().for_each(|ended| self.end(ended));
     }
 
-    fn event(&mut self, event: Event) {
+    pub(super) fn event(&mut self, event: Event) {
         let decision = self.state.decide(event, self.now, &self.policy);
         self.take(decision);
         let decision = self.state.decide(Event::Tick, self.now, &self.policy);
         self.take(decision);
     }
 
-    fn pass(&mut self, seconds: u64) {
+    pub(super) fn pass(&mut self, seconds: u64) {
         for _ in 0..seconds {
             self.now = self.now + Duration::from_secs(1);
             let decision = self.state.decide(Event::Tick, self.now, &self.policy);
@@ -56,23 +56,23 @@ impl Bench {
         }
     }
 
-    fn end(&mut self, entry: Ended) {
+    pub(super) fn end(&mut self, entry: Ended) {
         self.position += 1;
         self.event(Event::Entry(Position(self.position), Entry::Ended(Box::new(entry))));
     }
 
     /// Attempt `number` of send `send`, of order `send`, ends now.
-    fn attempt(&mut self, send: u8, number: u32, via: Via, cause: Option<Cause>) {
+    pub(super) fn attempt(&mut self, send: u8, number: u32, via: Via, cause: Option<Cause>) {
         self.end(attempt(send, number, via, cause, self.now));
     }
 
-    fn give_up(&mut self, send: u8, cause: Cause) {
+    pub(super) fn give_up(&mut self, send: u8, cause: Cause) {
         for number in 1..=4 {
             self.attempt(send, number, Via::Bot, Some(cause));
         }
     }
 
-    fn letters(&mut self) -> Vec<crate::domain::errand::Letter> {
+    pub(super) fn letters(&mut self) -> Vec<crate::domain::errand::Letter> {
         let errands = std::mem::take(&mut self.errands);
         let letter = |errand| match errand {
             Errand::Write(letter) => Some(letter),
@@ -81,7 +81,7 @@ impl Bench {
         errands.into_iter().filter_map(letter).collect()
     }
 
-    fn replays(&mut self) -> Vec<u8> {
+    pub(super) fn replays(&mut self) -> Vec<u8> {
         let errands = std::mem::take(&mut self.errands);
         let replay = |errand| match errand {
             Errand::Replay(replay) => Some(replay.attempt.send.as_bytes()[0]),
@@ -90,13 +90,13 @@ impl Bench {
         errands.into_iter().filter_map(replay).collect()
     }
 
-    fn wrote(&mut self, id: RecordId, kind: LetterKind, cause: Option<Cause>) {
+    pub(super) fn wrote(&mut self, id: RecordId, kind: LetterKind, cause: Option<Cause>) {
         let outcome = cause.map_or(Outcome::Accepted, Cause::outcome);
         self.event(Event::Report(Report::Wrote { id, kind, outcome, cause, message: None }));
     }
 
     /// The next letter ends so.
-    fn answer(&mut self, cause: Option<Cause>) -> LetterText {
+    pub(super) fn answer(&mut self, cause: Option<Cause>) -> LetterText {
         let mut letters = self.letters();
         assert_eq!(letters.len(), 1, "{letters:?}");
         let letter = letters.remove(0);
@@ -104,34 +104,34 @@ impl Bench {
         letter.text
     }
 
-    fn probe(&mut self, result: ProbeResult) {
+    pub(super) fn probe(&mut self, result: ProbeResult) {
         let session = SessionName::new("default").unwrap();
         self.event(Event::Report(Report::Probed { session, result, took: Duration::ZERO }));
     }
 
-    fn working(&mut self) {
+    pub(super) fn working(&mut self) {
         self.probe(ProbeResult::of(SessionState::Working));
     }
 
-    fn hear(&mut self, news: News) {
+    pub(super) fn hear(&mut self, news: News) {
         let session = SessionName::new("default").unwrap();
         self.event(Event::Heard(FeedItem { session, news }));
     }
 
-    fn status(&self) -> (Status, Reason) {
+    pub(super) fn status(&self) -> (Status, Reason) {
         let given = self.state.worst().assessment;
         (given.status, given.reason)
     }
 
-    fn case(&self, send: u8) -> &Case {
+    pub(super) fn case(&self, send: u8) -> &Case {
         &self.state.cases()[&SendId::from_bytes([send; 16])]
     }
 
-    fn held(&self, send: u8) -> Option<Held> {
+    pub(super) fn held(&self, send: u8) -> Option<Held> {
         self.state.held(self.case(send), self.now, &self.policy)
     }
 
-    fn raised(&self) -> Vec<&'static str> {
+    pub(super) fn raised(&self) -> Vec<&'static str> {
         let mut seen = Vec::new();
         for change in &self.changes {
             if let Change::Alert(alert) = change
@@ -144,7 +144,7 @@ impl Bench {
     }
 
     /// As a restart does it: what was committed is taken up by a new state.
-    fn restart(&mut self) {
+    pub(super) fn restart(&mut self) {
         let mut fresh = State::new(&[SessionName::new("default").unwrap()], self.now, [1; 16]);
         let old = &self.state;
         let stored = Stored {
@@ -164,7 +164,7 @@ impl Bench {
     }
 }
 
-fn attempt(send: u8, number: u32, via: Via, cause: Option<Cause>, now: Timestamp) -> Ended {
+pub(super) fn attempt(send: u8, number: u32, via: Via, cause: Option<Cause>, now: Timestamp) -> Ended {
     let Entry::Ended(mut ended) = ended(send, number, 0, cause) else { unreachable!() };
     let order = OrderFacts {
         order_id: Some(send.to_string()),
@@ -183,7 +183,7 @@ fn attempt(send: u8, number: u32, via: Via, cause: Option<Cause>, now: Timestamp
     *ended
 }
 
-const DEAD: Cause = Cause::ConnectionRefused;
+pub(super) const DEAD: Cause = Cause::ConnectionRefused;
 
 #[test]
 fn nobody_is_reached_and_the_loss_is_total() {
