@@ -1,7 +1,9 @@
 //! What events change: given up by count and by silence, rejected, settled, and the status that follows.
 
+mod bench;
 mod found;
 mod mind;
+mod outbox;
 
 use std::sync::{Arc, LazyLock};
 

@@ -2,6 +2,7 @@
 
 pub mod bot;
 pub mod http;
+pub mod manager;
 pub mod outside;
 pub mod sidecar;
 pub mod smtp;
