@@ -1,6 +1,6 @@
 //! What the tests of this room share: alerts, and services outside that do as they are told.
 
-#[allow(missing_docs, unreachable_pub, clippy::disallowed_methods)]
+#[allow(missing_docs, unreachable_pub, dead_code)]
 #[path = "../../tests/it/harness/outside.rs"]
 pub(super) mod outside;
 #[allow(missing_docs, unreachable_pub, dead_code)]

@@ -10,6 +10,9 @@
 )]
 
 mod admin_commands;
+mod alerts;
+mod alerts_drill;
+mod alerts_push;
 mod cli;
 mod clients;
 mod disk_full;

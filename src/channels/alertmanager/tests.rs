@@ -5,9 +5,9 @@ use std::rc::Rc;
 
 use tokio::task::LocalSet;
 
+use super::super::Settings;
 use super::super::testing::outside::{Asked, Reply, Service};
 use super::super::testing::{AT, channels};
-use super::super::Settings;
 use super::*;
 
 fn standing(what: Stands) -> Standing {

@@ -106,7 +106,7 @@ async fn without_the_tls_it_wants_nothing_leaves() {
 #[tokio::test]
 async fn a_bad_address_keeps_nobody_from_theirs() {
     let server = MailServer::start(Rules::default()).await;
-    server.rules(|rules| drop(rules.recipients.insert("gone@shop.example".to_owned(), 550)));
+    server.rules(|rules| _ = rules.recipients.insert("gone@shop.example".to_owned(), 550));
     let both = by(settings(&server, &["gone@shop.example", "ana@shop.example"]));
     assert_eq!(tell(&both, Channel::Email, &loss(1, &[])).await, Outcome::Accepted);
     assert_eq!(server.mails().len(), 1);
@@ -117,7 +117,7 @@ async fn a_bad_address_keeps_nobody_from_theirs() {
 #[tokio::test]
 async fn who_has_it_is_not_told_again_with_the_next_try() {
     let server = MailServer::start(Rules::default()).await;
-    server.rules(|rules| drop(rules.recipients.insert("full@shop.example".to_owned(), 452)));
+    server.rules(|rules| _ = rules.recipients.insert("full@shop.example".to_owned(), 452));
     let channels = by(settings(&server, &["ana@shop.example", "full@shop.example"]));
     assert_eq!(tell(&channels, Channel::Email, &loss(1, &[])).await, Outcome::Failed);
     server.rules(|rules| rules.recipients.clear());

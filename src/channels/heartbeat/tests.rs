@@ -5,9 +5,9 @@ use std::rc::Rc;
 
 use tokio::task::LocalSet;
 
+use super::super::Settings;
 use super::super::testing::channels;
 use super::super::testing::outside::{Reply, Service};
-use super::super::Settings;
 use super::*;
 
 #[tokio::test]

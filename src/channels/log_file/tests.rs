@@ -19,7 +19,8 @@ impl Place {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("failures.log");
         let settings = LogFileSettings { path: path.clone() };
-        let channels = super::super::testing::channels(Settings { log_file: Some(settings), ..Settings::default() });
+        let channels =
+            super::super::testing::channels(Settings { log_file: Some(settings), ..Settings::default() });
         Self { _dir: dir, path, channels }
     }
 

@@ -83,7 +83,8 @@ async fn what_the_service_says_decides() {
 #[test]
 fn no_message_is_longer_than_three_parts_and_the_link_is_whole() {
     let long = "x".repeat(400);
-    let alerts = [loss(1, &[long.as_str()]), recovered(2), drill(3), alert(4, Says::Test { who: long.clone() })];
+    let alerts =
+        [loss(1, &[long.as_str()]), recovered(2), drill(3), alert(4, Says::Test { who: long.clone() })];
     let links = Links::new(Some(format!("https://{}.example.com", "long-name-".repeat(15))));
     for alert in &alerts {
         for language in Language::ALL {

@@ -86,8 +86,7 @@ async fn start(
     std::fs::write(&file, config).unwrap();
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let data = directory.path().join("data");
-    let arguments =
-        arguments(file.to_str().unwrap(), data.to_str().unwrap(), &address.to_string());
+    let arguments = arguments(file.to_str().unwrap(), data.to_str().unwrap(), &address.to_string());
     let child = Command::new(binary)
         .args(arguments)
         .stdin(Stdio::null())

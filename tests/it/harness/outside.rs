@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
 
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -17,7 +16,6 @@ pub struct Asked {
     pub target: String,
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
-    pub at: Instant,
 }
 
 impl Asked {
@@ -133,13 +131,8 @@ async fn serve(mut stream: TcpStream, rules: Arc<Mutex<Rules>>) {
     let (method, target) = (first.next().unwrap_or_default(), first.next().unwrap_or_default());
     let headers = lines.filter_map(|line| line.split_once(':'));
     let headers = headers.map(|(name, value)| (name.to_owned(), value.trim().to_owned())).collect();
-    let mut asked = Asked {
-        method: method.to_owned(),
-        target: target.to_owned(),
-        headers,
-        body: buffer.split_off(end),
-        at: Instant::now(),
-    };
+    let mut asked =
+        Asked { method: method.to_owned(), target: target.to_owned(), headers, body: buffer.split_off(end) };
     let length: usize = asked.header("content-length").parse().unwrap_or(0);
     while asked.body.len() < length {
         if !matches!(stream.read_buf(&mut asked.body).await, Ok(1..)) {

@@ -423,10 +423,19 @@ impl Sidecar {
     }
 
     async fn command_with(&self, config: &str, args: &[&str]) -> Output {
+        output(self.prepared(config, args)).await
+    }
+
+    /// A command beside the running process, to be started by the caller.
+    pub fn cli_command(&self, args: &[&str]) -> Command {
+        self.prepared("cli.toml", args)
+    }
+
+    fn prepared(&self, config: &str, args: &[&str]) -> Command {
         let mut command = Command::new(BINARY);
         command.arg("--config").arg(self.directory.path().join(config)).args(args);
         command.current_dir(self.directory.path()).stdin(Stdio::null());
-        output(command).await
+        command
     }
 }
 

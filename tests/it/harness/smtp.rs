@@ -130,7 +130,10 @@ async fn greet(stream: TcpStream, rules: Rules, mails: Arc<Mutex<Vec<Mail>>>) ->
     Ok(())
 }
 
-async fn say<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut BufReader<S>, line: &str) -> std::io::Result<()> {
+async fn say<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: &mut BufReader<S>,
+    line: &str,
+) -> std::io::Result<()> {
     let stream = stream.get_mut();
     stream.write_all(format!("{line}\r\n").as_bytes()).await?;
     stream.flush().await
@@ -151,9 +154,7 @@ async fn talk<S: AsyncRead + AsyncWrite + Unpin>(
         }
         let line = line.trim_end();
         let verb = line.split(' ').next().unwrap_or_default().to_ascii_uppercase();
-        let address = |line: &str| {
-            line.split(['<', '>']).nth(1).map(str::to_owned).unwrap_or_default()
-        };
+        let address = |line: &str| line.split(['<', '>']).nth(1).map(str::to_owned).unwrap_or_default();
         match verb.as_str() {
             "EHLO" => {
                 say(stream, "250-mail.test").await?;
