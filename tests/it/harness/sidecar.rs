@@ -255,6 +255,9 @@ impl Sidecar {
     pub fn configure(&mut self, change: impl FnOnce(Config) -> Config) {
         self.config = change(self.config.clone());
         std::fs::write(self.config_path(), self.config.text()).unwrap();
+        if let Some(process) = &self.process {
+            self.write_cli_config(process.admin);
+        }
     }
 
     fn process(&self) -> &Process {

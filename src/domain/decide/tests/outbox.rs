@@ -283,6 +283,24 @@ fn a_drill_goes_the_real_way_ends_by_itself_and_moves_nothing() {
 }
 
 #[test]
+fn what_stands_is_what_was_announced() {
+    let mut bench = bench(&[MAIL]);
+    let standing = |bench: &Bench| bench.state.standing().into_iter().map(|one| one.what).collect::<Vec<_>>();
+    for send in 1..=3 {
+        bench.give_up(send, DEAD);
+    }
+    assert_eq!(bench.status().0, Status::Incommunicado);
+    assert!(standing(&bench).is_empty(), "a diagnosis runs: it may be worse, or nothing");
+    bench.answer(Some(DEAD));
+    bench.answer(Some(DEAD));
+    assert_eq!(standing(&bench), [Stands::IncommunicadoCritico]);
+    bench.restart();
+    assert_eq!(standing(&bench), [Stands::IncommunicadoCritico]);
+    bench.attempt(200, 1, Via::Bot, None);
+    assert!(standing(&bench).is_empty());
+}
+
+#[test]
 fn a_test_goes_where_it_is_sent_and_nowhere_else() {
     let mut bench = bench(&[MAIL, Channel::Sms]);
     let test = |channels: &[Channel]| Command::TestChannels(channels.to_vec());
