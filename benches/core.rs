@@ -19,7 +19,7 @@ use waha_watchdog::config::Config;
 use waha_watchdog::domain::extract::{Rule, extract};
 use waha_watchdog::domain::id::{ChatId, SessionName};
 use waha_watchdog::domain::ledger::{AttemptId, Ended, Entry, Via};
-use waha_watchdog::domain::live::{Begin, Call, LivePolicy, LiveSends, RunEnd};
+use waha_watchdog::domain::live::{Begin, Call, LivePolicy, LiveSends, RunEnd, Standing};
 use waha_watchdog::domain::order::{NotificationType, OrderFacts};
 use waha_watchdog::domain::outcome::{Outcome, Reply, judge};
 use waha_watchdog::domain::retention::RetentionPolicy;
@@ -160,7 +160,8 @@ fn call(n: u64) -> Call {
 fn remembering(unsuccessful: u64, clock: &Clock, now: Timestamp) -> Live {
     let mut live = Live::new(policy());
     for n in 0..unsuccessful {
-        live.restore(call(n).identity, AttemptId { send: clock.send_id(), number: 1 }, now, now);
+        let attempt = AttemptId { send: clock.send_id(), number: 1 };
+        live.restore(call(n).identity, attempt, now, now, Standing::default());
     }
     live
 }

@@ -206,6 +206,8 @@ mod tests {
         for series in [
             r#"waha_watchdog_sends_total{kind="text",result="exhausted",session="default"} 0"#,
             r#"waha_watchdog_bot_status{session="other",status="unknown"} 1"#,
+            r#"waha_watchdog_bot_status_reason{reason="nothing_seen",session="default"} 1"#,
+            r#"waha_watchdog_bot_status_reason{reason="total_loss",session="default"} 0"#,
             r#"waha_watchdog_upstream_requests_total{code="none",endpoint="text",error="connect",session="default"} 0"#,
             "waha_watchdog_store_unrecorded_total 0",
         ] {

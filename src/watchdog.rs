@@ -5,6 +5,7 @@
 //! stored, meets the entries that came after, and writes down the attempts an earlier process left open.
 
 pub mod desk;
+pub mod news;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -19,6 +20,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use self::desk::Desk;
+use self::news::News;
 use crate::clock::Clock;
 use crate::domain::case::Case;
 use crate::domain::command::{Command, Pending, Reply};
@@ -58,6 +60,8 @@ pub struct Heart {
     state: Mutex<State>,
     /// The rules' numbers; SIGHUP swaps them.
     pub policy: ArcSwap<Policy>,
+    /// What it told, for whoever listens.
+    pub news: News,
     shown_at: Mutex<Timestamp>,
     /// When the loop last went round, in milliseconds.
     beat: AtomicI64,
@@ -71,6 +75,7 @@ impl Heart {
         Self {
             state: Mutex::new(state),
             policy: ArcSwap::from_pointee(policy),
+            news: News::new(now),
             shown_at: Mutex::new(now),
             beat: AtomicI64::new(now.millis()),
             moved: Notify::new(),
@@ -111,6 +116,8 @@ impl Heart {
 pub trait Recall: Send + Sync {
     /// A send that did not succeed and may be tried again.
     fn unsuccessful(&self, case: &Case);
+    /// How the case of an unsuccessful send stands now: whose it is, and whether it may have arrived.
+    fn stands(&self, case: &Case);
     /// A success nobody heard of.
     fn unheard(&self, unheard: &Unheard);
     /// A send that was thought unsuccessful and had gone out. Gives the answer that now waits for its bot, if one can: `asked` is what the
@@ -439,6 +446,11 @@ impl Watchdog {
                 note.unheard = Some(answer);
             }
         }
+        for change in &decision.changes {
+            if let Change::Case(case) = change {
+                self.recall.stands(case);
+            }
+        }
         for ended in std::mem::take(&mut decision.notes) {
             self.lane.note(Entry::Ended(Box::new(ended)));
         }
@@ -504,9 +516,10 @@ impl Watchdog {
 
     /// Counts a notice, and says it where somebody should read it.
     fn tell(&self, notice: &Notice) {
-        let session = {
+        let (policy, now) = (self.heart.policy.load(), self.clock.now());
+        let (session, fact) = {
             let state = self.heart.state();
-            match notice {
+            let session = match notice {
                 Notice::Opened { what, .. }
                 | Notice::Settled { what, .. }
                 | Notice::GivenUp { what }
@@ -522,10 +535,17 @@ impl Watchdog {
                 }
                 Notice::Alerting(alert) => alert.session.clone(),
                 Notice::Delivered { session, .. } => session.clone(),
-            }
+                // Of no session, or of one that does not matter here.
+                Notice::Acted(_) => state.worst().name.clone(),
+            };
+            let fact = news::fact(notice, &session, &state, &policy, now);
+            (session, fact)
         };
+        if let Some(fact) = fact {
+            self.heart.news.publish(fact, now);
+        }
         self.metrics.heart.notice(session.as_str(), notice);
-        self.metrics.mind.notice(session.as_str(), notice, self.clock.now());
+        self.metrics.mind.notice(session.as_str(), notice, now);
         match notice {
             Notice::Opened { send, what, cause, attempts } => {
                 let order = what.order.order_number.as_deref().unwrap_or("-");
@@ -587,7 +607,8 @@ impl Watchdog {
                     }
                 }
             }
-            Notice::Probed { .. }
+            Notice::Acted(_)
+            | Notice::Probed { .. }
             | Notice::Confirmed { .. }
             | Notice::GivenUp { .. }
             | Notice::Retried { .. }

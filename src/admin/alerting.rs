@@ -7,12 +7,13 @@ use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
 use axum::{Extension, Json};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use utoipa::ToSchema;
 
 use super::access::Who;
 use super::body::{Nothing, read};
 use super::command::ask;
-use super::problem::Problem;
+use super::problem::{Problem, ProblemView};
+use super::view::{AlertView, Alerts, ChannelView, DrillRaised, DrillView, Drilled, Raised};
 use super::{Admin, view};
 use crate::config::parse_duration;
 use crate::domain::alert::Alert;
@@ -26,19 +27,37 @@ const ALERTS_MAX: usize = 100;
 /// So long a drill lasts where nobody says.
 const DRILL_LASTS: Duration = Duration::from_secs(60);
 
-/// `GET /api/alerts`: the newest hundred, told or not, and how the channels are.
-pub(super) async fn alerts(State(admin): State<Arc<Admin>>) -> Result<Json<Value>, Problem> {
+/// The newest hundred alerts, told or not, and how the channels are.
+#[utoipa::path(
+    get,
+    path = "/api/alerts",
+    tag = "alerts",
+    responses(
+        (status = 200, description = "The newest first", body = Alerts),
+    ),
+)]
+pub(super) async fn alerts(State(admin): State<Arc<Admin>>) -> Result<Json<Alerts>, Problem> {
     let language = **admin.language.load();
     let alerts = admin.store.reader().alerts(ALERTS_MAX)?;
-    let items: Vec<_> = alerts.iter().map(|alert| view::alert(alert, language)).collect();
-    Ok(Json(json!({ "items": items, "channels": channels(&admin, &alerts) })))
+    let items = alerts.iter().map(|alert| view::alert(alert, language)).collect();
+    Ok(Json(Alerts { items, channels: channels(&admin, &alerts) }))
 }
 
-/// `GET /api/alerts/{id}`.
+/// One alert.
+#[utoipa::path(
+    get,
+    path = "/api/alerts/{id}",
+    tag = "alerts",
+    params(("id" = String, Path, description = "An alert's id")),
+    responses(
+        (status = 200, description = "The alert", body = AlertView),
+        (status = 404, description = "No alert has this id (`unknown_alert`)", body = ProblemView, content_type = "application/problem+json"),
+    ),
+)]
 pub(super) async fn alert(
     State(admin): State<Arc<Admin>>,
     Path(id): Path<String>,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<AlertView>, Problem> {
     let unknown = || Problem::new(StatusCode::NOT_FOUND, "unknown_alert", "no alert has this id");
     let id: RecordId = id.parse().map_err(|_| unknown())?;
     let open = admin.heart.state().alerts().get(&id).cloned();
@@ -50,7 +69,7 @@ pub(super) async fn alert(
 }
 
 /// Every way out. What an earlier process told is read off the alerts it left.
-fn channels(admin: &Admin, told: &[Alert]) -> Vec<Value> {
+fn channels(admin: &Admin, told: &[Alert]) -> Vec<ChannelView> {
     let routes = &admin.heart.policy.load().alerts.routes;
     let state = admin.heart.state();
     let of_channel = |channel: Channel| {
@@ -72,19 +91,30 @@ fn channels(admin: &Admin, told: &[Alert]) -> Vec<Value> {
 }
 
 /// Which channels to try; all where none is named.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Test {
+pub(super) struct Test {
+    /// Their words; all that are configured where none is named.
     #[serde(default)]
     channels: Vec<String>,
 }
 
-/// `POST /api/alerts/test`: a test goes through these channels; its deliveries tell how that goes.
+/// A test goes through these channels; its deliveries tell how that goes.
+#[utoipa::path(
+    post,
+    path = "/api/alerts/test",
+    tag = "alerts",
+    request_body(content = Test),
+    responses(
+        (status = 200, description = "It is on its way", body = Raised),
+        (status = 409, description = "A channel is not configured (`no_channel`)", body = ProblemView, content_type = "application/problem+json"),
+    ),
+)]
 pub(super) async fn test(
     State(admin): State<Arc<Admin>>,
     Extension(who): Extension<Who>,
     request: Request,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<Raised>, Problem> {
     let Test { channels } = read(request).await?;
     let known = |word: &String| {
         Channel::of(word).ok_or_else(|| {
@@ -96,23 +126,36 @@ pub(super) async fn test(
     channels.sort_unstable();
     channels.dedup();
     let reply = ask(&admin, &who, Command::TestChannels(channels), None).await?;
-    Ok(Json(json!({ "success": true, "alert": alerted(&reply) })))
+    Ok(Json(Raised { success: true, alert: alerted(&reply) }))
 }
 
 /// What a drill pretends, and for how long.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Begin {
+pub(super) struct Begin {
+    /// One of `waha.sessions`; the first where none is said.
     session: Option<String>,
+    /// A duration from `1s` to `15m`; `60s` where none is said.
     lasts: Option<String>,
 }
 
-/// `POST /api/drill`: one begins.
+/// A drill begins.
+#[utoipa::path(
+    post,
+    path = "/api/drill",
+    tag = "alerts",
+    request_body(content = Begin),
+    responses(
+        (status = 200, description = "It runs", body = DrillRaised),
+        (status = 404, description = "Not one of `waha.sessions` (`unknown_session`)", body = ProblemView, content_type = "application/problem+json"),
+        (status = 409, description = "One runs already (`drill_runs`)", body = ProblemView, content_type = "application/problem+json"),
+    ),
+)]
 pub(super) async fn begin_drill(
     State(admin): State<Arc<Admin>>,
     Extension(who): Extension<Who>,
     request: Request,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<DrillRaised>, Problem> {
     let Begin { session, lasts } = read(request).await?;
     let lasts = match lasts {
         None => DRILL_LASTS,
@@ -126,26 +169,44 @@ pub(super) async fn begin_drill(
     };
     let session = session.ok_or_else(|| Problem::bad_parameter("session", "one of waha.sessions"))?;
     let reply = ask(&admin, &who, Command::BeginDrill { session, lasts }, None).await?;
-    Ok(Json(json!({ "success": true, "alert": alerted(&reply), "drill": shown(&admin) })))
+    Ok(Json(DrillRaised { success: true, alert: alerted(&reply), drill: shown(&admin) }))
 }
 
-/// `POST /api/drill/end`: it is over.
+/// The drill is over.
+#[utoipa::path(
+    post,
+    path = "/api/drill/end",
+    tag = "alerts",
+    request_body(content = Nothing),
+    responses(
+        (status = 200, description = "It is over", body = DrillRaised),
+        (status = 409, description = "None runs (`no_drill`)", body = ProblemView, content_type = "application/problem+json"),
+    ),
+)]
 pub(super) async fn end_drill(
     State(admin): State<Arc<Admin>>,
     Extension(who): Extension<Who>,
     request: Request,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<DrillRaised>, Problem> {
     let Nothing {} = read(request).await?;
     let reply = ask(&admin, &who, Command::EndDrill, None).await?;
-    Ok(Json(json!({ "success": true, "alert": alerted(&reply), "drill": shown(&admin) })))
+    Ok(Json(DrillRaised { success: true, alert: alerted(&reply), drill: shown(&admin) }))
 }
 
-/// `GET /api/drill`: the latest.
-pub(super) async fn drill(State(admin): State<Arc<Admin>>) -> Json<Value> {
-    Json(json!({ "drill": shown(&admin) }))
+/// The latest drill.
+#[utoipa::path(
+    get,
+    path = "/api/drill",
+    tag = "alerts",
+    responses(
+        (status = 200, description = "The latest", body = Drilled),
+    ),
+)]
+pub(super) async fn drill(State(admin): State<Arc<Admin>>) -> Json<Drilled> {
+    Json(Drilled { drill: shown(&admin) })
 }
 
-fn shown(admin: &Admin) -> Option<Value> {
+fn shown(admin: &Admin) -> Option<DrillView> {
     admin.heart.state().drill().map(view::drill)
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 
 pub use self::channels::{channels as channels_of, shared_fate};
-use crate::admin::{Access, Token, TokenRole};
+use crate::admin::{Access, RestartHook, Token, TokenRole};
 use crate::channels::Recipients;
 use crate::clock::Clock;
 use crate::config::{
@@ -168,6 +168,13 @@ pub(super) fn hands(config: &Config, clock: &Clock, recipients: &Arc<Recipients>
             ..Limits::default()
         },
     })
+}
+
+/// Who restarts the bot, if anybody.
+pub(super) fn restart_hook(config: &Config) -> anyhow::Result<Option<RestartHook>> {
+    let Some(url) = config.bot.restart_url.clone() else { return Ok(None) };
+    let secret = config.bot.restart_secret.as_ref().map(|secret| secret.expose());
+    RestartHook::new(url, secret).map(Some).context("failed to prepare bot.restart_url")
 }
 
 /// The ways out that are told what stands.

@@ -35,6 +35,8 @@ pub enum Command {
     ResumeRecovery,
     /// A session is about to be restarted by hand: to be written down before it is.
     NoteRestart(SessionName),
+    /// The bot is about to be restarted by hand: to be written down before it is.
+    NoteBotRestart,
     /// The bot lives.
     Heartbeat,
     /// The bot could not tell a customer: find out why.
@@ -69,6 +71,7 @@ impl Command {
             Self::PauseRecovery => "pause_recovery",
             Self::ResumeRecovery => "resume_recovery",
             Self::NoteRestart(_) => "restart_session",
+            Self::NoteBotRestart => "restart_bot",
             Self::Heartbeat => "heartbeat",
             Self::Diagnose { .. } => "diagnose",
             Self::BeginDrill { .. } => "begin_drill",

@@ -53,7 +53,7 @@ use super::incident::Incident;
 use super::ledger::{AttemptId, Ended, Entry, Intent, Position, Via};
 use super::notification::Failure;
 use super::probe::ProbePolicy;
-use super::recovery::{Held, Recovery, RecoveryPolicy, Told, Warm};
+use super::recovery::{ByHand, Held, Recovery, RecoveryPolicy, Told, Warm};
 use super::send::Description;
 use super::session::Session;
 use super::standing::{Standing, Stands};
@@ -178,7 +178,7 @@ pub struct State {
     /// When to look for a send that may have arrived.
     looks: BTreeMap<SendId, Timestamp>,
     /// Replays that people asked for, and who.
-    by_hand: BTreeMap<SendId, String>,
+    by_hand: BTreeMap<SendId, ByHand>,
     /// People want no replays for now.
     paused: bool,
     /// Open incidents.

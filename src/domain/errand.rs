@@ -83,6 +83,16 @@ pub enum Looked {
     Failed,
 }
 
+impl Looked {
+    /// Its message, where it went out.
+    pub fn message(self) -> Option<MessageId> {
+        match self {
+            Self::Found { message, .. } => Some(message),
+            Self::Absent | Self::Impossible | Self::Failed => None,
+        }
+    }
+}
+
 /// A replay.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Replay {
@@ -231,4 +241,6 @@ pub enum NotReplayed {
     Unrecorded,
     /// Its request is not kept any more.
     NothingKept,
+    /// It was settled meanwhile.
+    Settled,
 }

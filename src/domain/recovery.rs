@@ -112,6 +112,15 @@ pub fn message_id(send: SendId) -> MessageId {
     MessageId::new(&format!("3EB0{digits}")).unwrap_or_else(|| unreachable!("22 characters"))
 }
 
+/// A replay that a person asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ByHand {
+    /// Who.
+    pub who: String,
+    /// It may have arrived, and WAHA could not say: it is sent all the same.
+    pub unchecked: bool,
+}
+
 /// How the way back goes in one session.
 #[derive(Debug, Default)]
 pub struct Recovery {

@@ -2,6 +2,7 @@
 
 mod deeds;
 mod senses;
+mod waiting;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use prometheus::Registry;
 
 use self::deeds::{Deeds, Open};
 use self::senses::Senses;
+use self::waiting::Waiting;
 use super::with_other;
 use crate::domain::confirmation::Confirmation;
 use crate::domain::decide::{Notice, Policy, State};
@@ -21,14 +23,20 @@ use crate::domain::time::Timestamp;
 pub struct MindMetrics {
     senses: Senses,
     deeds: Deeds,
+    waiting: Waiting,
 }
 
 impl MindMetrics {
     pub(super) fn new(registry: &Registry, sessions: &[SessionName]) -> Result<Self, prometheus::Error> {
-        let metrics = Self { senses: Senses::new(registry)?, deeds: Deeds::new(registry)? };
+        let metrics = Self {
+            senses: Senses::new(registry)?,
+            deeds: Deeds::new(registry)?,
+            waiting: Waiting::new(registry)?,
+        };
         for session in with_other(sessions) {
             metrics.senses.create(session);
             metrics.deeds.create(session);
+            metrics.waiting.create(session);
         }
         Ok(metrics)
     }
@@ -47,6 +55,7 @@ impl MindMetrics {
             Notice::Delivered { channel, how, .. } => self.deeds.delivered(channel.as_str(), *how, now),
             // Shown by a gauge until it is over, and its worst known.
             Notice::IncidentOpened(_)
+            | Notice::Acted(_)
             // The heart's.
             | Notice::Opened { .. }
             | Notice::Settled { .. }
@@ -69,12 +78,14 @@ impl MindMetrics {
         self.deeds.paused(state.is_paused());
         self.deeds.alerts_waiting(state.alerts().values());
         self.deeds.drill(state.drill());
-        let mut open: BTreeMap<&SessionName, Open> = BTreeMap::new();
-        for case in
-            state.cases().values().filter(|case| case.failure.as_ref().is_some_and(|one| one.is_open()))
-        {
+        let mut diagnosed: BTreeMap<&SessionName, Open> = BTreeMap::new();
+        let mut open: BTreeMap<&SessionName, Vec<waiting::Open<'_>>> = BTreeMap::new();
+        for case in state.cases().values() {
+            let Some(one) = waiting::Open::of(case) else { continue };
+            let name = state.session_of(&case.what);
+            open.entry(name).or_default().push(one);
             if let Some(finding) = &case.finding {
-                open.entry(state.session_of(&case.what)).or_default().add(finding);
+                diagnosed.entry(name).or_default().add(finding);
             }
         }
         let mut unconfirmed: BTreeMap<&SessionName, usize> = BTreeMap::new();
@@ -91,8 +102,11 @@ impl MindMetrics {
                 is_overdue(unacknowledged, policy),
                 state.is_blind(name, now),
             );
-            self.deeds.open(name.as_str(), open.get(name).copied().unwrap_or_default());
-            self.deeds.outlook(name.as_str(), &state.outlook(name, now, policy));
+            self.deeds.open(name.as_str(), diagnosed.get(name).copied().unwrap_or_default());
+            let outlook = state.outlook(name, now, policy);
+            let open = open.remove(name).unwrap_or_default();
+            self.waiting.show(state, (name, session), &open, outlook.finish.is_some(), now, policy);
+            self.deeds.outlook(name.as_str(), &outlook);
             let drill = state.drill().filter(|drill| drill.ended.is_none());
             self.deeds.drill_runs(name.as_str(), drill.is_some_and(|drill| drill.session == *name));
             self.deeds.incident(name.as_str(), state.incidents().get(name));

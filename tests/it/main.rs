@@ -11,8 +11,9 @@
 
 mod admin_commands;
 mod alerts;
-mod alerts_drill;
-mod alerts_push;
+mod channels;
+mod channels_drill;
+mod channels_push;
 mod cli;
 mod clients;
 mod disk_full;
@@ -20,6 +21,7 @@ mod durability;
 mod feed;
 mod harness;
 mod joining;
+mod late_retry;
 mod lifecycle;
 mod outcomes;
 mod proxy_mode;

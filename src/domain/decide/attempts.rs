@@ -121,15 +121,19 @@ impl State {
                     // That an outage's sends needed more than one attempt is no news on the way back.
                     let retried = ended.attempt.number > 1 && ended.via != Via::Replay;
                     session.accepted(ended.ended, latency, ended.what.chat.as_ref(), retried);
+                    session.day.ended(ended.ended, Outcome::Accepted);
+                    session.day.took(ended.ended, latency);
                 }
                 // Cut off by our own end, which says nothing of the channel: a restart alone changes no status.
                 _ if ended.cause == Some(Cause::Interrupted) => session.health.hurry(ended.ended),
                 Outcome::Failed | Outcome::Ambiguous => {
                     session.failed(ended.ended, ended.what.chat.as_ref(), latency);
+                    session.day.took(ended.ended, latency);
                     session.health.hurry(ended.ended);
                 }
                 Outcome::Rejected => {
                     session.rejected(ended.ended, ended.cause, ended.what.chat.as_ref());
+                    session.day.ended(ended.ended, Outcome::Rejected);
                 }
             }
         });
@@ -170,9 +174,13 @@ impl State {
         decision.notices.push(Notice::GivenUp { what: Arc::clone(&case.what) });
         let name = self.session_of(&case.what).clone();
         // Where all attempts were cut off by our own end, nobody knows how the channel is.
-        if case.lines.iter().any(|line| line.cause.is_some_and(|cause| cause != Cause::Interrupted)) {
-            self.with_session(&name, |session| session.exhausted(at, case.what.chat.as_ref()));
-        }
+        let tells = case.lines.iter().any(|line| line.cause.is_some_and(|cause| cause != Cause::Interrupted));
+        self.with_session(&name, |session| {
+            session.day.ended(at, case.outcome);
+            if tells {
+                session.exhausted(at, case.what.chat.as_ref());
+            }
+        });
         self.look_at_session(&name, at, policy, decision);
         self.hand_over(case, at);
         self.fail(case, last_cause(case), at, policy, decision);
@@ -258,6 +266,7 @@ impl State {
     pub(super) fn file(&mut self, case: Case, decision: &mut Decision) {
         if case.is_settled() {
             self.forget_case(&case);
+            self.wish_is_over(&case, decision);
             decision.changes.push(Change::Case(Box::new(case)));
         } else {
             decision.changes.push(Change::Case(Box::new(case.clone())));
@@ -294,7 +303,10 @@ impl State {
         if matches!(ended.via, Via::Bot | Via::Retry) {
             decision.notices.push(Notice::Retried { what: Arc::clone(&case.what) });
         }
-        let by = self.by_hand.remove(&case.send).filter(|_| ended.via == Via::Replay);
+        let by = match ended.via {
+            Via::Replay => self.by_hand.remove(&case.send).map(|wish| wish.who),
+            _ => None,
+        };
         let method = match (ended.via, &by) {
             (Via::Look, _) => Method::ConfirmedLate,
             (Via::Replay, Some(_)) => Method::Retry,

@@ -8,10 +8,11 @@ use super::super::id::{ChatId, RecordId, SendId, SessionName};
 use super::super::notification::Resolution;
 use super::super::order::OrderFacts;
 use super::super::outcome::{Cause, Outcome};
+use super::super::recovery::ByHand;
 use super::super::send::{Description, SendKind};
 use super::super::time::Timestamp;
 use super::attempts::resolve;
-use super::{Change, Decision, Policy, State};
+use super::{Change, Decision, Notice, Policy, State};
 
 impl State {
     /// Does what is asked, or says why not. `who` is the name of the token.
@@ -31,6 +32,7 @@ impl State {
         if audited && !matches!(reply, Reply::Refused(_)) {
             let id = RecordId::from_bytes(self.ids.next(now));
             let audit = Audit { id, at: now, who: who.to_owned(), action: action.to_owned(), target };
+            decision.notices.push(Notice::Acted(Box::new(audit.clone())));
             decision.changes.push(Change::Audit(Box::new(audit)));
         }
         (decision, reply)
@@ -68,6 +70,7 @@ impl State {
             }
             Command::Reopen(case) => self.reopen(*case, decision),
             Command::NoteRestart(name) => self.configured(&name).map(|()| Reply::Done),
+            Command::NoteBotRestart => Ok(Reply::Done),
             Command::Probe(name) => {
                 self.configured(&name)?;
                 self.ask(&name, decision);
@@ -118,17 +121,19 @@ impl State {
         if !case.replayable {
             return Err(Refusal::NothingKept);
         }
+        let doubtful = case.doubt.is_some();
         let replaying = self.recoveries.values().any(|recovery| recovery.running == Some(send));
-        // Two clicks are one send.
-        if !replaying {
+        // Two clicks are one send, and one look.
+        if !replaying && !self.by_hand.contains_key(&send) {
             if self.runs(send) {
                 return Err(Refusal::BotHasIt);
             }
-            self.by_hand.insert(send, who.to_owned());
-            if let Some(case) = self.cases.get_mut(&send) {
-                case.ours_since.get_or_insert(now);
+            self.by_hand.insert(send, ByHand { who: who.to_owned(), unchecked: false });
+            if doubtful {
+                self.begin_look(send, now, decision);
+            } else {
+                self.replay_by_hand(send, now, policy, decision);
             }
-            self.replay(send, now, policy, decision);
         }
         Ok(Reply::Begun(Pending::Replay(send)))
     }
@@ -224,6 +229,10 @@ fn target_of(command: &Command) -> Option<String> {
             let words: Vec<_> = channels.iter().map(|channel| channel.as_str()).collect();
             (!words.is_empty()).then(|| words.join(","))
         }
-        Command::EndDrill | Command::PauseRecovery | Command::ResumeRecovery | Command::Heartbeat => None,
+        Command::NoteBotRestart
+        | Command::EndDrill
+        | Command::PauseRecovery
+        | Command::ResumeRecovery
+        | Command::Heartbeat => None,
     }
 }

@@ -191,7 +191,7 @@ impl State {
             decision.notes.push(settled_by_look(&case, &message, now));
             decision.reconciled.push(Reconciled { send, what: std::sync::Arc::clone(&case.what), message });
         }
-        let by = self.by_hand.get(&send).filter(|_| replayed).cloned();
+        let by = self.by_hand.get(&send).filter(|_| replayed).map(|wish| wish.who.clone());
         let method = match (replayed, &by) {
             (false, _) => Method::ConfirmedLate,
             (true, Some(_)) => Method::Retry,

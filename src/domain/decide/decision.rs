@@ -181,6 +181,8 @@ pub enum Notice {
     IncidentClosed(Box<Incident>),
     /// An alert is on its way.
     Alerting(Box<Alert>),
+    /// Somebody did something.
+    Acted(Box<Audit>),
     /// A channel told an alert, or did not.
     Delivered {
         /// The session it is about.
@@ -228,6 +230,10 @@ pub struct Reconciled {
 pub enum Ending {
     /// The replay ended so.
     Replayed(Outcome, Option<Cause>),
+    /// The same, and it may have arrived before: WAHA could not say.
+    ReplayedUnchecked(Outcome, Option<Cause>),
+    /// It was not sent again: it had gone out already.
+    HadGoneOut,
     /// The replay did not begin.
     NotReplayed(NotReplayed),
     /// The probe found this.

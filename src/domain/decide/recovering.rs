@@ -382,11 +382,13 @@ impl State {
     pub(super) fn replay_over(&mut self, ended: &Ended, policy: &Policy, decision: &mut Decision) {
         let (send, at) = (ended.attempt.send, ended.ended);
         decision.notices.push(Notice::Replayed { what: Arc::clone(&ended.what), outcome: ended.outcome });
+        let unchecked = self.by_hand.get(&send).is_some_and(|wish| wish.unchecked);
+        let ending = if unchecked { Ending::ReplayedUnchecked } else { Ending::Replayed };
+        let ending = ending(ended.outcome, ended.cause);
+        decision.endings.push((Pending::Replay(send), ending));
         if ended.outcome != Outcome::Accepted {
             self.by_hand.remove(&send);
         }
-        let ending = Ending::Replayed(ended.outcome, ended.cause);
-        decision.endings.push((Pending::Replay(send), ending));
         let confirms = self.feed.state == FeedState::Connected && ended.message_id.is_some();
         let interval = jittered(policy.recovery.interval, send);
         let recovery = self.recovery_of(&ended.what);
@@ -488,7 +490,7 @@ impl State {
         let due: Vec<_> = self.looks.iter().filter(|(_, at)| **at <= now).map(|(send, _)| *send).collect();
         for send in due.into_iter().take(LOOKS_AT_A_TIME) {
             let open = self.cases.get(&send).filter(|case| is_open(case) && !case.unlookable);
-            let Some((case, doubt)) = open.and_then(|case| Some((case, case.doubt?))) else {
+            let Some(case) = open.filter(|case| case.doubt.is_some()) else {
                 self.looks.remove(&send);
                 continue;
             };
@@ -496,10 +498,21 @@ impl State {
             let session = self.sessions.get(self.session_of(&case.what));
             let dead = policy.probe.enabled
                 && session.and_then(|session| session.health.last).is_some_and(|last| !last.is_healthy());
-            if dead || case.ours_since.is_none() || self.runs(send) {
+            let wished = self.by_hand.contains_key(&send);
+            if dead && !wished || case.ours_since.is_none() && !wished || self.runs(send) {
                 self.looks.insert(send, now + LOOK_EVERY);
                 continue;
             }
+            self.begin_look(send, now, decision);
+        }
+    }
+
+    /// Asks WAHA whether a send went out after all.
+    pub(super) fn begin_look(&mut self, send: SendId, now: Timestamp, decision: &mut Decision) {
+        if let Some(case) = self.cases.get(&send)
+            && let Some(doubt) = case.doubt
+        {
+            let session = self.sessions.get(self.session_of(&case.what));
             // By our id only where all that may have arrived went out under it: that there is none of it proves nothing else.
             let takes_id = matches!(session.and_then(|session| session.health.last),
                 Some(ProbeResult::State { engine, .. }) if engine.takes_message_id());
@@ -547,12 +560,61 @@ impl State {
                 let (case, what) = (case.clone(), Arc::clone(&case.what));
                 decision.changes.push(Change::Case(Box::new(case)));
                 self.recovery_of(&what).hurry();
+                self.replay_by_hand(send, now, policy, decision);
             }
             Looked::Impossible => {
                 case.unlookable = true;
                 decision.changes.push(Change::Case(Box::new(case.clone())));
+                self.send_unchecked(send, now, policy, decision);
             }
-            Looked::Failed => _ = self.looks.insert(send, now + LOOK_AGAIN),
+            Looked::Failed => {
+                self.looks.insert(send, now + LOOK_AGAIN);
+                self.send_unchecked(send, now, policy, decision);
+            }
+        }
+    }
+
+    /// WAHA cannot say whether it arrived: what a person wishes is done, and they are told so.
+    fn send_unchecked(&mut self, send: SendId, now: Timestamp, policy: &Policy, decision: &mut Decision) {
+        if let Some(wish) = self.by_hand.get_mut(&send) {
+            wish.unchecked = true;
+            self.replay_by_hand(send, now, policy, decision);
+        }
+    }
+
+    /// Sends again what a person wants sent, where somebody does; nothing speaks against it any more.
+    pub(super) fn replay_by_hand(
+        &mut self,
+        send: SendId,
+        now: Timestamp,
+        policy: &Policy,
+        decision: &mut Decision,
+    ) {
+        if !self.by_hand.contains_key(&send) {
+            return;
+        }
+        if self.runs(send) {
+            self.by_hand.remove(&send);
+            let ending = Ending::NotReplayed(NotReplayed::BotHasIt);
+            return decision.endings.push((Pending::Replay(send), ending));
+        }
+        if let Some(case) = self.cases.get_mut(&send) {
+            case.ours_since.get_or_insert(now);
+        }
+        self.replay(send, now, policy, decision);
+    }
+
+    /// A case is settled otherwise than by the replay that somebody waits for.
+    pub(super) fn wish_is_over(&mut self, case: &Case, decision: &mut Decision) {
+        let replaying = self.recoveries.values().any(|recovery| recovery.running == Some(case.send));
+        // One that runs tells by itself how it ends.
+        if !replaying && !self.replay_runs(case.send) && self.by_hand.remove(&case.send).is_some() {
+            let method = case.failure.as_ref().and_then(|failure| failure.resolution.as_ref());
+            let ending = match method.map(|resolution| resolution.method) {
+                Some(Method::ConfirmedLate | Method::BotRecovered) => Ending::HadGoneOut,
+                _ => Ending::NotReplayed(NotReplayed::Settled),
+            };
+            decision.endings.push((Pending::Replay(case.send), ending));
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What events change: given up by count and by silence, rejected, settled, and the status that follows.
 
 mod bench;
+mod by_hand;
 mod found;
 mod mind;
 mod outbox;

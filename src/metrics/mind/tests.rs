@@ -122,6 +122,11 @@ fn every_series_is_there_from_the_start() {
         "recovery_orders_total result sent failed",
         "recovery_pending",
         "recovery_held",
+        "recovery_undecided",
+        "failed_notifications_unconfirmed",
+        "orders_unnotified priority normal critical",
+        "orders_unnotified_oldest_timestamp_seconds",
+        "orders_unnotified_critical_oldest_timestamp_seconds",
         "recovery_finish_timestamp_seconds",
         "incidents_total worst degraded incommunicado incommunicado_critico offline",
         "incident_open",
@@ -129,6 +134,7 @@ fn every_series_is_there_from_the_start() {
     ];
     let mut wanted = vec![
         "event_feed_connected".to_owned(),
+        "event_feed_followed".to_owned(),
         "recovery_paused".to_owned(),
         r#"alerts_sent_total{channel="whatsapp",result="ok"}"#.to_owned(),
         r#"alert_queue_length{channel="whatsapp"}"#.to_owned(),
@@ -267,6 +273,7 @@ fn the_gauges_show_the_state_and_forget_what_is_over() {
             r#"unacknowledged_seconds{session="default"} 70"#,
             r#"awaiting_confirmation{session="default"} 2"#,
             "event_feed_connected 1",
+            "event_feed_followed 1",
             r#"event_feed_blind{session="default"} 0"#,
             r#"recovery_held{session="default"} 1"#,
             r#"incident_open{session="default"} 1"#,

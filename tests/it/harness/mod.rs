@@ -3,8 +3,11 @@
 pub mod bot;
 pub mod http;
 pub mod manager;
+#[allow(dead_code, reason = "shared with the unit tests of channels")]
 pub mod outside;
+pub mod rules;
 pub mod sidecar;
+#[allow(dead_code, reason = "shared with the unit tests of channels")]
 pub mod smtp;
 pub mod upstream;
 

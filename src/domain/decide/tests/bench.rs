@@ -1,8 +1,9 @@
-//! A heart on the bench: events go in, time passes when told, and what it asks for lies there to be answered.
+//! What the tests of the mind stand on: a heart, its clock, and what it has asked for.
 
 use super::*;
+use crate::domain::command::{Command, Reply};
 use crate::domain::confirmation::{FeedItem, News};
-use crate::domain::errand::{Errand, LetterText};
+use crate::domain::errand::{Errand, LetterText, Looked};
 use crate::domain::ledger::StoredRequest;
 use crate::domain::order::NotificationType;
 use crate::domain::probe::{ProbeResult, SessionState};
@@ -17,6 +18,7 @@ pub(super) struct Bench {
     pub(super) position: u64,
     pub(super) errands: Vec<Errand>,
     pub(super) changes: Vec<Change>,
+    pub(super) endings: Vec<Ending>,
 }
 
 impl Bench {
@@ -28,12 +30,14 @@ impl Bench {
             position: 0,
             errands: Vec::new(),
             changes: Vec::new(),
+            endings: Vec::new(),
         }
     }
 
     pub(super) fn take(&mut self, decision: Decision) {
         self.errands.extend(decision.errands);
         self.changes.extend(decision.changes);
+        self.endings.extend(decision.endings.into_iter().map(|(_, ending)| ending));
         decision.notes.into_iter().for_each(|ended| self.end(ended));
     }
 
@@ -184,4 +188,21 @@ pub(super) fn attempt(send: u8, number: u32, via: Via, cause: Option<Cause>, now
     *ended
 }
 
-pub(super) const DEAD: Cause = Cause::ConnectionRefused;
+impl Bench {
+    /// Somebody wants something.
+    pub(super) fn command(&mut self, command: Command) -> Reply {
+        let (decision, reply) = self.state.command(command, "ana", self.now, &self.policy);
+        self.take(decision);
+        reply
+    }
+
+    /// The looks that were asked for.
+    pub(super) fn looks(&mut self) -> usize {
+        let errands = std::mem::take(&mut self.errands);
+        errands.iter().filter(|errand| matches!(errand, Errand::Look(_))).count()
+    }
+
+    pub(super) fn looked(&mut self, send: u8, found: Looked) {
+        self.event(Event::Report(Report::Looked { send: SendId::from_bytes([send; 16]), found }));
+    }
+}

@@ -1,6 +1,6 @@
 //! Diagnosis, probes, confirmation, the way back, incidents and alerts, step by step.
 
-use super::bench::{Bench, DEAD, attempt};
+use super::bench::{Bench, attempt};
 use super::*;
 use crate::domain::alert::Says;
 use crate::domain::command::{Command, Refusal, Reply};
@@ -12,6 +12,8 @@ use crate::domain::order::NotificationType;
 use crate::domain::probe::{ProbeResult, SessionState};
 use crate::domain::recovery::Held;
 use crate::domain::status::Reason;
+
+const DEAD: Cause = Cause::ConnectionRefused;
 
 #[test]
 fn nobody_is_reached_and_the_loss_is_total() {

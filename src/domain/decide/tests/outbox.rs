@@ -1,6 +1,6 @@
 //! The outbox over several channels: one delivery each, in turn, withdrawn, given up, taken up again.
 
-use super::bench::{Bench, DEAD};
+use super::bench::Bench;
 use super::*;
 use crate::domain::alert::Says;
 use crate::domain::command::{Command, Refusal, Reply};
@@ -10,6 +10,7 @@ use crate::domain::id::SessionName;
 use crate::domain::ledger::Via;
 use crate::domain::probe::{ProbeResult, SessionState};
 
+const DEAD: Cause = Cause::ConnectionRefused;
 const MAIL: Channel = Channel::Email;
 const PAGER: Channel = Channel::Pagerduty;
 

@@ -6,7 +6,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
-use super::alerts::{events, hooked_by, paged_by, pager};
+use super::channels::{events, hooked_by, paged_by, pager};
 use super::harness::outside::{Reply, Service};
 use super::harness::{settle, until};
 use super::scenario::{Play, knobs, word};

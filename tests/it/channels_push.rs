@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::alerts::{events, pager};
+use super::channels::{events, pager};
 use super::harness::{cannot, manager, settle, until};
 use super::scenario::{Play, knobs};
 
