@@ -23,7 +23,7 @@ use crate::domain::id::SessionName;
 use crate::domain::standing::{Standing, Stands};
 use crate::domain::time::Timestamp;
 use crate::metrics::Metrics;
-use crate::words;
+use crate::words::{self, Language};
 
 /// How often what stands is said again.
 const AGAIN: Duration = Duration::from_secs(30);
@@ -49,6 +49,9 @@ pub(super) struct Alertmanager {
     outside: Outside,
     wording: Wording,
 }
+
+/// Where the shipped rules say that their runbooks are.
+const RUNBOOKS: &str = "https://github.com/waha-watchdog/waha-watchdog/blob/main/docs/runbooks";
 
 /// The name of a drill's alert.
 pub const DRILL: &str = "WahaWatchdogSimulacro";
@@ -100,10 +103,16 @@ impl Alertmanager {
             labels[name] = json!(value);
         }
         let Wording { language, links } = &self.wording;
-        let summary = words::standing(one, *language);
+        let (summary, in_english) = (words::standing(one, *language), words::standing(one, Language::En));
         let mut alert = json!({
             "labels": labels,
-            "annotations": { "summary": summary, "description": summary },
+            "annotations": {
+                "summary": summary,
+                "description": summary,
+                "summary_en": in_english,
+                "description_en": in_english,
+                "runbook_url": format!("{RUNBOOKS}/{}.md", alertname(one.what)),
+            },
             "startsAt": moment(one.since),
             "endsAt": moment(ends.max(one.since)),
         });

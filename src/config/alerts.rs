@@ -347,3 +347,6 @@ fn needs(r: &mut Reader, (first, is_set): (&str, bool), others: &[(&str, bool)])
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

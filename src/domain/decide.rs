@@ -430,9 +430,15 @@ impl State {
         &self.reach
     }
 
-    /// What is wrong right now.
+    /// What is wrong right now. Like its alert, a loss waits for the diagnosis that may yet find it worse, or none: what becomes another within
+    /// a second pages twice.
     pub fn standing(&self) -> Vec<Standing> {
+        let announced =
+            |name: &SessionName| self.incidents.get(name).is_some_and(|incident| incident.announced.loss);
         let of_status = |session: &Session| {
+            if !announced(&session.name) {
+                return None;
+            }
             let what = match session.assessment.status {
                 Status::IncommunicadoCritico => Stands::IncommunicadoCritico,
                 Status::Incommunicado => Stands::Incommunicado,

@@ -15,6 +15,9 @@ mod alerts;
 #[path = "../dashboards/board.rs"]
 #[allow(dead_code)]
 mod board;
+mod channels;
+mod channels_drill;
+mod channels_push;
 mod cli;
 mod clients;
 mod dashboards;

@@ -5,6 +5,7 @@ mod by_hand;
 mod carried;
 mod found;
 mod mind;
+mod outbox;
 mod survey;
 
 use std::sync::{Arc, LazyLock};

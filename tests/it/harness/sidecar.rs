@@ -260,6 +260,9 @@ impl Sidecar {
     pub fn configure(&mut self, change: impl FnOnce(Config) -> Config) {
         self.config = change(self.config.clone());
         std::fs::write(self.config_path(), self.config.text()).unwrap();
+        if let Some(process) = &self.process {
+            self.write_cli_config(process.admin);
+        }
     }
 
     fn process(&self) -> &Process {
@@ -428,10 +431,19 @@ impl Sidecar {
     }
 
     async fn command_with(&self, config: &str, args: &[&str]) -> Output {
+        output(self.prepared(config, args)).await
+    }
+
+    /// A command beside the running process, to be started by the caller.
+    pub fn cli_command(&self, args: &[&str]) -> Command {
+        self.prepared("cli.toml", args)
+    }
+
+    fn prepared(&self, config: &str, args: &[&str]) -> Command {
         let mut command = Command::new(BINARY);
         command.arg("--config").arg(self.directory.path().join(config)).args(args);
         command.current_dir(self.directory.path()).stdin(Stdio::null());
-        output(command).await
+        command
     }
 }
 

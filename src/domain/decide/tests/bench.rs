@@ -145,6 +145,10 @@ impl Bench {
 
     /// As a restart does it: what was committed is taken up by a new state.
     pub(super) fn restart(&mut self) {
+        self.restart_with(None);
+    }
+
+    pub(super) fn restart_with(&mut self, drill: Option<Drill>) {
         let mut fresh = State::new(&[SessionName::new("default").unwrap()], self.now, [1; 16]);
         let old = &self.state;
         let stored = Stored {
@@ -155,6 +159,7 @@ impl Bench {
             alerts: old.alerts().values().cloned().collect(),
             awaiting: old.awaiting().values().cloned().collect(),
             paused: old.is_paused(),
+            drill,
             ..Stored::default()
         };
         fresh.restore(stored, &self.policy);
