@@ -22,7 +22,7 @@ use crate::domain::id::ChatId;
 use crate::domain::live::LivePolicy;
 use crate::domain::order::NotificationType;
 use crate::domain::probe::ProbePolicy;
-use crate::domain::recovery::{Ambiguity, RecoveryPolicy};
+use crate::domain::recovery::{Ambiguity, MaxAge, RecoveryPolicy};
 use crate::domain::retention::RetentionPolicy;
 use crate::domain::status::StatusPolicy;
 use crate::errands::{Limits, Setup};
@@ -113,7 +113,7 @@ pub fn policy(config: &Config) -> Policy {
         recovery: RecoveryPolicy {
             enabled: config.recovery.enabled,
             interval: Duration::from_secs(60) / config.recovery.pace.max(1),
-            max_age: config.recovery.max_age,
+            max_age: max_age(config),
             ambiguous: match retry.ambiguous {
                 Ambiguous::Hold => Ambiguity::Hold,
                 Ambiguous::Resend => Ambiguity::Resend,
@@ -130,6 +130,12 @@ pub fn policy(config: &Config) -> Policy {
             remind_every: config.alerts.remind_every,
         },
     }
+}
+
+fn max_age(config: &Config) -> MaxAge {
+    let ages = config.recovery.max_age_for.iter();
+    let ages = ages.filter_map(|(word, age)| Some((NotificationType::parse(word)?, *age)));
+    ages.fold(MaxAge::all(config.recovery.max_age), |all, (kind, age)| all.but(kind, age))
 }
 
 /// WAHA's event feed, where it is followed by us.
@@ -188,7 +194,7 @@ pub(super) fn outside_routes(config: &Config) -> Vec<Steady> {
 pub(super) fn live(config: &Config) -> LivePolicy {
     LivePolicy {
         window: config.sends.window,
-        max_age: config.recovery.max_age,
+        max_age: max_age(config).longest(),
         live_max: config.sends.live_max,
     }
 }

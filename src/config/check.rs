@@ -13,7 +13,11 @@ use tracing_subscriber::filter::LevelFilter;
 use super::read::{Reader, Row, readable_file};
 use super::settings::*;
 use super::upstream;
+<<<<<<< HEAD
 use super::{alerts, extract};
+=======
+use crate::domain::order::NotificationType as OrderType;
+>>>>>>> gaps
 
 const MS: Duration = Duration::from_millis(1);
 const S: Duration = Duration::from_secs(1);
@@ -178,7 +182,17 @@ fn recovery(r: &mut Reader) -> RecoveryConfig {
         enabled: r.flag("recovery.enabled"),
         max_age: r.duration("recovery.max_age", S..=30 * D),
         pace: r.int("recovery.pace", 1..=600),
+        max_age_for: ages(r),
     }
+}
+
+fn ages(r: &mut Reader) -> Vec<(&'static str, Duration)> {
+    let types = OrderType::ALL.map(OrderType::as_str);
+    let age = |word: &'static str| {
+        let key = format!("recovery.max_age_for.{word}");
+        Some((word, r.optional_duration(&key, S..=30 * D)?))
+    };
+    types.into_iter().filter_map(age).collect()
 }
 
 fn healthcheck(r: &mut Reader) -> HealthcheckConfig {

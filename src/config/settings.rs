@@ -239,6 +239,8 @@ pub struct RecoveryConfig {
     pub enabled: bool,
     /// How long a failed send keeps its identity, and may be sent again.
     pub max_age: Duration,
+    /// The same for single types of notification, by their words; a type that is not there goes by `max_age`.
+    pub max_age_for: Vec<(&'static str, Duration)>,
     /// Replays a minute.
     pub pace: u32,
 }
