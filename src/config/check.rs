@@ -13,11 +13,8 @@ use tracing_subscriber::filter::LevelFilter;
 use super::read::{Reader, Row, readable_file};
 use super::settings::*;
 use super::upstream;
-<<<<<<< HEAD
 use super::{alerts, extract};
-=======
 use crate::domain::order::NotificationType as OrderType;
->>>>>>> gaps
 
 const MS: Duration = Duration::from_millis(1);
 const S: Duration = Duration::from_secs(1);

@@ -48,14 +48,6 @@ pub(super) fn json(entries: &[Entry]) -> String {
     format!("{:#}\n", json!({ "config": config, "layers": layers }))
 }
 
-<<<<<<< HEAD
-fn put(section: &mut Map<String, serde_json::Value>, key: &str, value: serde_json::Value) {
-    match key.split_once('.') {
-        None => _ = section.insert(key.to_owned(), value),
-        Some((name, rest)) => {
-            if let Some(inner) = section.entry(name).or_insert_with(|| json!({})).as_object_mut() {
-                put(inner, rest, value);
-=======
 /// Puts a value where its key says: one map within the other.
 fn put(map: &mut Map<String, serde_json::Value>, key: &str, value: serde_json::Value) {
     match key.split_once('.') {
@@ -63,7 +55,6 @@ fn put(map: &mut Map<String, serde_json::Value>, key: &str, value: serde_json::V
         Some((section, name)) => {
             if let Some(section) = map.entry(section).or_insert_with(|| json!({})).as_object_mut() {
                 put(section, name, value);
->>>>>>> gaps
             }
         }
     }
