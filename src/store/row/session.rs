@@ -71,6 +71,8 @@ struct SessionRow<'a> {
     unproven_since: Option<i64>,
     #[n(21)]
     key_refused_since: Option<i64>,
+    #[n(22)]
+    last_heartbeat: Option<i64>,
 }
 
 /// When the next probe is due is not here: a process that starts finds out for itself.
@@ -286,6 +288,7 @@ pub(in crate::store) fn session_row(session: &Session) -> Vec<u8> {
         last_device_ack: millis(session.last_device_ack),
         unproven_since: millis(session.unproven_since),
         key_refused_since: millis(session.key_refused_since),
+        last_heartbeat: millis(session.last_heartbeat),
     })
 }
 
@@ -321,6 +324,7 @@ pub(in crate::store) fn session_of(bytes: &[u8]) -> Result<Session, RowError> {
         last_device_ack: row.last_device_ack.map(at),
         unproven_since: row.unproven_since.map(at),
         key_refused_since: row.key_refused_since.map(at),
+        last_heartbeat: row.last_heartbeat.map(at),
     })
 }
 
