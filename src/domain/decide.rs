@@ -126,6 +126,11 @@ pub enum Retries {
 /// How long a status may be wrong because nobody looked: windows and silences are looked at this often.
 pub const LOOK_EVERY: Duration = Duration::from_secs(5);
 
+/// After a restart a bot that was alive has so long to say that it still is: nobody could hear it meanwhile.
+const HEARD_WITHIN: Duration = Duration::from_secs(2 * 60);
+/// So many sends that people have settled are remembered: a bot may still come back to them.
+const SETTLED_MAX: usize = 4096;
+
 /// The name under which sessions outside `waha.sessions` are counted together.
 pub const OTHER_SESSIONS: &str = "other";
 
@@ -198,6 +203,8 @@ pub struct State {
     reminded: BTreeMap<SessionName, Timestamp>,
     /// The bot's last sign of life, or our start.
     heartbeat: Timestamp,
+    /// Sends that people have settled, and when: should the bot fail with one again, it is open again.
+    settled: BTreeMap<SendId, Timestamp>,
 }
 
 /// The event feed, as the heart knows it.
@@ -288,6 +295,7 @@ impl State {
             orders_told: BTreeMap::new(),
             reminded: BTreeMap::new(),
             heartbeat: now,
+            settled: BTreeMap::new(),
         }
     }
 
@@ -304,6 +312,11 @@ impl State {
             if let Some(known) = self.sessions.get_mut(&session.name) {
                 *known = session;
             }
+        }
+        if let Some(heard) = self.sessions.values().filter_map(|session| session.last_heartbeat).max() {
+            let gone = self.sessions.values().any(|session| session.assessment.reason == Reason::BotGone);
+            let silence = policy.status.offline_after.saturating_sub(HEARD_WITHIN);
+            self.heartbeat = if gone { heard } else { heard.max(self.heartbeat - silence) };
         }
         // What had no ack before has none now: it ends with an ack, not with a restart.
         for session in self.sessions.values().filter(|one| one.assessment.reason == Reason::Unacknowledged) {
@@ -629,7 +642,7 @@ impl State {
             let gone = |ended: Timestamp| now.since(ended) >= policy.unheard_for;
             let heard = self.unheard.extract_if(.., |_, ended| gone(*ended));
             decision.changes.extend(heard.map(|(send, _)| Change::Heard(send)));
-            self.forget_old(now);
+            self.forget_old(now, policy);
         }
         self.send_probes(now, policy, &mut decision);
         self.move_diagnoses(now, policy, &mut decision);
@@ -641,7 +654,9 @@ impl State {
     }
 
     /// What only mattered for a while.
-    fn forget_old(&mut self, now: Timestamp) {
+    fn forget_old(&mut self, now: Timestamp, policy: &Policy) {
+        let keep_for = policy.recovery.max_age.longest();
+        self.settled.retain(|_, at| now.since(*at) < keep_for);
         self.written_to.retain(|_, at| now.since(*at) < WRITE_EVERY);
         self.told.forget(now);
     }

@@ -12,7 +12,7 @@ use super::super::recovery::ByHand;
 use super::super::send::{Description, SendKind};
 use super::super::time::Timestamp;
 use super::attempts::resolve;
-use super::{Change, Decision, Notice, Policy, State};
+use super::{Change, Decision, Notice, Policy, SETTLED_MAX, State};
 
 impl State {
     /// Does what is asked, or says why not. `who` is the name of the token.
@@ -52,6 +52,10 @@ impl State {
                 let mut case = self.open(send)?.clone();
                 self.cases.remove(&send);
                 self.drop_request(&mut case, decision);
+                self.settled.insert(send, now);
+                if self.settled.len() > SETTLED_MAX {
+                    self.settled.pop_first();
+                }
                 let resolution = Resolution { at: now, method, by: Some(who.to_owned()), note };
                 resolve(&mut case, resolution, decision);
                 self.file(case, decision);
@@ -82,6 +86,7 @@ impl State {
                 self.heartbeat = now;
                 let names: Vec<_> = self.sessions.keys().cloned().collect();
                 for name in names {
+                    self.with_session(&name, |session| session.last_heartbeat = Some(now));
                     self.look_at_session(&name, now, policy, decision);
                 }
                 Ok(Reply::Done)
