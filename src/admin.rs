@@ -29,18 +29,21 @@
 //!
 //! Operators may look too. Errors are RFC 9457 problems. What is asked for goes to the heart as a wish and is answered once it is on disk.
 
-mod access;
+pub mod access;
 mod body;
 mod channel;
 mod command;
+mod deed;
 mod health;
 mod hook;
+mod login;
 mod page;
 mod problem;
 mod query;
 mod records;
 pub mod view;
 
+use std::convert::Infallible;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,15 +57,18 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::{get, post};
 use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use access::Needs;
-pub use access::{Access, Token, TokenRole};
+use access::{Needs, Peer};
+pub use access::{Access, Token, TokenRole, Trusted};
 pub use channel::Restarts;
+pub use deed::{Deeds, Undone};
 pub use hook::HookDoor;
+pub use login::{LASTS_MAX, Logins, RESTS_MAX};
 
 use crate::clock::Clock;
 use crate::domain::id::SessionName;
@@ -84,6 +90,8 @@ pub struct Admin {
     pub clock: Clock,
     /// Who may see what; SIGHUP swaps it.
     pub access: ArcSwap<Access>,
+    /// Who has logged in to the panel.
+    pub logins: Logins,
     /// The language of sentences; SIGHUP swaps it.
     pub language: ArcSwap<Language>,
     /// Where wishes go.
@@ -105,15 +113,20 @@ const CONNECTIONS_MAX: usize = 256;
 /// Longest wait for a request's head, a rest between calls included.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Serves `listener` until `stop`. Inside a `LocalSet`.
+/// Serves `listener` until `stop`: the API, and the routes of the panel. Inside a `LocalSet`.
 ///
 /// # Errors
 /// Where the listener cannot be watched.
-pub async fn serve(listener: TcpListener, admin: Arc<Admin>, stop: CancellationToken) -> std::io::Result<()> {
+pub async fn serve(
+    listener: TcpListener,
+    admin: Arc<Admin>,
+    panel: Router,
+    stop: CancellationToken,
+) -> std::io::Result<()> {
     listener.set_nonblocking(true)?;
     let listener = tokio::net::TcpListener::from_std(listener)?;
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    let service = TowerToHyperService::new(routes(admin));
+    let service = TowerToHyperService::new(routes(admin, panel));
     loop {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return Ok(()) };
         let accepted = tokio::select! {
@@ -121,7 +134,7 @@ pub async fn serve(listener: TcpListener, admin: Arc<Admin>, stop: CancellationT
             () = stop.cancelled() => return Ok(()),
             accepted = listener.accept() => accepted,
         };
-        let Ok((stream, _)) = accepted else {
+        let Ok((stream, peer)) = accepted else {
             // Out of descriptors, most likely: those that are served free some.
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
@@ -129,6 +142,11 @@ pub async fn serve(listener: TcpListener, admin: Arc<Admin>, stop: CancellationT
         let (service, stop) = (service.clone(), stop.clone());
         tokio::task::spawn_local(async move {
             let _place = place;
+            let service = service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
+                request.extensions_mut().insert(Peer(peer.ip()));
+                let answer = service.call(request);
+                async move { Ok::<_, Infallible>(answer.await.unwrap_or_else(|never| match never {})) }
+            });
             let mut builder = http1::Builder::new();
             builder.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
             let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
@@ -143,7 +161,7 @@ pub async fn serve(listener: TcpListener, admin: Arc<Admin>, stop: CancellationT
     }
 }
 
-fn routes(admin: Arc<Admin>) -> Router {
+fn routes(admin: Arc<Admin>, panel: Router) -> Router {
     let guarded = |routes: Router<Arc<Admin>>, needs: Needs| {
         routes.layer(from_fn_with_state((Arc::clone(&admin), needs), access::check))
     };
@@ -158,15 +176,6 @@ fn routes(admin: Arc<Admin>) -> Router {
         .route("/api/incidents/{id}", get(records::incident))
         .route("/api/alerts", get(records::alerts))
         .route("/api/audit", get(records::audit));
-    let acting = Router::new()
-        .route("/api/notifications/failed/{id}/retry", post(command::retry))
-        .route("/api/notifications/failed/{id}/mark_resolved", post(command::mark_resolved))
-        .route("/api/notifications/failed/{id}/claim", post(command::claim))
-        .route("/api/notifications/failed/{id}/reopen", post(command::reopen))
-        .route("/api/recovery/pause", post(command::pause))
-        .route("/api/recovery/resume", post(command::resume))
-        .route("/api/healthcheck", post(channel::healthcheck))
-        .route("/api/sessions/{session}/restart", post(channel::restart));
     let reporting = Router::new()
         .route("/api/diagnoses", post(channel::diagnose))
         .route("/api/heartbeat", post(channel::heartbeat));
@@ -176,12 +185,26 @@ fn routes(admin: Arc<Admin>) -> Router {
         .route("/metrics", get(health::metrics))
         .route("/hooks/waha", post(hook::receive))
         .merge(guarded(looking, Needs::Look))
-        .merge(guarded(acting, Needs::Act))
+        .merge(guarded(acting(), Needs::Act))
         .merge(guarded(reporting, Needs::Report))
+        .with_state(Arc::clone(&admin))
+        .merge(panel)
         .fallback(problem::not_found)
         .method_not_allowed_fallback(problem::method_not_allowed)
-        .layer(from_fn_with_state(Arc::clone(&admin), count))
-        .with_state(admin)
+        .layer(from_fn_with_state(admin, count))
+}
+
+/// What changes something: for programs behind their guard, for the panel behind its own.
+fn acting() -> Router<Arc<Admin>> {
+    Router::new()
+        .route("/api/notifications/failed/{id}/retry", post(command::retry))
+        .route("/api/notifications/failed/{id}/mark_resolved", post(command::mark_resolved))
+        .route("/api/notifications/failed/{id}/claim", post(command::claim))
+        .route("/api/notifications/failed/{id}/reopen", post(command::reopen))
+        .route("/api/recovery/pause", post(command::pause))
+        .route("/api/recovery/resume", post(command::resume))
+        .route("/api/healthcheck", post(channel::healthcheck))
+        .route("/api/sessions/{session}/restart", post(channel::restart))
 }
 
 /// Counts the call under its route's name, and keeps its answer out of caches.
@@ -191,7 +214,7 @@ async fn count(State(admin): State<Arc<Admin>>, request: Request, next: Next) ->
     let handler = handler.as_deref().map_or("other", handler_of);
     admin.metrics.admin_request(handler, response.status().as_u16());
     let headers = response.headers_mut();
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }
@@ -199,6 +222,8 @@ async fn count(State(admin): State<Arc<Admin>>, request: Request, next: Next) ->
 /// The name of a route in the metrics.
 fn handler_of(route: &str) -> &'static str {
     match route {
+        "/" => "panel",
+        route if route.starts_with("/panel") => "panel",
         "/healthz" => "healthz",
         "/readyz" => "readyz",
         "/metrics" => "metrics",

@@ -38,6 +38,7 @@ use crate::domain::time::Timestamp;
 use crate::errands::{Errands, Joining, Setup};
 use crate::events::{SocketSettings, socket};
 use crate::metrics::Metrics;
+use crate::panel::{self, Panel};
 use crate::proxy::{KeptAnswer, Proxy, Shared};
 use crate::store::{Feed, Loaded, Meter, Opening, Refused, Store};
 use crate::waha::compose;
@@ -78,6 +79,7 @@ pub struct Running {
     config: Config,
     shared: Arc<Shared>,
     admin_room: Arc<Admin>,
+    panel: Arc<Panel>,
     hands: Arc<ArcSwap<Setup>>,
     heart: Arc<Heart>,
     metrics: Arc<Metrics>,
@@ -131,6 +133,7 @@ pub fn start(config: &Config) -> Result<Running, StartError> {
         metrics: Arc::clone(&metrics),
         clock: clock.clone(),
         access: ArcSwap::from_pointee(settings::access(config)),
+        logins: admin::Logins::new(clock.secret()),
         language: ArcSwap::from_pointee(settings::language(config)),
         wishes,
         sessions: sessions.clone(),
@@ -139,6 +142,7 @@ pub fn start(config: &Config) -> Result<Running, StartError> {
         hook: settings::hook(config).map(|hook| admin::HookDoor::new(hook, told.clone())),
         ready: ready.clone(),
     });
+    let panel = Arc::new(Panel::new(Arc::clone(&admin_room), settings::panel(config), closed.clone()));
     let addresses =
         (|| Ok::<_, std::io::Error>((proxy_listener.local_addr()?, admin_listener.local_addr()?)))();
     let (proxy_address, admin_address) =
@@ -159,6 +163,7 @@ pub fn start(config: &Config) -> Result<Running, StartError> {
         events,
         listener: admin_listener,
         admin: Arc::clone(&admin_room),
+        panel: Arc::clone(&panel),
         loaded: loaded.clone(),
         finish: finish.clone(),
         dealt: dealt.clone(),
@@ -182,6 +187,7 @@ pub fn start(config: &Config) -> Result<Running, StartError> {
         config: config.clone(),
         shared,
         admin_room,
+        panel,
         hands: hands_setup,
         heart,
         metrics,
@@ -265,6 +271,7 @@ impl Running {
         self.shared.live().set_policy(settings::live(config));
         self.heart.policy.store(Arc::new(settings::policy(config)));
         self.admin_room.access.store(Arc::new(settings::access(config)));
+        self.panel.settings.store(Arc::new(settings::panel(config)));
         self.admin_room.language.store(Arc::new(settings::language(config)));
         Ok(())
     }
@@ -314,6 +321,7 @@ struct Office {
     events: mpsc::Receiver<FeedEvent>,
     listener: TcpListener,
     admin: Arc<Admin>,
+    panel: Arc<Panel>,
     /// Told once what is stored was taken up.
     loaded: CancellationToken,
     finish: CancellationToken,
@@ -329,8 +337,10 @@ impl Office {
             Err(error) => return tracing::error!(%error, "the office has no runtime"),
         };
         LocalSet::new().block_on(&runtime, async {
-            let admin =
-                tokio::task::spawn_local(admin::serve(self.listener, self.admin, self.closed.clone()));
+            let pages = panel::routes(&self.panel);
+            tokio::task::spawn_local(panel::keep_snapshot(self.panel, self.closed.clone()));
+            let served = admin::serve(self.listener, self.admin, pages, self.closed.clone());
+            let admin = tokio::task::spawn_local(served);
             let joins = Arc::new(ProxyJoins(Arc::clone(&self.shared)));
             let errands = Errands::new(
                 self.hands,

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -57,12 +57,24 @@ pub struct Heart {
     /// The rules' numbers; SIGHUP swaps them.
     pub policy: ArcSwap<Policy>,
     shown_at: Mutex<Timestamp>,
+    /// How often records were written, or were to be.
+    moved: watch::Sender<u64>,
 }
 
 impl Heart {
     /// A heart that knows nothing yet.
     pub fn new(state: State, policy: Policy, now: Timestamp) -> Self {
-        Self { state: Mutex::new(state), policy: ArcSwap::from_pointee(policy), shown_at: Mutex::new(now) }
+        Self {
+            state: Mutex::new(state),
+            policy: ArcSwap::from_pointee(policy),
+            shown_at: Mutex::new(now),
+            moved: watch::Sender::new(0),
+        }
+    }
+
+    /// Tells when the records may look different than before.
+    pub fn moved(&self) -> watch::Receiver<u64> {
+        self.moved.subscribe()
     }
 
     /// The state, for a moment.
@@ -471,6 +483,7 @@ impl Watchdog {
             tracing::error!(%error, "records cannot be written; trying again");
         }
         let after = desk.handed_in(done.is_ok());
+        self.heart.moved.send_modify(|times| *times = times.wrapping_add(1));
         after.notices.iter().for_each(|notice| self.tell(notice));
         after.errands.into_iter().for_each(|errand| self.hands.begin(errand));
         for (to, reply) in after.replies {

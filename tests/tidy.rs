@@ -34,13 +34,15 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("watchdog", &["domain", "clock", "metrics", "config", "store", "waha"]),
     // admin shows the heart's state, and so stands on it; WAHA's webhooks come in through its listener
     ("admin", &["domain", "clock", "metrics", "config", "store", "waha", "words", "events", "watchdog"]),
+    // the panel shows what admin shows, to people: it stands on admin's access and deeds
+    ("panel", &["domain", "clock", "metrics", "config", "store", "waha", "words", "watchdog", "admin"]),
     ("proxy", &["domain", "clock", "metrics", "config", "store", "waha"]),
     // roof: joins
     (
         "app",
         &[
-            "domain", "clock", "metrics", "config", "store", "waha", "watchdog", "admin", "proxy", "words",
-            "errands", "events",
+            "domain", "clock", "metrics", "config", "store", "waha", "watchdog", "admin", "panel", "proxy",
+            "words", "errands", "events",
         ],
     ),
     ("demo", EVERY_ROOM_BELOW),

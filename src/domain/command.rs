@@ -32,6 +32,8 @@ pub enum Command {
     ResumeRecovery,
     /// A session is about to be restarted by hand: to be written down before it is.
     NoteRestart(SessionName),
+    /// A customer's number is about to be shown to a person: to be written down before it is.
+    NoteReveal(SendId),
     /// The bot lives.
     Heartbeat,
     /// The bot could not tell a customer: find out why.
@@ -55,6 +57,7 @@ impl Command {
             Self::PauseRecovery => "pause_recovery",
             Self::ResumeRecovery => "resume_recovery",
             Self::NoteRestart(_) => "restart_session",
+            Self::NoteReveal(_) => "reveal_phone",
             Self::Heartbeat => "heartbeat",
             Self::Diagnose { .. } => "diagnose",
         }

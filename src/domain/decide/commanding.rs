@@ -68,6 +68,7 @@ impl State {
             }
             Command::Reopen(case) => self.reopen(*case, decision),
             Command::NoteRestart(name) => self.configured(&name).map(|()| Reply::Done),
+            Command::NoteReveal(_) => Ok(Reply::Done),
             Command::Probe(name) => {
                 self.configured(&name)?;
                 self.ask(&name, decision);
@@ -209,7 +210,10 @@ impl State {
 
 fn target_of(command: &Command) -> Option<String> {
     match command {
-        Command::Retry(send) | Command::Claim(send) | Command::Resolve { send, .. } => Some(send.to_string()),
+        Command::Retry(send)
+        | Command::Claim(send)
+        | Command::NoteReveal(send)
+        | Command::Resolve { send, .. } => Some(send.to_string()),
         Command::Reopen(case) => Some(case.send.to_string()),
         Command::Probe(session) | Command::NoteRestart(session) | Command::Diagnose { session, .. } => {
             Some(session.as_str().to_owned())
