@@ -151,7 +151,7 @@ struct ShownAlert {
     session: String,
     at: Stamp,
     told: Option<Stamp>,
-    due: Stamp,
+    due: Option<Stamp>,
     tries: u32,
     text: String,
     incident: Option<String>,
@@ -165,9 +165,10 @@ fn alert(alert: &Alert, ask: &Ask, now: Timestamp) -> ShownAlert {
         session: alert.session.as_str().to_owned(),
         at: Stamp::new(alert.at, now, t),
         told: alert.told.map(|at| Stamp::new(at, now, t)),
-        due: Stamp::new(alert.due, now, t),
+        due: (alert.due > now).then(|| Stamp::new(alert.due, now, t)),
         tries: alert.tries,
-        text: words::letter(&LetterText::Alert(Box::new(alert.clone())), ask.language),
+        // The marks that WhatsApp makes bold are no part of the text.
+        text: words::letter(&LetterText::Alert(Box::new(alert.clone())), ask.language).replace('*', ""),
         incident: alert.incident.map(|id| id.to_string()),
     }
 }

@@ -62,7 +62,7 @@
 
   /** Moments in the reader's own time. */
   function localize(root) {
-    const day = new Intl.DateTimeFormat(root.lang || document.documentElement.lang, { dateStyle: 'medium', timeStyle: 'short' });
+    const day = new Intl.DateTimeFormat(root.lang || document.documentElement.lang, { dateStyle: 'medium', timeStyle: 'medium' });
     for (const one of root.querySelectorAll('time[datetime]')) {
       const date = new Date(one.dateTime);
       if (Number.isNaN(date.getTime())) continue;
@@ -222,7 +222,8 @@
     all.hidden = false;
     all.checked = many > 0 && many === most;
     all.indeterminate = many > 0 && many < most;
-    note.textContent = `${note.dataset.chosen} ${many}`;
+    note.textContent = many > 0 ? `${note.dataset.chosen} ${many}` : note.dataset.none;
+    all.form.toggleAttribute('data-none', many === 0);
   }
 
   document.addEventListener('change', (event) => {
@@ -247,6 +248,7 @@
 
   // ---- Beginning ------------------------------------------------------------------------------------------
 
+  document.documentElement.classList.add('js');
   localize(document.documentElement);
   count();
   if (new URL(location.href).searchParams.has('said')) history.replaceState(null, '', here());

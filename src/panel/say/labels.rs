@@ -144,7 +144,6 @@ labels! {
     pause_recovery: "Pausar", "Pause", "Pausar";
     resume_recovery: "Reanudar", "Resume", "Retomar";
     finishes: "Termina", "Finishes", "Termina";
-    further: "Más", "Further", "Mais";
 
     // Lists of orders.
     orders: "Órdenes sin notificar", "Orders not announced", "Pedidos sem aviso";
@@ -174,6 +173,7 @@ labels! {
     sort_amount: "Mayor monto primero", "Largest amount first", "Maior valor primeiro";
     choose: "Elegir", "Choose", "Escolher";
     chosen: "Elegidas:", "Chosen:", "Escolhidas:";
+    choose_all: "Elegir todas", "Choose all", "Escolher todas";
     chosen_hint: "Con las elegidas:", "With those chosen:", "Com as escolhidas:";
     take_chosen: "Tomar", "Take", "Assumir";
     mark_chosen: "Marcar Contactadas", "Mark Contacted", "Marcar Contatadas";
