@@ -208,7 +208,7 @@ pub fn stored_state(
     let sessions: Vec<_> = config.waha.sessions.iter().filter_map(|name| SessionName::new(name)).collect();
     let mut state = State::new(&sessions, now, [0; 16]);
     let Loaded { cases, sessions, unheard, .. } = loaded;
-    let Loaded { diagnoses, incidents, alerts, awaiting, paused, .. } = loaded;
+    let Loaded { diagnoses, incidents, alerts, awaiting, paused, drill, .. } = loaded;
     let unheard = &unheard;
     let stored = Stored {
         cases,
@@ -220,6 +220,7 @@ pub fn stored_state(
         awaiting,
         accepted,
         paused,
+        drill,
         written: Vec::new(),
         stepped: 0,
     };

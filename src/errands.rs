@@ -23,8 +23,9 @@ use futures_util::FutureExt as _;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::task::TaskTracker;
 
+use crate::channels::Channels;
 use crate::clock::Clock;
-use crate::domain::errand::{Errand, Looked, NotReplayed, Replay, Report};
+use crate::domain::errand::{Errand, Looked, NotReplayed, Replay, Report, Telling};
 use crate::domain::id::SendId;
 use crate::domain::ledger::{AttemptId, StoredAnswer};
 use crate::domain::outcome::{Cause, Outcome};
@@ -38,6 +39,8 @@ use crate::words::Language;
 const SENDING_MAX: usize = 32;
 /// Questions that are asked at once. Apart from the messages, so that a WAHA that hangs on sends can still be probed.
 const ASKING_MAX: usize = 32;
+/// Alerts that are told at once, WhatsApp aside.
+const TELLING_MAX: usize = 16;
 
 /// What the hands need to know of the configuration.
 pub struct Setup {
@@ -45,6 +48,8 @@ pub struct Setup {
     pub client: Arc<WahaClient>,
     /// The language of our own messages.
     pub language: Language,
+    /// Tells alerts.
+    pub channels: Arc<Channels>,
     /// For how long.
     pub limits: Limits,
 }
@@ -89,6 +94,7 @@ struct Hands {
     live: Arc<dyn Joining>,
     sending: Semaphore,
     asking: Semaphore,
+    telling: Semaphore,
 }
 
 impl Errands {
@@ -100,8 +106,8 @@ impl Errands {
         clock: Clock,
         live: Arc<dyn Joining>,
     ) -> Self {
-        let (sending, asking) = (Semaphore::new(SENDING_MAX), Semaphore::new(ASKING_MAX));
-        let hands = Hands { setup, reader, lane, clock, live, sending, asking };
+        let [sending, asking, telling] = [SENDING_MAX, ASKING_MAX, TELLING_MAX].map(Semaphore::new);
+        let hands = Hands { setup, reader, lane, clock, live, sending, asking, telling };
         Self { hands: Rc::new(hands), tasks: TaskTracker::new() }
     }
 
@@ -142,6 +148,7 @@ impl Hands {
     async fn run(&self, errand: &Errand, begun: &Cell<bool>) -> Option<Report> {
         let turns = match errand {
             Errand::Replay(_) | Errand::Write(_) => &self.sending,
+            Errand::Tell(_) => &self.telling,
             Errand::Probe(_) | Errand::Look(_) | Errand::CheckNumber { .. } => &self.asking,
         };
         // Nobody closes them, so that there always comes a turn.
@@ -154,6 +161,10 @@ impl Hands {
                 Report::NumberChecked { diagnosis: *diagnosis, exists }
             }
             Errand::Write(letter) => self.write(letter).await,
+            Errand::Tell(telling) => {
+                let channels = Arc::clone(&self.setup.load().channels);
+                told(telling, channels.tell(telling).await)
+            }
             Errand::Replay(replay) => {
                 let why = self.replay(replay, begun).await.err()?;
                 Report::NotReplayed { send: replay.attempt.send, why }
@@ -168,8 +179,13 @@ const fn name(errand: &Errand) -> &'static str {
         Errand::Look(_) => "look",
         Errand::Replay(_) => "replay",
         Errand::Write(_) => "write",
+        Errand::Tell(_) => "tell",
         Errand::CheckNumber { .. } => "check_number",
     }
+}
+
+fn told(telling: &Telling, outcome: Outcome) -> Report {
+    Report::Told { alert: telling.alert.id, channel: telling.channel, outcome }
 }
 
 /// The report of an errand of which nobody knows how far it got.
@@ -189,6 +205,7 @@ fn undone(errand: Errand) -> Report {
             cause: Some(Cause::Interrupted),
             message: None,
         },
+        Errand::Tell(telling) => told(&telling, Outcome::Ambiguous),
         Errand::CheckNumber { diagnosis, .. } => Report::NumberChecked { diagnosis, exists: None },
     }
 }

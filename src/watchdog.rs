@@ -25,6 +25,7 @@ use crate::domain::confirmation::FeedEvent;
 use crate::domain::decide::{
     Change, Decision, Ending, Event, Notice, Policy, Reconciled, State, Stored, Unheard,
 };
+use crate::domain::delivery::Delivered;
 use crate::domain::diagnosis::Verdict;
 use crate::domain::errand::{Errand, Report};
 use crate::domain::id::SessionName;
@@ -290,7 +291,7 @@ impl Watchdog {
         };
         let written = found.items.iter().filter_map(Case::written_to).collect();
         let Loaded { cases, sessions, unheard, intents, applied, last, .. } = loaded;
-        let Loaded { diagnoses, incidents, alerts, awaiting, paused, clock, .. } = loaded;
+        let Loaded { diagnoses, incidents, alerts, awaiting, paused, drill, clock, .. } = loaded;
         let stepped = clock.map_or(0, |mark| self.clock.stepped_since(mark));
         if stepped != 0 {
             tracing::warn!(
@@ -318,6 +319,7 @@ impl Watchdog {
                     accepted,
                     written,
                     paused,
+                    drill,
                     stepped,
                 },
                 &policy,
@@ -511,11 +513,12 @@ impl Watchdog {
                 Notice::IncidentOpened(incident) | Notice::IncidentClosed(incident) => {
                     incident.session.clone()
                 }
-                Notice::Alerting(alert) | Notice::Alerted(alert) => alert.session.clone(),
+                Notice::Alerting(alert) => alert.session.clone(),
+                Notice::Delivered { session, .. } => session.clone(),
             }
         };
         self.metrics.heart.notice(session.as_str(), notice);
-        self.metrics.mind.notice(session.as_str(), notice);
+        self.metrics.mind.notice(session.as_str(), notice, self.clock.now());
         match notice {
             Notice::Opened { send, what, cause, attempts } => {
                 let order = what.order.order_number.as_deref().unwrap_or("-");
@@ -560,9 +563,23 @@ impl Watchdog {
             }
             Notice::Alerting(alert) => {
                 let says = alert.says.as_str();
-                tracing::warn!(%session, alert = %alert.id, says, told = alert.told.is_some(), "alert");
+                tracing::warn!(%session, alert = %alert.id, says, told = alert.over().is_some(), "alert");
             }
-            Notice::Alerted(alert) => tracing::info!(%session, alert = %alert.id, "alert told"),
+            Notice::Delivered { alert, channel, how, .. } => {
+                let channel = channel.as_str();
+                match how {
+                    Delivered::Ok => tracing::info!(%session, %alert, channel, "alert told"),
+                    Delivered::Retried => {
+                        tracing::warn!(%session, %alert, channel, "alert not told; it is tried again")
+                    }
+                    Delivered::Failed => {
+                        tracing::error!(%session, %alert, channel, "alert not told, and given up")
+                    }
+                    Delivered::Suppressed => {
+                        tracing::info!(%session, %alert, channel, "alert needless by now")
+                    }
+                }
+            }
             Notice::Probed { .. }
             | Notice::Confirmed { .. }
             | Notice::GivenUp { .. }

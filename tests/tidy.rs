@@ -26,9 +26,11 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("config", &["domain"]),
     ("store", &["domain", "clock", "metrics"]),
     ("waha", &["domain", "clock", "metrics"]),
+    // alerts go out: one file per channel
+    ("channels", &["domain", "clock", "metrics", "words"]),
     // faces and heart: they speak to each other by messages that app connects
     // what the heart wants done outside; how, it does not see
-    ("errands", &["domain", "clock", "metrics", "store", "waha", "words"]),
+    ("errands", &["domain", "clock", "metrics", "store", "waha", "words", "channels"]),
     // WAHA's events, followed
     ("events", &["domain", "clock", "metrics", "waha"]),
     ("watchdog", &["domain", "clock", "metrics", "config", "store", "waha"]),
@@ -42,7 +44,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         "app",
         &[
             "domain", "clock", "metrics", "config", "store", "waha", "watchdog", "admin", "panel", "proxy",
-            "words", "errands", "events",
+            "words", "channels", "errands", "events",
         ],
     ),
     ("demo", EVERY_ROOM_BELOW),

@@ -74,6 +74,9 @@ pub(super) fn refused(admin: &Admin, refusal: Refusal) -> Problem {
         Refusal::ClaimedByAnother => Problem::new(StatusCode::CONFLICT, "claimed_by_another", detail),
         Refusal::UnknownSession => Problem::new(StatusCode::NOT_FOUND, "unknown_session", detail),
         Refusal::NothingToDiagnose => Problem::new(StatusCode::BAD_REQUEST, "nothing_to_diagnose", detail),
+        Refusal::DrillRuns => Problem::new(StatusCode::CONFLICT, "drill_runs", detail),
+        Refusal::NoDrill => Problem::new(StatusCode::CONFLICT, "no_drill", detail),
+        Refusal::NoChannel => Problem::new(StatusCode::CONFLICT, "no_channel", detail),
         Refusal::Unrecorded => Problem::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", detail),
     };
     problem.with_message(words::refusal(&refusal, **admin.language.load()))

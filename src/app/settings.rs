@@ -9,6 +9,7 @@ use crate::admin::{Access, Token, TokenRole, Trusted};
 use crate::config::{Ambiguous, Config, EventsMode, IntentMode, LivenessSource, Locale, RetryMode, Role};
 use crate::domain::backoff::Backoff;
 use crate::domain::decide::{AlertPolicy, Liveness, Policy, Retries};
+use crate::domain::delivery::{Channel, Route};
 use crate::domain::extract::Rule;
 use crate::domain::id::ChatId;
 use crate::domain::live::LivePolicy;
@@ -116,7 +117,12 @@ pub fn policy(config: &Config) -> Policy {
             LivenessSource::Traffic => Liveness::Traffic,
             LivenessSource::Heartbeat => Liveness::Heartbeat,
         },
-        alerts: AlertPolicy { gather_for: config.alerts.gather_for, every: config.alerts.every },
+        alerts: AlertPolicy {
+            routes: config.alerts.admin_phone.iter().map(|_| Route::usual(Channel::Whatsapp)).collect(),
+            gather_for: config.alerts.gather_for,
+            every: config.alerts.every,
+            remind_every: config.alerts.remind_every,
+        },
     }
 }
 
@@ -148,6 +154,7 @@ pub(super) fn hands(config: &Config) -> anyhow::Result<Setup> {
     Ok(Setup {
         client: Arc::new(client),
         language: language(config),
+        channels: Arc::default(),
         limits: Limits {
             probe: config.healthcheck.timeout,
             send: config.proxy.response_timeout,

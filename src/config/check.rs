@@ -227,6 +227,7 @@ fn alerts(r: &mut Reader) -> AlertsConfig {
         }),
         gather_for: r.duration("alerts.gather_for", 100 * MS..=H),
         every: r.duration("alerts.every", 100 * MS..=24 * H),
+        remind_every: r.duration("alerts.remind_every", 100 * MS..=24 * H),
     }
 }
 

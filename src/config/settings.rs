@@ -281,6 +281,8 @@ pub struct AlertsConfig {
     pub gather_for: Duration,
     /// How long after one before the next.
     pub every: Duration,
+    /// How long between two messages about a channel that stays dead.
+    pub remind_every: Duration,
 }
 
 /// `[panel]`

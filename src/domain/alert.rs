@@ -1,5 +1,7 @@
-//! What admins are told: one alert is one message (SPEC 10). Which words it is told in is `crate::words`; which channels carry it comes later.
+//! What admins are told: one alert is one message on each of its channels (SPEC 10). Which words it is told in is `crate::words`, how it
+//! reaches people is `delivery`.
 
+use super::delivery::{Channel, Delivery, Progress, Topic};
 use super::diagnosis::Finding;
 use super::id::{RecordId, SendId, SessionName};
 use super::probe::ProbeResult;
@@ -19,12 +21,45 @@ pub struct Alert {
     pub at: Timestamp,
     /// What it says.
     pub says: Says,
-    /// Not before then: what comes until then joins it.
-    pub due: Timestamp,
-    /// How often telling it was tried.
-    pub tries: u32,
-    /// When it was told: a channel accepted it.
-    pub told: Option<Timestamp>,
+    /// The channels that carry it, and how far it got on each. Empty where there is nobody to tell.
+    pub deliveries: Vec<Delivery>,
+}
+
+impl Alert {
+    /// When a channel first accepted it.
+    pub fn told(&self) -> Option<Timestamp> {
+        let told = self.deliveries.iter().filter_map(|one| match one.progress {
+            Progress::Told(at) => Some(at),
+            _ => None,
+        });
+        told.min()
+    }
+
+    /// When nothing was left to be done about it; `None` while it is on its way.
+    pub fn over(&self) -> Option<Timestamp> {
+        let mut settled = self.deliveries.iter().map(Delivery::settled);
+        settled.try_fold(self.at, |over, settled| settled.map(|at| over.max(at)))
+    }
+
+    /// How often telling it was tried, on all channels together.
+    pub fn tries(&self) -> u32 {
+        self.deliveries.iter().fold(0, |tries, one| tries.saturating_add(one.tries))
+    }
+
+    /// Its way through a channel, if it goes there.
+    pub fn on(&self, channel: Channel) -> Option<&Delivery> {
+        self.deliveries.iter().find(|one| one.channel == channel)
+    }
+
+    /// The same, to be moved on.
+    pub fn on_mut(&mut self, channel: Channel) -> Option<&mut Delivery> {
+        self.deliveries.iter_mut().find(|one| one.channel == channel)
+    }
+
+    /// May more still join what it says?
+    pub fn gathers(&self) -> bool {
+        self.tries() == 0 && self.over().is_none()
+    }
 }
 
 /// What an alert says.
@@ -43,8 +78,20 @@ pub enum Says {
         /// The status and why.
         assessment: Assessment,
     },
+    /// It still is, and these came on top.
+    StillLost {
+        /// Since when.
+        since: Timestamp,
+        /// Orders that were not named yet.
+        orders: Orders,
+    },
     /// WhatsApp restricts the account.
     Restricted(Orders),
+    /// The bot has given no sign of life since then.
+    BotGone {
+        /// Its last one, or our start.
+        since: Timestamp,
+    },
     /// It is over.
     Recovered {
         /// Since when it was bad.
@@ -64,18 +111,38 @@ pub enum Says {
     Trouble(Trouble),
     /// That is over.
     TroubleOver(Trouble),
+    /// Nothing is wrong: a drill, by somebody.
+    Drill {
+        /// Who wanted it.
+        who: String,
+    },
+    /// It is over.
+    DrillOver {
+        /// When it began.
+        start: Timestamp,
+    },
+    /// Nothing is wrong: somebody tries a channel.
+    Test {
+        /// Who.
+        who: String,
+    },
 }
 
 impl Says {
     /// All words, in the order that label sets are created.
-    pub const WORDS: [&str; 7] = [
+    pub const WORDS: [&str; 12] = [
         "preventive",
         "manual_attention",
         "total_loss",
+        "still_lost",
         "account_restricted",
+        "bot_gone",
         "recovery",
         "trouble",
         "trouble_over",
+        "drill",
+        "drill_over",
+        "test",
     ];
 
     /// The word of API and metrics.
@@ -84,10 +151,63 @@ impl Says {
             Self::Preventive(_) => "preventive",
             Self::ManualAttention(_) => "manual_attention",
             Self::TotalLoss { .. } => "total_loss",
+            Self::StillLost { .. } => "still_lost",
             Self::Restricted(_) => "account_restricted",
+            Self::BotGone { .. } => "bot_gone",
             Self::Recovered { .. } => "recovery",
             Self::Trouble(_) => "trouble",
             Self::TroubleOver(_) => "trouble_over",
+            Self::Drill { .. } => "drill",
+            Self::DrillOver { .. } => "drill_over",
+            Self::Test { .. } => "test",
+        }
+    }
+
+    /// What channels choose by.
+    pub const fn topic(&self) -> Topic {
+        match self {
+            Self::Preventive(_) => Topic::Preventive,
+            Self::ManualAttention(_) => Topic::ManualAttention,
+            Self::TotalLoss { .. } => Topic::TotalLoss,
+            Self::StillLost { .. } => Topic::Reminder,
+            Self::Restricted(_) => Topic::Restricted,
+            Self::BotGone { .. } => Topic::BotGone,
+            Self::Recovered { .. } => Topic::Recovery,
+            Self::Trouble(_) | Self::TroubleOver(_) => Topic::Trouble,
+            Self::Drill { .. } | Self::DrillOver { .. } | Self::Test { .. } => Topic::Drill,
+        }
+    }
+
+    /// Does it say that something is over, which the pager resolves by?
+    pub const fn ends(&self) -> bool {
+        matches!(self, Self::Recovered { .. } | Self::TroubleOver(_) | Self::DrillOver { .. })
+    }
+
+    /// Is it about something that stands, so that nobody needs to hear it once that is over?
+    pub const fn stands(&self) -> bool {
+        match self {
+            Self::Preventive(_)
+            | Self::ManualAttention(_)
+            | Self::TotalLoss { .. }
+            | Self::StillLost { .. }
+            | Self::Restricted(_)
+            | Self::BotGone { .. }
+            | Self::Trouble(_)
+            | Self::Drill { .. } => true,
+            Self::Recovered { .. } | Self::TroubleOver(_) | Self::DrillOver { .. } | Self::Test { .. } => {
+                false
+            }
+        }
+    }
+
+    /// The orders it names.
+    pub const fn orders(&self) -> Option<&Orders> {
+        match self {
+            Self::ManualAttention(orders)
+            | Self::TotalLoss { orders, .. }
+            | Self::StillLost { orders, .. }
+            | Self::Restricted(orders) => Some(orders),
+            _ => None,
         }
     }
 }
@@ -118,7 +238,7 @@ pub struct Orders {
 }
 
 /// Most orders an alert names.
-pub const ORDERS_NAMED_MAX: usize = 20;
+pub const ORDERS_NAMED_MAX: usize = 100;
 
 /// One of them.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,6 +1,9 @@
 //! What people and the bot ask the heart to do (SPEC 11), and what it answers.
 
+use std::time::Duration;
+
 use super::case::Case;
+use super::delivery::Channel;
 use super::id::{RecordId, SendId, SessionName};
 use super::notification::Method;
 use super::order::OrderFacts;
@@ -43,6 +46,17 @@ pub enum Command {
         /// What it had to tell, and to whom.
         order: OrderFacts,
     },
+    /// Try the way to the admins: an alert about an incident that is none.
+    BeginDrill {
+        /// The session it pretends to be about.
+        session: SessionName,
+        /// It ends by itself after so long, at most [`super::drill::LAST_MAX`].
+        lasts: Duration,
+    },
+    /// The drill is over.
+    EndDrill,
+    /// Try channels: these, or all where none is named.
+    TestChannels(Vec<Channel>),
 }
 
 impl Command {
@@ -60,6 +74,9 @@ impl Command {
             Self::NoteReveal(_) => "reveal_phone",
             Self::Heartbeat => "heartbeat",
             Self::Diagnose { .. } => "diagnose",
+            Self::BeginDrill { .. } => "begin_drill",
+            Self::EndDrill => "end_drill",
+            Self::TestChannels(_) => "test_channels",
         }
     }
 }
@@ -71,6 +88,8 @@ pub enum Reply {
     Done,
     /// It runs; its end is told by [`Ending`].
     Begun(Pending),
+    /// An alert was raised; its deliveries tell how it goes.
+    Alerted(RecordId),
     /// It cannot be done.
     Refused(Refusal),
 }
@@ -115,6 +134,15 @@ pub enum Refusal {
     /// Nobody to write to: no phone.
     #[error("the report names no customer phone and no order, so there is nothing to diagnose")]
     NothingToDiagnose,
+    /// One drill at a time.
+    #[error("a drill is running already; end it first")]
+    DrillRuns,
+    /// None runs.
+    #[error("no drill is running")]
+    NoDrill,
+    /// The channel is not configured.
+    #[error("this alert channel is not configured: see [alerts] in the configuration")]
+    NoChannel,
     /// It could not be recorded.
     #[error("the store cannot be written right now, and nothing is sent again unrecorded")]
     Unrecorded,

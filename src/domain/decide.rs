@@ -17,6 +17,7 @@
 //! - `confirming`: echoes and acks
 //! - `recovering`: the canary and the replays
 //! - `incidents`: incidents, and which alerts they call for; `alerting`: the outbox
+//! - `drilling`: drills and tests of channels
 //! - `commanding`: what people ask for
 
 mod alerting;
@@ -25,6 +26,7 @@ mod commanding;
 mod confirming;
 mod decision;
 mod diagnosing;
+mod drilling;
 mod incidents;
 mod probing;
 mod recovering;
@@ -42,7 +44,9 @@ use super::alert::Alert;
 use super::assess::{Signals, reassess};
 use super::case::Case;
 use super::confirmation::{Awaiting, Early, FeedState, MessageId};
+use super::delivery::{Channel, Progress, Route};
 use super::diagnosis::{Diagnosis, Rung};
+use super::drill::Drill;
 use super::errand::{LetterKind, Report};
 use super::id::{ChatId, RecordId, SendId, SessionName};
 use super::incident::Incident;
@@ -84,13 +88,17 @@ pub struct Policy {
     pub alerts: AlertPolicy,
 }
 
-/// When an alert goes out.
-#[derive(Clone, Copy, Debug)]
+/// Where alerts go, and when.
+#[derive(Clone, Debug)]
 pub struct AlertPolicy {
+    /// The channels there are.
+    pub routes: Vec<Route>,
     /// So long an alert about single orders waits for more of them.
     pub gather_for: Duration,
     /// And so long after one before the next.
     pub every: Duration,
+    /// While the channel is dead, so long between two messages about more orders.
+    pub remind_every: Duration,
 }
 
 /// What shows that the bot lives (SPEC 7).
@@ -176,8 +184,12 @@ pub struct State {
     incidents: BTreeMap<SessionName, Incident>,
     /// Alerts not told yet.
     alerts: BTreeMap<RecordId, Alert>,
+    /// The latest drill.
+    drill: Option<Drill>,
     /// When orders were last told of, by session.
     orders_told: BTreeMap<SessionName, Timestamp>,
+    /// When a loss, or what came on top of it, was last told of, by session.
+    reminded: BTreeMap<SessionName, Timestamp>,
     /// The bot's last sign of life, or our start.
     heartbeat: Timestamp,
 }
@@ -265,7 +277,9 @@ impl State {
             paused: false,
             incidents: BTreeMap::new(),
             alerts: BTreeMap::new(),
+            drill: None,
             orders_told: BTreeMap::new(),
+            reminded: BTreeMap::new(),
             heartbeat: now,
         }
     }
@@ -311,8 +325,28 @@ impl State {
         for name in self.incidents.keys() {
             self.recoveries.entry(name.clone()).or_default();
         }
-        self.alerts = stored.alerts.into_iter().map(|alert| (alert.id, alert)).collect();
+        self.restore_alerts(stored.alerts);
+        // One that a crash cut off is over.
+        let cut_off = |mut drill: Drill| {
+            drill.until = drill.began;
+            drill
+        };
+        self.drill = stored.drill.map(|drill| if drill.ended.is_none() { cut_off(drill) } else { drill });
         self.paused = stored.paused;
+    }
+
+    /// What was on its way through another channel than WAHA can be told again at once: who hears it twice knows it by its id.
+    fn restore_alerts(&mut self, alerts: Vec<Alert>) {
+        for mut alert in alerts {
+            let at = alert.at;
+            let cut_off = |one: &&mut super::delivery::Delivery| {
+                one.progress == Progress::UnderWay && one.channel != Channel::Whatsapp
+            };
+            for delivery in alert.deliveries.iter_mut().filter(cut_off) {
+                (delivery.progress, delivery.due) = (Progress::Waiting, at);
+            }
+            self.alerts.insert(alert.id, alert);
+        }
     }
 
     /// A diagnosis wrote to this customer.
@@ -358,7 +392,8 @@ impl State {
         let at = at.min(self.next_probe(policy).unwrap_or(at));
         let at = at.min(self.next_step().unwrap_or(at));
         let at = at.min(self.next_recovery().unwrap_or(at));
-        at.min(self.next_alert(policy).unwrap_or(at))
+        let at = at.min(self.next_alert().unwrap_or(at));
+        at.min(self.drill.as_ref().filter(|drill| drill.ended.is_none()).map_or(at, |drill| drill.until))
     }
 
     /// Open incidents, by session.
@@ -369,6 +404,11 @@ impl State {
     /// Alerts not told yet.
     pub const fn alerts(&self) -> &BTreeMap<RecordId, Alert> {
         &self.alerts
+    }
+
+    /// The latest drill.
+    pub const fn drill(&self) -> Option<&Drill> {
+        self.drill.as_ref()
     }
 
     /// How the event feed is.
@@ -422,6 +462,7 @@ impl State {
             .chain(self.alerts.values().map(|alert| Change::Alert(Box::new(alert.clone()))))
             .chain(self.diagnoses.values().map(|diagnosis| Change::Diagnosis(Box::new(diagnosis.clone()))))
             .chain(self.awaiting.values().map(|awaiting| Change::Awaiting(Box::new(awaiting.clone()))))
+            .chain(self.drill.iter().map(|drill| Change::Drill(Box::new(drill.clone()))))
             .chain([Change::Paused(self.paused)])
             .collect();
         Decision { changes, ..Decision::default() }
@@ -469,9 +510,12 @@ impl State {
                 LetterKind::AdminNotice => {
                     self.step_over(id, Rung::Admin, outcome, cause, now, policy, &mut decision);
                 }
-                LetterKind::Alert => self.alert_over(id, outcome, now, &mut decision),
+                LetterKind::Alert => self.alert_over(id, Channel::Whatsapp, outcome, now, &mut decision),
                 LetterKind::Canary => self.canary_over(id, outcome, now, policy, &mut decision),
             },
+            Report::Told { alert, channel, outcome } => {
+                self.alert_over(alert, channel, outcome, now, &mut decision);
+            }
             Report::NumberChecked { diagnosis, exists } => {
                 self.number_checked(diagnosis, exists, &mut decision);
             }
@@ -485,7 +529,9 @@ impl State {
         match entry {
             Entry::Intent(intent) => {
                 if intent.via == Via::Replay {
-                    if self.came_too_late(intent.attempt.send) {
+                    let send = intent.attempt.send;
+                    // Only what is open is sent again: the intent of a replay of anything else is that of one that did not begin.
+                    if self.came_too_late(send) || !self.cases.contains_key(&send) {
                         return decision;
                     }
                 } else {
@@ -531,6 +577,7 @@ impl State {
         self.move_diagnoses(now, policy, &mut decision);
         self.move_recoveries(now, policy, &mut decision);
         self.move_incidents(now, policy, &mut decision);
+        self.move_drill(now, policy, &mut decision);
         self.send_alerts(now, policy, &mut decision);
         decision
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::alert::Alert;
 use super::confirmation::{Confirmation, MessageId};
+use super::delivery::Channel;
 use super::id::{ChatId, RecordId, SendId, SessionName};
 use super::ledger::AttemptId;
 use super::outcome::{Cause, Outcome};
@@ -23,6 +24,8 @@ pub enum Errand {
     Replay(Replay),
     /// Write a message of our own.
     Write(Letter),
+    /// Tell the admins of an alert, but over WhatsApp.
+    Tell(Telling),
     /// Ask WAHA whether a chat's number is on WhatsApp.
     CheckNumber {
         /// For which diagnosis.
@@ -39,7 +42,7 @@ impl Errand {
     pub const fn waits_for_disk(&self) -> bool {
         match self {
             Self::Probe(_) | Self::CheckNumber { .. } => false,
-            Self::Look(_) | Self::Replay(_) | Self::Write(_) => true,
+            Self::Look(_) | Self::Replay(_) | Self::Write(_) | Self::Tell(_) => true,
         }
     }
 }
@@ -91,6 +94,15 @@ pub struct Replay {
     pub what: Arc<Description>,
     /// The message id that all replays of this send share, where the engine takes one.
     pub message: Option<MessageId>,
+}
+
+/// An alert for one channel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Telling {
+    /// What is told.
+    pub alert: Box<Alert>,
+    /// How; never [`Channel::Whatsapp`], which a [`Letter`] goes by.
+    pub channel: Channel,
 }
 
 /// A message of our own.
@@ -166,6 +178,15 @@ pub enum Report {
         cause: Option<Cause>,
         /// Its message, where the answer named it.
         message: Option<MessageId>,
+    },
+    /// An alert was told, or was not.
+    Told {
+        /// The alert.
+        alert: RecordId,
+        /// The channel.
+        channel: Channel,
+        /// How it ended: accepted, rejected for good, failed, or nobody knows.
+        outcome: Outcome,
     },
     /// A number was asked about; `None` where there was no answer.
     NumberChecked {

@@ -49,12 +49,14 @@ pub struct Announced {
     pub loss: bool,
     /// That the account is restricted.
     pub restricted: bool,
+    /// That the bot is gone.
+    pub gone: bool,
 }
 
 impl Announced {
     /// Was anything?
     pub const fn anything(self) -> bool {
-        self.preventive || self.loss || self.restricted
+        self.preventive || self.loss || self.restricted || self.gone
     }
 }
 

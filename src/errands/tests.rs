@@ -73,7 +73,12 @@ impl Bench {
         assert!(matches!(store.opened().await, Opening::Ready(_)));
         let client = Arc::new(WahaClient::new(waha.url(), None, None).unwrap());
         let limits = Limits { send: Duration::from_secs(2), ..Limits::default() };
-        let setup = Arc::new(ArcSwap::from_pointee(Setup { client, language: Language::Es, limits }));
+        let setup = Arc::new(ArcSwap::from_pointee(Setup {
+            client,
+            language: Language::Es,
+            channels: Arc::default(),
+            limits,
+        }));
         let table = Arc::new(table);
         let live: Arc<dyn Joining> = Arc::clone(&table) as _;
         let errands = Errands::new(setup, store.reader(), store.lane(), Clock::system(), live);

@@ -33,7 +33,7 @@ impl MindMetrics {
     }
 
     /// Something is worth counting.
-    pub fn notice(&self, session: &str, notice: &Notice) {
+    pub fn notice(&self, session: &str, notice: &Notice, now: Timestamp) {
         match notice {
             Notice::Probed { result, took, .. } => self.senses.probed(session, *result, *took),
             Notice::Confirmed { confirmation, .. } => self.senses.confirmed(session, *confirmation),
@@ -43,7 +43,7 @@ impl MindMetrics {
             Notice::Replayed { outcome, .. } => self.deeds.replayed(session, *outcome),
             Notice::IncidentClosed(incident) => self.deeds.incident_over(session, incident.worst),
             Notice::Alerting(alert) => self.deeds.alerting(&alert.says),
-            Notice::Alerted(alert) => self.deeds.alerted(alert.told),
+            Notice::Delivered { channel, how, .. } => self.deeds.delivered(*channel, *how, now),
             // Shown by a gauge until it is over, and its worst known.
             Notice::IncidentOpened(_)
             // The heart's.
@@ -60,7 +60,8 @@ impl MindMetrics {
     pub fn show(&self, state: &State, now: Timestamp, policy: &Policy) {
         self.senses.feed(state.feed());
         self.deeds.paused(state.is_paused());
-        self.deeds.alerts_waiting(state.alerts().len());
+        self.deeds.alerts_waiting(state.alerts().values());
+        self.deeds.drill(state.drill());
         let mut open: BTreeMap<&SessionName, Open> = BTreeMap::new();
         for case in
             state.cases().values().filter(|case| case.failure.as_ref().is_some_and(|one| one.is_open()))
@@ -85,6 +86,8 @@ impl MindMetrics {
             );
             self.deeds.open(name.as_str(), open.get(name).copied().unwrap_or_default());
             self.deeds.outlook(name.as_str(), &state.outlook(name, now, policy));
+            let drill = state.drill().filter(|drill| drill.ended.is_none());
+            self.deeds.drill_runs(name.as_str(), drill.is_some_and(|drill| drill.session == *name));
             self.deeds.incident(name.as_str(), state.incidents().get(name));
         }
     }

@@ -14,6 +14,7 @@ use super::say::Say;
 use super::shown::{self, Look, Stamp};
 use super::{Panel, page as render};
 use crate::domain::alert::Alert;
+use crate::domain::delivery::{Delivery, Dropped, Progress};
 use crate::domain::errand::LetterText;
 use crate::domain::id::{RecordId, SendId};
 use crate::domain::incident::Incident;
@@ -150,27 +151,52 @@ struct ShownAlert {
     kind: &'static str,
     session: String,
     at: Stamp,
-    told: Option<Stamp>,
-    due: Option<Stamp>,
-    tries: u32,
     text: String,
     incident: Option<String>,
+    ways: Vec<Way>,
+}
+
+/// How far it got on one channel.
+struct Way {
+    channel: &'static str,
+    look: Look,
+    tries: u32,
+    /// When it was settled, or is tried next.
+    at: Option<Stamp>,
 }
 
 fn alert(alert: &Alert, ask: &Ask, now: Timestamp) -> ShownAlert {
     let t = ask.say();
+    let look = match (alert.told(), alert.deliveries.is_empty(), alert.over()) {
+        (Some(_), _, _) => Look::good(t.told()),
+        (None, true, _) => Look::calm(t.nobody_to_tell()),
+        (None, false, Some(_)) => Look::calm(t.not_told()),
+        (None, false, None) => Look::warn(t.not_told_yet()),
+    };
     ShownAlert {
-        look: if alert.told.is_some() { Look::good(t.told()) } else { Look::warn(t.not_told_yet()) },
+        look,
         kind: t.alert_kind(&alert.says),
         session: alert.session.as_str().to_owned(),
         at: Stamp::new(alert.at, now, t),
-        told: alert.told.map(|at| Stamp::new(at, now, t)),
-        due: (alert.due > now).then(|| Stamp::new(alert.due, now, t)),
-        tries: alert.tries,
         // The marks that WhatsApp makes bold are no part of the text.
         text: words::letter(&LetterText::Alert(Box::new(alert.clone())), ask.language).replace('*', ""),
         incident: alert.incident.map(|id| id.to_string()),
+        ways: alert.deliveries.iter().map(|one| way(one, now, t)).collect(),
     }
+}
+
+fn way(one: &Delivery, now: Timestamp, t: Say) -> Way {
+    let look = match one.progress {
+        Progress::Told(_) => Look::good(t.told()),
+        Progress::UnderWay => Look::calm(t.under_way()),
+        Progress::Waiting if one.tries > 0 => Look::warn(t.tried_in_vain()),
+        Progress::Waiting => Look::calm(t.waits()),
+        Progress::Dropped(_, Dropped::Withdrawn) => Look::calm(t.withdrawn()),
+        Progress::Dropped(_, Dropped::Refused) => Look::bad(t.channel_refused()),
+        Progress::Dropped(_, Dropped::TooOld) => Look::bad(t.too_old()),
+    };
+    let at = one.settled().or((one.due > now).then_some(one.due));
+    Way { channel: t.channel(one.channel), look, tries: one.tries, at: at.map(|at| Stamp::new(at, now, t)) }
 }
 
 #[derive(Template)]

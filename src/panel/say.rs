@@ -9,6 +9,7 @@ mod outcomes;
 use std::time::Duration;
 
 use crate::domain::alert::Says;
+use crate::domain::delivery::Channel;
 use crate::domain::diagnosis::Verdict;
 use crate::domain::ledger::Via;
 use crate::domain::notification::Method;
@@ -292,10 +293,26 @@ impl Say {
             Says::Preventive(_) => self.pick("Aviso preventivo", "Preventive notice", "Aviso preventivo"),
             Says::ManualAttention(_) => self.pick("Atención manual", "Manual attention", "Atenção manual"),
             Says::TotalLoss { .. } => self.pick("Bot incomunicado", "Bot cut off", "Bot incomunicável"),
+            Says::StillLost { .. } => self.pick("Bot incomunicado, recordatorio", "Bot cut off, reminder", "Bot incomunicável, lembrete"),
+            Says::BotGone { .. } => self.pick("El bot no da señales", "No sign of life of the bot", "O bot não dá sinais"),
+            Says::Drill { .. } => self.pick("Simulacro", "Drill", "Simulado"),
+            Says::DrillOver { .. } => self.pick("Fin del simulacro", "Drill over", "Fim do simulado"),
+            Says::Test { .. } => self.pick("Prueba de un canal", "Test of a channel", "Teste de um canal"),
             Says::Restricted(_) => self.pick("Cuenta restringida", "Account restricted", "Conta restrita"),
             Says::Recovered { .. } => self.pick("Recuperación", "Recovery", "Recuperação"),
             Says::Trouble(_) => self.pick("Problema del watchdog", "Trouble of the watchdog", "Problema do watchdog"),
             Says::TroubleOver(_) => self.pick("Problema resuelto", "Trouble over", "Problema resolvido"),
+        }
+    }
+
+    pub(super) const fn channel(self, channel: Channel) -> &'static str {
+        match channel {
+            Channel::Whatsapp => "WhatsApp",
+            Channel::Email => self.pick("Correo", "Email", "E-mail"),
+            Channel::Sms => "SMS",
+            Channel::Webhook => "Webhook",
+            Channel::Pagerduty => "PagerDuty",
+            Channel::LogFile => self.pick("Archivo", "File", "Arquivo"),
         }
     }
 

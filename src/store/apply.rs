@@ -12,6 +12,8 @@ use crate::domain::incident::Incident;
 
 /// Most status changes that are kept.
 const HISTORY_MAX: u64 = 10_000;
+/// Drills that are kept.
+const DRILLS_MAX: u64 = 100;
 /// Most lines of the audit that are kept.
 const AUDIT_MAX: u64 = 100_000;
 
@@ -78,6 +80,14 @@ pub(super) fn apply(transaction: &WriteTransaction, commit: &Commit) -> Result<(
             }
             Change::Paused(paused) => {
                 transaction.open_table(table::META)?.insert(table::RECOVERY_PAUSED, u64::from(*paused))?;
+            }
+            Change::Drill(drill) => {
+                let row = row::drill_row(drill);
+                let mut table = transaction.open_table(table::DRILLS)?;
+                table.insert(drill.id.as_bytes(), row.as_slice())?;
+                while table.len()? > DRILLS_MAX {
+                    table.pop_first()?;
+                }
             }
             Change::History(change) => {
                 let row = row::change_row(change);

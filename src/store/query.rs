@@ -24,6 +24,7 @@ use crate::domain::case::Case;
 use crate::domain::confirmation::Awaiting;
 use crate::domain::decide::Unheard;
 use crate::domain::diagnosis::Diagnosis;
+use crate::domain::drill::Drill;
 use crate::domain::id::SendId;
 use crate::domain::incident::Incident;
 use crate::domain::ledger::{AttemptId, Entry, Intent, Position, StoredRequest};
@@ -106,6 +107,8 @@ pub struct Loaded {
     pub awaiting: Vec<Awaiting>,
     /// Do replays wait for a person?
     pub paused: bool,
+    /// The latest drill.
+    pub drill: Option<Drill>,
     /// Where the clock stood at the heart's last commit.
     pub clock: Option<Mark>,
     /// Intents that are applied already and whose outcome is not in the ledger up to there.

@@ -195,8 +195,14 @@ pub(super) fn load_records(
             let (id, row) = row?;
             let id = RecordId::from_bytes(id.value());
             let alert = readable(health, "alerts", &id, row::alert_of(row.value()));
-            loaded.alerts.extend(alert.filter(|alert| alert.told.is_none()));
+            loaded.alerts.extend(alert.filter(|alert| alert.over().is_none()));
         }
+    }
+    if let Some(table) = there(transaction, table::DRILLS)?
+        && let Some((id, row)) = table.last()?
+    {
+        let id = RecordId::from_bytes(id.value());
+        loaded.drill = readable(health, "drills", &id, row::drill_of(row.value()));
     }
     if let Some(table) = there(transaction, table::AWAITING)? {
         for row in table.iter()? {

@@ -15,7 +15,7 @@ mod ledger;
 mod probe;
 mod session;
 
-pub(super) use alert::{alert_of, alert_row};
+pub(super) use alert::{alert_of, alert_row, drill_of, drill_row};
 pub(super) use audit::{audit_of, audit_row};
 pub(super) use case::{case_of, case_row, unheard_of, unheard_row};
 pub(super) use confirmation::{awaiting_of, awaiting_row, confirmed_of, confirmed_row};

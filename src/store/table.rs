@@ -40,6 +40,8 @@ pub(super) const INCIDENTS: TableDefinition<'_, RecordKey, &[u8]> = TableDefinit
 pub(super) const INCIDENTS_AT: TableDefinition<'_, TimedKey, ()> = TableDefinition::new("incidents_at");
 /// Alert -> the alert.
 pub(super) const ALERTS: TableDefinition<'_, RecordKey, &[u8]> = TableDefinition::new("alerts");
+/// Drill -> the drill.
+pub(super) const DRILLS: TableDefinition<'_, RecordKey, &[u8]> = TableDefinition::new("drills");
 /// Accepted send -> what is known while its ack is waited for.
 pub(super) const AWAITING: TableDefinition<'_, SendKey, &[u8]> = TableDefinition::new("awaiting");
 /// Accepted send -> how far it got.
@@ -85,6 +87,7 @@ macro_rules! open_all {
         transaction.open_table(table::INCIDENTS)?;
         transaction.open_table(table::INCIDENTS_AT)?;
         transaction.open_table(table::ALERTS)?;
+        transaction.open_table(table::DRILLS)?;
         transaction.open_table(table::AWAITING)?;
         transaction.open_table(table::CONFIRMED)?;
         transaction.open_table(table::AUDIT)?;

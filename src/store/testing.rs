@@ -15,6 +15,7 @@ use crate::domain::alert::{Alert, Says, Trouble};
 use crate::domain::case::Case;
 use crate::domain::command::Audit;
 use crate::domain::confirmation::{Awaiting, Confirmation, MessageId};
+use crate::domain::delivery::{Channel, Delivery, Progress};
 use crate::domain::diagnosis::{Finding, NotTried, Reached, Verdict};
 use crate::domain::id::{ChatId, RecordId, SendId, SessionName};
 use crate::domain::incident::Incident;
@@ -155,9 +156,10 @@ pub(super) fn alert(n: u64, told: Option<Timestamp>) -> Alert {
         incident: None,
         at: NOW,
         says: Says::Trouble(Trouble::KeyRefused),
-        due: NOW,
-        tries: 0,
-        told,
+        deliveries: vec![Delivery {
+            progress: told.map_or(Progress::Waiting, Progress::Told),
+            ..Delivery::new(Channel::Whatsapp, NOW)
+        }],
     }
 }
 

@@ -13,6 +13,7 @@ use crate::domain::command::{Audit, Reply};
 use crate::domain::confirmation::{Awaiting, Confirmed};
 use crate::domain::decide::{Change, Decision, Notice, Unheard};
 use crate::domain::diagnosis::Diagnosis;
+use crate::domain::drill::Drill;
 use crate::domain::errand::Errand;
 use crate::domain::id::{RecordId, SendId, SessionName};
 use crate::domain::incident::Incident;
@@ -77,6 +78,7 @@ struct Sheet {
     confirmations: BTreeMap<SendId, Awaited>,
     audit: Vec<Audit>,
     paused: Option<bool>,
+    drill: Option<Box<Drill>>,
 }
 
 /// What is known of an accepted send's ack.
@@ -184,6 +186,7 @@ impl Sheet {
             }
             Change::Audit(audit) => self.audit.push(*audit),
             Change::Paused(paused) => self.paused = Some(paused),
+            Change::Drill(drill) => self.drill = Some(drill),
         }
     }
 
@@ -200,6 +203,7 @@ impl Sheet {
         self.confirmations.extend(later.confirmations);
         self.audit.extend(later.audit);
         self.paused = later.paused.or(self.paused);
+        self.drill = later.drill.or(self.drill.take());
     }
 
     fn is_empty(&self) -> bool {
@@ -214,6 +218,7 @@ impl Sheet {
             && self.confirmations.is_empty()
             && self.audit.is_empty()
             && self.paused.is_none()
+            && self.drill.is_none()
     }
 
     fn changes(&self) -> Vec<Change> {
@@ -236,7 +241,8 @@ impl Sheet {
             .chain(self.incidents.values().cloned().map(Change::Incident))
             .chain(self.alerts.values().cloned().map(Change::Alert))
             .chain(self.audit.iter().cloned().map(|audit| Change::Audit(Box::new(audit))))
-            .chain(self.paused.map(Change::Paused));
+            .chain(self.paused.map(Change::Paused))
+            .chain(self.drill.clone().map(Change::Drill));
         let sends = cases.chain(requests).chain(unheard).chain(confirmations);
         sends.chain(sessions).chain(history).chain(records).collect()
     }

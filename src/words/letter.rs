@@ -128,7 +128,18 @@ fn told(alert: &Alert, language: Language) -> (&'static str, Value) {
             };
             ("alert_total_loss", context! { ..facts, ..list(orders) })
         }
+        Says::StillLost { since, orders } => {
+            let facts = context! { since => moment(*since), lasting => duration(alert.at.since(*since)) };
+            ("alert_still_lost", context! { ..facts, ..list(orders) })
+        }
         Says::Restricted(orders) => ("alert_restricted", list(orders)),
+        Says::BotGone { since } => ("alert_bot_gone", context! { since => moment(*since) }),
+        Says::Drill { who } => ("alert_drill", context! { who => somebody(who, language) }),
+        Says::DrillOver { start } => {
+            let lasting = duration(alert.at.since(*start));
+            ("alert_drill_over", context! { start => moment(*start), lasting })
+        }
+        Says::Test { who } => ("alert_test", context! { who => somebody(who, language) }),
         Says::Recovered { start, end, worst, affected, replayed, left } => {
             let facts = context! {
                 cut_off => worst.badness() >= Status::Incommunicado.badness(),
@@ -146,6 +157,11 @@ fn told(alert: &Alert, language: Language) -> (&'static str, Value) {
         Says::TroubleOver(Trouble::KeyRefused) => ("alert_trouble_over", context!()),
     };
     (name, context! { ..facts, ..common })
+}
+
+/// Who did it, where they have a name.
+fn somebody(who: &str, language: Language) -> String {
+    fact(Some(who), NAME_MAX).unwrap_or_else(|| language.pick("Alguien", "Somebody", "Alguém").to_owned())
 }
 
 /// What a probe found, and the one right action.

@@ -46,6 +46,21 @@ pub const fn refusal(refusal: &Refusal, language: Language) -> &'static str {
             "The report names no customer phone and no order: there is nothing to diagnose.",
             "O relato não traz telefone do cliente nem pedido: não há o que diagnosticar.",
         ),
+        Refusal::DrillRuns => language.pick(
+            "Ya hay un simulacro en marcha: termínalo primero.",
+            "A drill is running already: end it first.",
+            "Já há um simulado em andamento: encerre-o primeiro.",
+        ),
+        Refusal::NoDrill => language.pick(
+            "No hay ningún simulacro en marcha.",
+            "No drill is running.",
+            "Não há nenhum simulado em andamento.",
+        ),
+        Refusal::NoChannel => language.pick(
+            "Ese canal de avisos no está configurado: mira [alerts] en la configuración.",
+            "This alert channel is not configured: see [alerts] in the configuration.",
+            "Esse canal de avisos não está configurado: veja [alerts] na configuração.",
+        ),
         Refusal::Unrecorded => language.pick(
             "Ahora no se puede escribir en el registro, y nada se reenvía sin registrarlo. Revisa el disco e inténtalo de nuevo.",
             "The store cannot be written right now, and nothing is sent again unrecorded. Check the disk and try again.",

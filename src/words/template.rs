@@ -30,10 +30,15 @@ const TEXTS: &[Texts] = texts![
     "alert_preventive",
     "alert_manual_attention",
     "alert_total_loss",
+    "alert_still_lost",
     "alert_restricted",
+    "alert_bot_gone",
     "alert_recovered",
     "alert_trouble",
     "alert_trouble_over",
+    "alert_drill",
+    "alert_drill_over",
+    "alert_test",
     "canary",
 ];
 

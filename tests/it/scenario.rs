@@ -141,10 +141,11 @@ impl Play {
         self.items("/api/alerts").await.iter().filter(|alert| alert["says"] == says).count()
     }
 
-    /// What was decided, by kind, and whether it was told, the oldest first.
-    pub async fn alerts_by_kind(&self) -> Vec<(String, bool)> {
+    /// What was decided, by kind, and how far it got over WhatsApp, the oldest first.
+    pub async fn alerts_by_kind(&self) -> Vec<(String, String)> {
         let alerts = self.items("/api/alerts").await;
-        alerts.iter().rev().map(|alert| (word(&alert["says"]), !alert["told"].is_null())).collect()
+        let state = |alert: &Value| word(&alert["deliveries"][0]["state"]);
+        alerts.iter().rev().map(|alert| (word(&alert["says"]), state(alert))).collect()
     }
 
     /// Incidents, open and closed.

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use waha_watchdog::domain::confirmation::FeedItem;
 use waha_watchdog::domain::decide::{Change, Decision, Notice, Policy, State};
+use waha_watchdog::domain::delivery::Channel;
 use waha_watchdog::domain::diagnosis::Verdict;
 use waha_watchdog::domain::errand::{LetterKind, Report};
 use waha_watchdog::domain::id::{ChatId, RecordId, SendId};
@@ -57,11 +58,15 @@ pub struct Check {
     /// A crash took what was said to be unrecorded: which failures the heart still knows, nobody can say.
     forgetful: bool,
     ends: BTreeMap<Identity, (u32, i64)>,
+    /// The same, as far as a crash leaves it.
+    ends_on_disk: BTreeMap<Identity, (u32, i64)>,
     total_loss: bool,
     // Alerts: one of a kind per incident; raised, and told.
     kinds: BTreeMap<(RecordId, &'static str), RecordId>,
-    raised: BTreeMap<RecordId, (Option<RecordId>, &'static str)>,
-    delivered: BTreeSet<RecordId>,
+    raised: BTreeMap<(RecordId, Channel), (Option<RecordId>, &'static str)>,
+    delivered: BTreeSet<(RecordId, Channel)>,
+    /// Mails that were accepted, and in which life of the process.
+    mails: BTreeSet<(RecordId, u32)>,
 }
 
 impl Check {
@@ -106,6 +111,7 @@ impl Check {
             self.forgetful = true;
         }
         self.last_replay = None;
+        self.ends = self.ends_on_disk.clone();
         self.traceless.append(&mut self.unsure);
         // What the last probes found may not have been stored.
         self.unprobed = true;
@@ -225,7 +231,7 @@ impl Check {
                 Change::Alert(alert) => {
                     let Some(incident) = alert.incident else { continue };
                     let kind = alert.says.as_str();
-                    if kind == "manual_attention" {
+                    if matches!(kind, "manual_attention" | "still_lost") {
                         continue;
                     }
                     let known = *self.kinds.entry((incident, kind)).or_insert(alert.id);
@@ -247,8 +253,11 @@ impl Check {
         }
         if let Some(identity) = ended.what.identity {
             let at = now.min(ended.ended.millis() - EPOCH);
-            let known = self.ends.entry(identity).or_insert((0, at));
-            *known = (known.0.max(ended.attempt.number), known.1.max(at));
+            let ends = [(true, &mut self.ends), (position.0 > 0, &mut self.ends_on_disk)];
+            for (_, ends) in ends.into_iter().filter(|(known, _)| *known) {
+                let known = ends.entry(identity).or_insert((0, at));
+                *known = (known.0.max(ended.attempt.number), known.1.max(at));
+            }
         }
         match ended.outcome {
             Outcome::Accepted => {
@@ -275,13 +284,22 @@ impl Check {
         self.unprobed &= !matches!(report, Report::Probed { result, .. } if result.is_healthy());
         match report {
             Report::Wrote { id, kind: LetterKind::Alert, outcome: Outcome::Accepted, .. } => {
-                _ = self.delivered.insert(*id)
+                _ = self.delivered.insert((*id, Channel::Whatsapp))
+            }
+            Report::Told { alert, channel, outcome: Outcome::Accepted } => {
+                _ = self.delivered.insert((*alert, *channel))
             }
             Report::Wrote { outcome: Outcome::Accepted, .. } => self.proven(),
             Report::Probed { result, .. } if result.is_healthy() => self.bad_probes = 0,
             Report::Probed { result, .. } if *result != ProbeResult::Unauthorized => self.bad_probes += 1,
             _ => {}
         }
+    }
+
+    /// A mail is accepted: within one life of the process, each once.
+    pub fn mailed(&mut self, alert: RecordId, boot: u32) {
+        let first = self.mails.insert((alert, boot));
+        self.holds(0, first, || "one alert is mailed twice".to_owned());
     }
 
     pub fn heard(&mut self, _item: &FeedItem, _now: i64) {}
@@ -330,9 +348,10 @@ impl Check {
     pub fn told(&mut self, notices: &[Notice]) {
         for notice in notices {
             if let Notice::Alerting(alert) = notice
-                && alert.told.is_none()
+                && alert.over().is_none()
             {
-                self.raised.insert(alert.id, (alert.incident, alert.says.as_str()));
+                let what = (alert.incident, alert.says.as_str());
+                self.raised.extend(alert.deliveries.iter().map(|one| ((alert.id, one.channel), what)));
             }
         }
     }
@@ -380,12 +399,14 @@ impl Check {
         let old = state.alerts().values().find(|alert| now - (alert.at.millis() - EPOCH) > 900_000);
         let word = old.map(|alert| alert.says.as_str());
         self.holds(now, word.is_none(), || format!("an alert was never told: {word:?}"));
-        for (id, (incident, kind)) in self.raised.clone() {
+        for ((id, channel), (incident, kind)) in self.raised.clone() {
             let over = incident
                 .and_then(|one| self.kinds.get(&(one, "recovery")))
-                .is_some_and(|one| self.delivered.contains(one));
-            let there = self.delivered.contains(&id) || over || state.alerts().contains_key(&id);
-            self.holds(now, there, || format!("an alert was raised and never told: {kind}"));
+                .is_some_and(|one| self.delivered.contains(&(*one, channel)));
+            let told = self.delivered.contains(&(id, channel));
+            let there = told || over || state.alerts().contains_key(&id);
+            let channel = channel.as_str();
+            self.holds(now, there, || format!("an alert was raised and never told by {channel}: {kind}"));
         }
         self.no_order_is_lost(now, disk, bot, waha);
     }
@@ -425,7 +446,9 @@ pub fn line(notice: &Notice) -> String {
         Notice::Probed { result, .. } => format!("probe: {}", result.as_str()),
         Notice::Replayed { outcome, .. } => format!("replay over: {outcome}"),
         Notice::Alerting(alert) => format!("alert raised: {}", alert.says.as_str()),
-        Notice::Alerted(alert) => format!("alert told: {}", alert.says.as_str()),
+        Notice::Delivered { channel, how, .. } => {
+            format!("alert by {}: {}", channel.as_str(), how.as_str())
+        }
         Notice::IncidentOpened(_) => "incident opened".to_owned(),
         Notice::IncidentClosed(_) => "incident closed".to_owned(),
         Notice::GivenUp { .. } => "given up by the bot".to_owned(),

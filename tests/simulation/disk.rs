@@ -8,6 +8,7 @@ use waha_watchdog::domain::case::Case;
 use waha_watchdog::domain::confirmation::Awaiting;
 use waha_watchdog::domain::decide::{Change, Unheard};
 use waha_watchdog::domain::diagnosis::Diagnosis;
+use waha_watchdog::domain::drill::Drill;
 use waha_watchdog::domain::id::{RecordId, SendId, SessionName};
 use waha_watchdog::domain::incident::Incident;
 use waha_watchdog::domain::ledger::{Entry, Intent, Position, StoredRequest};
@@ -42,6 +43,7 @@ pub struct Disk {
     pub diagnoses: BTreeMap<SessionName, Diagnosis>,
     pub incidents: BTreeMap<RecordId, Incident>,
     pub alerts: BTreeMap<RecordId, Alert>,
+    pub drill: Option<Drill>,
     pub awaiting: BTreeMap<SendId, Awaiting>,
     pub applied: Position,
     keep_from: Position,
@@ -123,6 +125,7 @@ impl Disk {
                 }
                 Change::Awaiting(awaiting) => _ = self.awaiting.insert(awaiting.send, *awaiting),
                 Change::Confirmed(confirmed) => _ = self.awaiting.remove(&confirmed.send),
+                Change::Drill(drill) => self.drill = Some(*drill),
                 Change::Alert(_) | Change::History(_) | Change::Audit(_) | Change::Paused(_) => {}
             }
         }

@@ -84,6 +84,9 @@ pub struct Plan {
     pub takes_id: bool,
     pub looks: bool,
     pub admin: bool,
+    /// Alerts go by mail too; percent of mails the server does not take.
+    pub mail: bool,
+    pub mail_trouble: u32,
     /// Chats that are not on WhatsApp, or restricted.
     pub bad_chats: u32,
 }
@@ -115,6 +118,9 @@ impl Plan {
             looks: chance.percent(70),
             admin: chance.percent(85),
             bad_chats: some(chance, 35, 3),
+            // Drawn last, so that earlier seeds live as they did.
+            mail: chance.percent(50),
+            mail_trouble: some(chance, 50, 60),
         }
     }
 }

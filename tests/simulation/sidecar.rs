@@ -12,6 +12,7 @@ use waha_watchdog::domain::confirmation::FeedState;
 use waha_watchdog::domain::decide::{
     AlertPolicy, Change, Decision, Event, Liveness, Policy, Reconciled, Retries, State, Stored, Unheard,
 };
+use waha_watchdog::domain::delivery::{Channel, Route};
 use waha_watchdog::domain::diagnosis::{Rung, Step};
 use waha_watchdog::domain::errand::{Errand, LetterText, Report};
 use waha_watchdog::domain::id::{ChatId, SessionName};
@@ -89,7 +90,16 @@ pub fn policy(plan: &Plan, planted: Option<Planted>) -> Policy {
             },
         },
         liveness: Liveness::Traffic,
-        alerts: AlertPolicy { gather_for: seconds(30), every: seconds(300) },
+        alerts: AlertPolicy {
+            routes: [(plan.admin, Channel::Whatsapp), (plan.mail, Channel::Email)]
+                .into_iter()
+                .filter(|(there, _)| *there)
+                .map(|(_, channel)| Route::usual(channel))
+                .collect(),
+            gather_for: seconds(30),
+            every: seconds(300),
+            remind_every: seconds(1800),
+        },
     }
 }
 
@@ -138,10 +148,11 @@ impl Life {
             unheard: &unheard,
             diagnoses,
             incidents,
-            alerts: disk.alerts.values().filter(|alert| alert.told.is_none()).cloned().collect(),
+            alerts: disk.alerts.values().filter(|alert| alert.over().is_none()).cloned().collect(),
             awaiting: disk.awaiting.values().cloned().collect(),
             accepted: disk.accepted_since(now - Duration::from_secs(3600)),
             paused: false,
+            drill: disk.drill.clone(),
             written: disk.cases.values().filter_map(Case::written_to).collect(),
             stepped: 0,
         };
@@ -349,6 +360,18 @@ impl Life {
                 });
             }
             Errand::Replay(replay) => self.replays(replay),
+            Errand::Tell(telling) => {
+                let outcome = match self.chance.percent(self.plan.mail_trouble) {
+                    true if self.now < self.plan.end => Outcome::Failed,
+                    _ => Outcome::Accepted,
+                };
+                let (alert, channel) = (telling.alert.id, telling.channel);
+                if outcome == Outcome::Accepted {
+                    self.check.mailed(alert, self.boot);
+                }
+                let took = self.chance.between(20, 2000);
+                self.mine(took, Inner::Reported(Report::Told { alert, channel, outcome }));
+            }
         }
     }
 

@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::{moment, order, with};
-use crate::domain::alert::{Alert, Orders, Says};
+use crate::domain::alert::{Alert, Orders};
 use crate::domain::case::Case;
 use crate::domain::command::Audit;
+use crate::domain::delivery::{Delivery, Progress};
 use crate::domain::errand::LetterText;
 use crate::domain::id::{ChatId, Phone, SendId, SessionName};
 use crate::domain::incident::{Incident, Line};
@@ -91,6 +92,7 @@ pub fn incident(incident: &Incident, language: Language, now: Timestamp) -> Valu
             "preventive": announced.preventive,
             "total_loss": announced.loss,
             "account_restricted": announced.restricted,
+            "bot_gone": announced.gone,
         },
         "timeline": timeline,
     })
@@ -106,12 +108,27 @@ fn line_of(line: &Line, language: Language) -> Value {
     })
 }
 
+/// How far an alert got on a channel.
+fn delivery(one: &Delivery) -> Value {
+    let state = match one.progress {
+        Progress::Waiting => "waiting",
+        Progress::UnderWay => "under_way",
+        Progress::Told(_) => "told",
+        Progress::Dropped(_, why) => why.as_str(),
+    };
+    json!({
+        "channel": one.channel.as_str(),
+        "state": state,
+        "tries": one.tries,
+        "due": moment(one.due),
+        "settled": one.settled().map(moment),
+    })
+}
+
 /// An alert and what it says.
 pub fn alert(alert: &Alert, language: Language) -> Value {
-    let orders = match &alert.says {
-        Says::ManualAttention(orders) | Says::Restricted(orders) | Says::TotalLoss { orders, .. } => orders,
-        _ => &Orders::default(),
-    };
+    let none = Orders::default();
+    let orders = alert.says.orders().unwrap_or(&none);
     let named: Vec<_> = orders
         .named
         .iter()
@@ -126,9 +143,9 @@ pub fn alert(alert: &Alert, language: Language) -> Value {
         "orders": named,
         "orders_count": orders.count,
         "at": moment(alert.at),
-        "due": moment(alert.due),
-        "tries": alert.tries,
-        "told": alert.told.map(moment),
+        "told": alert.told().map(moment),
+        "over": alert.over().map(moment),
+        "deliveries": alert.deliveries.iter().map(delivery).collect::<Vec<_>>(),
     })
 }
 

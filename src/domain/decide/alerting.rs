@@ -1,28 +1,35 @@
-//! The outbox: alerts on disk before they are told, told at least once, gathered, and told once only where that is possible (SPEC 10).
+//! The outbox: alerts on disk before they are told, told at least once on each of their channels, gathered, and told once only where that is
+//! possible (SPEC 10).
 
 use std::time::Duration;
 
 use super::super::alert::{Alert, OrderLine, Orders, Says};
 use super::super::case::Case;
-use super::super::errand::{Errand, Letter, LetterText};
-use super::super::id::{RecordId, SessionName};
+use super::super::delivery::{Channel, Delivered, Delivery, Dropped, Progress, Route};
+use super::super::errand::{Errand, Letter, LetterText, Telling};
+use super::super::id::{ChatId, RecordId, SessionName};
 use super::super::outcome::Outcome;
 use super::super::status::Status;
 use super::super::time::Timestamp;
 use super::{Change, Decision, LOOK_EVERY, Notice, Policy, State};
 
-/// A letter under way is not doubled: WAHA itself may take two minutes.
+/// A delivery under way is not doubled: WAHA itself may take two minutes.
 const UNDER_WAY: Duration = Duration::from_secs(180);
-/// After a failure the alert is tried again: twice as long each time, within bounds.
-const AGAIN_MIN: Duration = Duration::from_secs(30);
+/// After a failure a channel is tried again: twice as long each time, within bounds. WAHA is not hurried.
+const AGAIN_MIN: Duration = Duration::from_secs(5);
+const AGAIN_MIN_WAHA: Duration = Duration::from_secs(60);
 const AGAIN_MAX: Duration = Duration::from_secs(10 * 60);
+/// While a channel carries one alert of a session, its others wait so long: the end never overtakes the beginning.
+const IN_TURN: Duration = Duration::from_millis(500);
+/// News so old help nobody any more.
+const TOO_OLD: Duration = Duration::from_secs(24 * 60 * 60);
 /// An outage that ended so lately may be told of by its end alone.
 const PAST_WITHIN: Duration = Duration::from_secs(120);
 /// Most alerts that wait; beyond it the oldest about single orders are dropped, whose orders stay listed.
 const ALERTS_MAX: usize = 1000;
 
 impl State {
-    /// Decides an alert.
+    /// Decides an alert, for all channels that take it.
     #[expect(clippy::too_many_arguments, reason = "what an alert consists of, and the usual three")]
     pub(super) fn raise(
         &mut self,
@@ -33,21 +40,43 @@ impl State {
         now: Timestamp,
         policy: &Policy,
         decision: &mut Decision,
-    ) {
+    ) -> RecordId {
+        let takes = |route: &&Route| route.takes.contains(&says.topic());
+        let channels: Vec<_> = policy.alerts.routes.iter().filter(takes).map(|route| route.channel).collect();
+        self.raise_on(&channels, says, name, incident, due, now, decision)
+    }
+
+    /// Decides an alert for these channels.
+    #[expect(clippy::too_many_arguments, reason = "what an alert consists of, and the usual two")]
+    pub(super) fn raise_on(
+        &mut self,
+        channels: &[Channel],
+        says: Says,
+        name: &SessionName,
+        incident: Option<RecordId>,
+        due: Timestamp,
+        now: Timestamp,
+        decision: &mut Decision,
+    ) -> RecordId {
         let id = RecordId::from_bytes(self.ids.next(now));
         // With nobody to tell, the log and the panel are all there is.
-        let told = policy.admin.is_none().then_some(now);
-        let alert = Alert { id, session: name.clone(), incident, at: now, says, due, tries: 0, told };
+        let deliveries = channels.iter().map(|channel| Delivery::new(*channel, due)).collect();
+        let alert = Alert { id, session: name.clone(), incident, at: now, says, deliveries };
         decision.changes.push(Change::Alert(Box::new(alert.clone())));
         decision.notices.push(Notice::Alerting(Box::new(alert.clone())));
-        if told.is_none() {
+        if alert.over().is_none() {
             self.alerts.insert(id, alert);
         }
         if self.alerts.len() > ALERTS_MAX
             && let Some(oldest) = self.oldest_about_orders()
+            && let Some(mut alert) = self.alerts.remove(&oldest)
         {
-            self.withdraw(oldest, now, decision);
+            for delivery in alert.deliveries.iter_mut().filter(|one| one.settled().is_none()) {
+                delivery.progress = Progress::Dropped(now, Dropped::Withdrawn);
+            }
+            decision.changes.push(Change::Alert(Box::new(alert)));
         }
+        id
     }
 
     fn oldest_about_orders(&self) -> Option<RecordId> {
@@ -55,18 +84,33 @@ impl State {
         orders.or_else(|| self.alerts.values().next()).map(|alert| alert.id)
     }
 
-    /// An alert is needless before anybody told it.
+    /// What an alert says is over: where nobody was told yet, nobody needs to be. What is under way ends first.
     pub(super) fn withdraw(&mut self, id: RecordId, now: Timestamp, decision: &mut Decision) {
-        if let Some(mut alert) = self.alerts.remove(&id) {
-            alert.told = Some(now);
-            decision.changes.push(Change::Alert(Box::new(alert)));
+        let Some(alert) = self.alerts.get_mut(&id) else { return };
+        let session = alert.session.clone();
+        for delivery in alert.deliveries.iter_mut().filter(|one| one.progress == Progress::Waiting) {
+            delivery.progress = Progress::Dropped(now, Dropped::Withdrawn);
+            let (channel, how) = (delivery.channel, Delivered::Suppressed);
+            decision.notices.push(Notice::Delivered { session: session.clone(), alert: id, channel, how });
+        }
+        self.alert_moved(id, decision);
+    }
+
+    /// An alert moved on: stored, and forgotten where it is over.
+    fn alert_moved(&mut self, id: RecordId, decision: &mut Decision) {
+        if let Some(alert) = self.alerts.get(&id) {
+            decision.changes.push(Change::Alert(Box::new(alert.clone())));
+            if alert.over().is_some() {
+                self.alerts.remove(&id);
+            }
         }
     }
 
-    /// A customer was not told, and a person has to know: with others, in one message.
+    /// A customer was not told, and a person has to know: with others, in one message. `known_on` is where they know it already.
     pub(super) fn tell_of_order(
         &mut self,
         case: &Case,
+        known_on: Option<Channel>,
         now: Timestamp,
         policy: &Policy,
         decision: &mut Decision,
@@ -76,18 +120,25 @@ impl State {
             let bad = session.assessment.status.badness() >= Status::Incommunicado.badness();
             bad || session.total_loss_at.is_some()
         });
-        if policy.admin.is_none() && lost {
+        let announced = self.incidents.get(&name).filter(|incident| lost && incident.announced.loss);
+        let since = announced.map(|incident| incident.start);
+        if policy.alerts.routes.is_empty() && lost {
             // Told at once, the loss gathers nothing; a second alert would say that the channel works.
             return;
         }
         let line = order_line(case);
-        let gathers = |alert: &&mut Alert| alert.session == name && alert.tries == 0;
+        let gathers = |alert: &&mut Alert| {
+            let misses = known_on.is_none_or(|channel| alert.on(channel).is_none());
+            alert.session == name && alert.gathers() && misses
+        };
         for alert in self.alerts.values_mut().filter(gathers) {
             let opened = case.failure.as_ref().map_or(now, |failure| failure.created_at);
             let orders = match &mut alert.says {
                 // A loss was raised with every order that was open then.
                 Says::TotalLoss { .. } if opened <= alert.at => return,
-                Says::ManualAttention(orders) | Says::TotalLoss { orders, .. } => orders,
+                Says::ManualAttention(orders)
+                | Says::TotalLoss { orders, .. }
+                | Says::StillLost { orders, .. } => orders,
                 _ => continue,
             };
             let before = orders.count;
@@ -97,42 +148,107 @@ impl State {
             }
             return;
         }
-        let after_last = self.orders_told.get(&name).map_or(now, |at| *at + policy.alerts.every);
-        let due = after_last.max(now + policy.alerts.gather_for);
-        self.orders_told.insert(name.clone(), due);
         let mut orders = Orders::default();
         orders.add(line);
+        // A reminder that is far ahead must not keep single orders waiting once the loss is over.
+        let (says, last, every) = match since {
+            Some(since) => {
+                (Says::StillLost { since, orders }, &mut self.reminded, policy.alerts.remind_every)
+            }
+            None => (Says::ManualAttention(orders), &mut self.orders_told, policy.alerts.every),
+        };
+        let takes = |route: &&Route| route.takes.contains(&says.topic()) && Some(route.channel) != known_on;
+        let channels: Vec<_> = policy.alerts.routes.iter().filter(takes).map(|route| route.channel).collect();
+        if channels.is_empty() && (known_on.is_some() || since.is_some()) {
+            return;
+        }
+        let after_last = last.get(&name).map_or(now, |at| *at + every);
+        let due = after_last.max(now + policy.alerts.gather_for);
+        last.insert(name.clone(), due);
         let incident = self.incidents.get(&name).map(|incident| incident.id);
-        self.raise(Says::ManualAttention(orders), &name, incident, due, now, policy, decision);
+        self.raise_on(&channels, says, &name, incident, due, now, decision);
     }
 
-    /// When the next alert is due.
-    pub(super) fn next_alert(&self, policy: &Policy) -> Option<Timestamp> {
-        let due = self.alerts.values().map(|alert| alert.due).min();
-        due.filter(|_| policy.admin.is_some())
+    /// A loss was told: reminders are counted from then.
+    pub(super) fn loss_told(&mut self, name: &SessionName, now: Timestamp) {
+        self.reminded.insert(name.clone(), now);
+    }
+
+    /// When the next delivery is due.
+    pub(super) fn next_alert(&self) -> Option<Timestamp> {
+        let waiting = self.alerts.values().flat_map(|alert| &alert.deliveries);
+        waiting.filter(|one| one.settled().is_none()).map(|one| one.due).min()
     }
 
     /// Tells what is due, where it can be told: a dead channel does not carry the news of its death.
     pub(super) fn send_alerts(&mut self, now: Timestamp, policy: &Policy, decision: &mut Decision) {
-        let Some(admin) = &policy.admin else { return };
-        let due: Vec<_> =
-            self.alerts.values().filter(|alert| alert.due <= now).map(|alert| alert.id).collect();
-        for id in due {
-            let through = self
-                .alerts
-                .get(&id)
-                .filter(|alert| !self.is_past(alert, now))
-                .and_then(|alert| self.carrier(&alert.session));
+        let due = |one: &&Delivery| one.settled().is_none() && one.due <= now;
+        let due: Vec<(RecordId, Channel)> = self
+            .alerts
+            .values()
+            .flat_map(|alert| alert.deliveries.iter().filter(due).map(|one| (alert.id, one.channel)))
+            .collect();
+        for (id, channel) in due {
+            let step = self.next_step_of(id, channel, now, policy);
             let Some(alert) = self.alerts.get_mut(&id) else { continue };
-            let Some(session) = through else {
-                alert.due = now + LOOK_EVERY;
-                continue;
-            };
-            alert.tries = alert.tries.saturating_add(1);
-            alert.due = now + UNDER_WAY;
+            let Some(delivery) = alert.on_mut(channel) else { continue };
+            match step {
+                // Looked at again then, which is not worth a commit.
+                Step::Later(at) => {
+                    (delivery.progress, delivery.due) = (Progress::Waiting, at);
+                    continue;
+                }
+                Step::Drop(why) => {
+                    delivery.progress = Progress::Dropped(now, why);
+                    let how = if why == Dropped::TooOld { Delivered::Failed } else { Delivered::Suppressed };
+                    let session = alert.session.clone();
+                    decision.notices.push(Notice::Delivered { session, alert: id, channel, how });
+                    self.alert_moved(id, decision);
+                    continue;
+                }
+                Step::Tell | Step::Write(..) => {
+                    delivery.tries = delivery.tries.saturating_add(1);
+                    delivery.due = now + UNDER_WAY;
+                    delivery.progress = Progress::UnderWay;
+                }
+            }
             decision.changes.push(Change::Alert(Box::new(alert.clone())));
-            let text = LetterText::Alert(Box::new(alert.clone()));
-            decision.errands.push(Errand::Write(Letter { id, session, chat: admin.clone(), text }));
+            let alert = Box::new(alert.clone());
+            decision.errands.push(match step {
+                Step::Write(session, chat) => {
+                    Errand::Write(Letter { id, session, chat, text: LetterText::Alert(alert) })
+                }
+                _ => Errand::Tell(Telling { alert, channel }),
+            });
+        }
+    }
+
+    /// What is to be done about a delivery that is due.
+    fn next_step_of(&self, id: RecordId, channel: Channel, now: Timestamp, policy: &Policy) -> Step {
+        let Some(alert) = self.alerts.get(&id) else { return Step::Drop(Dropped::Withdrawn) };
+        if !policy.alerts.routes.iter().any(|route| route.channel == channel) {
+            return Step::Drop(Dropped::Withdrawn);
+        }
+        if now.since(alert.at) >= TOO_OLD {
+            return Step::Drop(Dropped::TooOld);
+        }
+        if self.is_past(alert, now) {
+            return Step::Later(now + LOOK_EVERY);
+        }
+        let carries = |other: &Alert| {
+            let busy = |one: &Delivery| one.progress == Progress::UnderWay && one.due > now;
+            other.id != id && other.session == alert.session && other.on(channel).is_some_and(busy)
+        };
+        if self.alerts.values().any(carries) {
+            return Step::Later(now + IN_TURN);
+        }
+        match (channel, &policy.admin) {
+            (Channel::Whatsapp, Some(admin)) => match self.carrier(&alert.session) {
+                Some(session) => Step::Write(session, admin.clone()),
+                None => Step::Later(now + LOOK_EVERY),
+            },
+            (Channel::Whatsapp, None) => Step::Drop(Dropped::Withdrawn),
+            _ => Step::Tell,
         }
     }
 
@@ -146,7 +262,9 @@ impl State {
             Says::TotalLoss { .. } => {
                 incident.well_since.is_some() || (settling && speaks_again(session.assessment.status))
             }
-            Says::Preventive(_) | Says::Restricted(_) => incident.well_since.is_some(),
+            Says::Preventive(_) | Says::Restricted(_) | Says::BotGone { .. } | Says::StillLost { .. } => {
+                incident.well_since.is_some()
+            }
             _ => false,
         }
     }
@@ -163,26 +281,58 @@ impl State {
         own.or_else(|| self.sessions.values().find(speaks)).map(|session| session.name.clone())
     }
 
-    /// The letter of an alert ended.
+    /// A try to tell an alert ended.
     pub(super) fn alert_over(
         &mut self,
         id: RecordId,
+        channel: Channel,
         outcome: Outcome,
         now: Timestamp,
         decision: &mut Decision,
     ) {
         let Some(alert) = self.alerts.get_mut(&id) else { return };
-        if outcome == Outcome::Accepted {
-            alert.told = Some(now);
-            decision.notices.push(Notice::Alerted(Box::new(alert.clone())));
-        } else {
-            alert.due = now + AGAIN_MIN.saturating_mul(1 << alert.tries.min(6)).min(AGAIN_MAX);
-        }
-        decision.changes.push(Change::Alert(Box::new(alert.clone())));
-        if outcome == Outcome::Accepted {
-            self.alerts.remove(&id);
-        }
+        // Nobody needs to hear of an incident's beginning after its end.
+        let drill = self.drill.as_ref().filter(|drill| drill.ended.is_none()).map(|drill| drill.id);
+        let open = |id: RecordId| drill == Some(id) || self.incidents.values().any(|open| open.id == id);
+        let ended = alert.says.stands() && alert.incident.is_some_and(|id| !open(id));
+        let session = alert.session.clone();
+        let Some(delivery) = alert.on_mut(channel) else { return };
+        let how = match outcome {
+            Outcome::Accepted => {
+                delivery.progress = Progress::Told(now);
+                Delivered::Ok
+            }
+            Outcome::Rejected => {
+                delivery.progress = Progress::Dropped(now, Dropped::Refused);
+                Delivered::Failed
+            }
+            Outcome::Failed | Outcome::Ambiguous if ended => {
+                delivery.progress = Progress::Dropped(now, Dropped::Withdrawn);
+                Delivered::Failed
+            }
+            Outcome::Failed | Outcome::Ambiguous => {
+                let first = if channel == Channel::Whatsapp { AGAIN_MIN_WAHA } else { AGAIN_MIN };
+                let doubled = 1 << delivery.tries.saturating_sub(1).min(7);
+                delivery.progress = Progress::Waiting;
+                delivery.due = now + first.saturating_mul(doubled).min(AGAIN_MAX);
+                Delivered::Retried
+            }
+        };
+        decision.notices.push(Notice::Delivered { session, alert: id, channel, how });
+        self.alert_moved(id, decision);
     }
+}
+
+/// What is to be done about a delivery.
+enum Step {
+    /// To be looked at again then.
+    Later(Timestamp),
+    /// Given up.
+    Drop(Dropped),
+    /// Told.
+    Tell,
+    /// Written through this session to this chat.
+    Write(SessionName, ChatId),
 }
 
 /// Messages get through, as far as anybody knows.

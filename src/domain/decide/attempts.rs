@@ -122,6 +122,8 @@ impl State {
                     let retried = ended.attempt.number > 1 && ended.via != Via::Replay;
                     session.accepted(ended.ended, latency, ended.what.chat.as_ref(), retried);
                 }
+                // Cut off by our own end, which says nothing of the channel: a restart alone changes no status.
+                _ if ended.cause == Some(Cause::Interrupted) => session.health.hurry(ended.ended),
                 Outcome::Failed | Outcome::Ambiguous => {
                     session.failed(ended.ended, ended.what.chat.as_ref(), latency);
                     session.health.hurry(ended.ended);
@@ -167,7 +169,10 @@ impl State {
         case.exhausted = true;
         decision.notices.push(Notice::GivenUp { what: Arc::clone(&case.what) });
         let name = self.session_of(&case.what).clone();
-        self.with_session(&name, |session| session.exhausted(at, case.what.chat.as_ref()));
+        // Where all attempts were cut off by our own end, nobody knows how the channel is.
+        if case.lines.iter().any(|line| line.cause.is_some_and(|cause| cause != Cause::Interrupted)) {
+            self.with_session(&name, |session| session.exhausted(at, case.what.chat.as_ref()));
+        }
         self.look_at_session(&name, at, policy, decision);
         self.hand_over(case, at);
         self.fail(case, last_cause(case), at, policy, decision);

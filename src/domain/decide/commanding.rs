@@ -85,10 +85,15 @@ impl State {
                 Ok(Reply::Done)
             }
             Command::Diagnose { session, order } => self.report_order(session, order, now, policy, decision),
+            Command::BeginDrill { session, lasts } => {
+                self.begin_drill(session, lasts, who, now, policy, decision)
+            }
+            Command::EndDrill => self.end_drill(now, policy, decision),
+            Command::TestChannels(channels) => self.test_channels(&channels, who, now, policy, decision),
         }
     }
 
-    fn configured(&self, name: &SessionName) -> Result<(), Refusal> {
+    pub(super) fn configured(&self, name: &SessionName) -> Result<(), Refusal> {
         let known = *name != self.other && self.sessions.contains_key(name);
         if known { Ok(()) } else { Err(Refusal::UnknownSession) }
     }
@@ -215,9 +220,14 @@ fn target_of(command: &Command) -> Option<String> {
         | Command::NoteReveal(send)
         | Command::Resolve { send, .. } => Some(send.to_string()),
         Command::Reopen(case) => Some(case.send.to_string()),
-        Command::Probe(session) | Command::NoteRestart(session) | Command::Diagnose { session, .. } => {
-            Some(session.as_str().to_owned())
+        Command::Probe(session)
+        | Command::NoteRestart(session)
+        | Command::BeginDrill { session, .. }
+        | Command::Diagnose { session, .. } => Some(session.as_str().to_owned()),
+        Command::TestChannels(channels) => {
+            let words: Vec<_> = channels.iter().map(|channel| channel.as_str()).collect();
+            (!words.is_empty()).then(|| words.join(","))
         }
-        Command::PauseRecovery | Command::ResumeRecovery | Command::Heartbeat => None,
+        Command::EndDrill | Command::PauseRecovery | Command::ResumeRecovery | Command::Heartbeat => None,
     }
 }

@@ -7,9 +7,11 @@ use super::super::alert::Alert;
 use super::super::case::Case;
 use super::super::command::{Audit, Pending};
 use super::super::confirmation::{Awaiting, Confirmation, Confirmed, FeedItem, FeedState, MessageId};
+use super::super::delivery::{Channel, Delivered};
 use super::super::diagnosis::{Diagnosis, Finding};
+use super::super::drill::Drill;
 use super::super::errand::{Errand, NotReplayed, Report};
-use super::super::id::{ChatId, SendId, SessionName};
+use super::super::id::{ChatId, RecordId, SendId, SessionName};
 use super::super::incident::Incident;
 use super::super::ledger::{AttemptId, Ended, Entry, Position, StoredAnswer, StoredRequest};
 use super::super::notification::Method;
@@ -51,6 +53,8 @@ pub enum Change {
     Audit(Box<Audit>),
     /// Replays wait for a person, or do not.
     Paused(bool),
+    /// This is the latest drill now.
+    Drill(Box<Drill>),
 }
 
 /// What a store knows, for a heart that takes it up.
@@ -76,6 +80,8 @@ pub struct Stored<'a> {
     pub written: Vec<(ChatId, Timestamp)>,
     /// People want no replays.
     pub paused: bool,
+    /// The latest drill.
+    pub drill: Option<Drill>,
     /// By how many milliseconds the wall clock was set while nothing ran.
     pub stepped: i64,
 }
@@ -175,8 +181,17 @@ pub enum Notice {
     IncidentClosed(Box<Incident>),
     /// An alert is on its way.
     Alerting(Box<Alert>),
-    /// An alert was told.
-    Alerted(Box<Alert>),
+    /// A channel told an alert, or did not.
+    Delivered {
+        /// The session it is about.
+        session: SessionName,
+        /// The alert.
+        alert: RecordId,
+        /// The channel.
+        channel: Channel,
+        /// How it ended.
+        how: Delivered,
+    },
 }
 
 /// What an event led to.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::super::case::Case;
 use super::super::command::Pending;
+use super::super::delivery::Channel;
 use super::super::diagnosis::{Diagnosis, Finding, Next, NotTried, Reached, Rung, SENDS_MAX, Step, Verdict};
 use super::super::errand::{Errand, Letter, LetterText};
 use super::super::id::{ChatId, RecordId, SendId, SessionName};
@@ -37,7 +38,7 @@ impl State {
         // An order of which another message was accepted is told already; a rejected destination says enough by itself.
         let told = case.what.order.names_order() && self.told.knows(&case.what.order);
         if !policy.diagnose || !case.outcome.against_channel() || told {
-            self.tell_of_order(case, now, policy, decision);
+            self.tell_of_order(case, None, now, policy, decision);
         } else {
             self.undiagnosed.entry(name).or_default().push_back(case.send);
         }
@@ -316,12 +317,11 @@ impl State {
         case.finding = Some(Box::new(finding.clone()));
         let case = case.clone();
         decision.changes.push(Change::Case(Box::new(case.clone())));
-        // The admin's step has told of it already.
+        // The admin's step has told of it already, over WhatsApp.
         let told =
             finding.admin == Reached::Yes && !matches!(finding.user, Reached::NotTried(NotTried::Shared));
-        if !told {
-            self.tell_of_order(&case, now, policy, decision);
-        }
+        let known_on = told.then_some(Channel::Whatsapp);
+        self.tell_of_order(&case, known_on, now, policy, decision);
     }
 
     /// WAHA has said whether the number exists.

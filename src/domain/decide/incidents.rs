@@ -1,9 +1,10 @@
 //! Incidents: opened when a session leaves `online`, closed when it is back for good, and what of them is alerted (SPEC 2, 10).
 
 use super::super::alert::{Orders, Says};
+use super::super::delivery::{Channel, Progress, Route, Topic};
 use super::super::diagnosis::Verdict;
 use super::super::id::{RecordId, SessionName};
-use super::super::incident::Incident;
+use super::super::incident::{Announced, Incident};
 use super::super::status::{Assessment, Reason, Status};
 use super::super::time::Timestamp;
 use super::alerting::order_line;
@@ -76,13 +77,30 @@ impl State {
                 announced.preventive = true;
                 Says::Preventive(result)
             }
+            (Status::Offline, Reason::BotGone) if !announced.gone => {
+                announced.gone = true;
+                // There is one bot: the first session that misses it tells.
+                let told = self.incidents.values().any(|incident| incident.announced.gone);
+                if told {
+                    self.note_announced(name, announced);
+                    return;
+                }
+                Says::BotGone { since: self.heartbeat }
+            }
             _ => return,
         };
-        if let Some(incident) = self.incidents.get_mut(name) {
-            incident.announced = announced;
+        self.note_announced(name, announced);
+        if matches!(says, Says::TotalLoss { .. }) {
+            self.loss_told(name, now);
         }
         let id = self.incidents.get(name).map(|incident| incident.id);
         self.raise(says, name, id, now, now, policy, decision);
+    }
+
+    fn note_announced(&mut self, name: &SessionName, announced: Announced) {
+        if let Some(incident) = self.incidents.get_mut(name) {
+            incident.announced = announced;
+        }
     }
 
     pub(super) fn diagnoses_run(&self, name: &SessionName) -> bool {
@@ -152,6 +170,13 @@ impl State {
             .filter(|alert| alert.incident == Some(incident.id))
             .map(|alert| alert.id)
             .collect();
+        // But the pager needs no end of what it never heard of.
+        let began = |id: &RecordId| {
+            let delivery = self.alerts.get(id).and_then(|alert| alert.on(Channel::Pagerduty));
+            delivery.map(|one| one.tries > 0 || one.progress != Progress::Waiting)
+        };
+        let pager: Vec<_> = untold.iter().filter_map(began).collect();
+        let unpaged = !pager.is_empty() && pager.iter().all(|began| !began);
         for id in untold {
             self.withdraw(id, now, decision);
         }
@@ -164,7 +189,12 @@ impl State {
                 replayed: incident.replayed,
                 left: incident.left,
             };
-            self.raise(says, name, Some(incident.id), now, now, policy, decision);
+            let channels: Vec<_> = (policy.alerts.routes.iter())
+                .filter(|route| hears_the_end(route, &incident))
+                .map(|route| route.channel)
+                .filter(|channel| !(unpaged && *channel == Channel::Pagerduty))
+                .collect();
+            self.raise_on(&channels, says, name, Some(incident.id), now, now, decision);
         }
     }
 
@@ -178,4 +208,18 @@ impl State {
             decision.changes.push(Change::Incident(Box::new(incident.clone())));
         }
     }
+}
+
+/// Does a channel hear of the end of an incident? Where it heard of the beginning, or would have.
+fn hears_the_end(route: &Route, incident: &Incident) -> bool {
+    let announced = incident.announced;
+    let heard = [
+        (announced.preventive, Topic::Preventive),
+        (announced.loss, Topic::TotalLoss),
+        (announced.restricted, Topic::Restricted),
+        (announced.gone, Topic::BotGone),
+        (incident.affected_count > 0, Topic::ManualAttention),
+    ];
+    let takes = |topic: Topic| route.takes.contains(&topic);
+    takes(Topic::Recovery) && heard.into_iter().any(|(announced, topic)| announced && takes(topic))
 }

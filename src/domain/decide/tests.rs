@@ -46,7 +46,12 @@ pub(crate) static POLICY: LazyLock<Policy> = LazyLock::new(|| Policy {
         ambiguous: Ambiguity::Hold,
     },
     liveness: Liveness::Traffic,
-    alerts: AlertPolicy { gather_for: Duration::from_secs(30), every: Duration::from_secs(300) },
+    alerts: AlertPolicy {
+        routes: vec![Route::usual(Channel::Whatsapp)],
+        gather_for: Duration::from_secs(30),
+        every: Duration::from_secs(300),
+        remind_every: Duration::from_secs(1800),
+    },
 });
 
 fn at(seconds: i64) -> Timestamp {

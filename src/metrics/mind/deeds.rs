@@ -5,9 +5,11 @@ use std::time::Duration;
 use prometheus::{GaugeVec, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Registry};
 
 use super::super::{count, counter_vec, float_vec, gauge, gauge_vec, histogram_vec, moment, seconds};
-use crate::domain::alert::Says;
+use crate::domain::alert::{Alert, Says};
 use crate::domain::decide::Outlook;
+use crate::domain::delivery::{Channel, Delivered};
 use crate::domain::diagnosis::{Finding, Reached, Verdict};
+use crate::domain::drill::Drill;
 use crate::domain::incident::Incident;
 use crate::domain::outcome::Outcome;
 use crate::domain::status::Status;
@@ -25,9 +27,6 @@ const FAILURES: [Verdict; 2] = [Verdict::WebhookOnly, Verdict::TotalLoss];
 /// What an incident can come to.
 const WORST: [Status; 4] =
     [Status::Degraded, Status::Incommunicado, Status::IncommunicadoCritico, Status::Offline];
-
-/// The only channel that carries alerts so far.
-const CHANNEL: &str = "whatsapp";
 
 /// Open communication failures of a session.
 #[derive(Clone, Copy, Default)]
@@ -62,6 +61,8 @@ pub(super) struct Deeds {
     alerts_sent: IntCounterVec,
     queue: IntGaugeVec,
     last_told: GaugeVec,
+    drill_active: IntGaugeVec,
+    drill_last: IntGauge,
 }
 
 impl Deeds {
@@ -143,7 +144,7 @@ impl Deeds {
             alerts_sent: counter_vec(
                 registry,
                 "alerts_sent_total",
-                "Alerts that a channel accepted.",
+                "Alerts told through a channel: accepted (ok), to be tried again, given up, or needless before they were told.",
                 &["channel", "result"],
             )?,
             queue: gauge_vec(registry, "alert_queue_length", "Alerts that were not told yet.", &["channel"])?,
@@ -153,13 +154,28 @@ impl Deeds {
                 "When the channel last accepted an alert; 0 where none since the start.",
                 &["channel"],
             )?,
+            drill_active: gauge_vec(
+                registry,
+                "drill_active",
+                "1 while a drill pretends that the session is cut off; nothing real is wrong.",
+                &["session"],
+            )?,
+            drill_last: gauge(
+                registry,
+                "drill_last_timestamp_seconds",
+                "When the last drill began; 0 where there was none.",
+            )?,
         };
         for says in Says::WORDS {
             deeds.alerts.with_label_values(&[says]);
         }
-        deeds.alerts_sent.with_label_values(&[CHANNEL, "ok"]);
-        deeds.queue.with_label_values(&[CHANNEL]);
-        deeds.last_told.with_label_values(&[CHANNEL]);
+        for channel in Channel::ALL.map(Channel::as_str) {
+            for how in Delivered::ALL {
+                deeds.alerts_sent.with_label_values(&[channel, how.as_str()]);
+            }
+            deeds.queue.with_label_values(&[channel]);
+            deeds.last_told.with_label_values(&[channel]);
+        }
         Ok(deeds)
     }
 
@@ -176,7 +192,7 @@ impl Deeds {
         for result in ["sent", "failed"] {
             self.replays.with_label_values(&[session, result]);
         }
-        for gauge in [&self.pending, &self.held, &self.incident_open] {
+        for gauge in [&self.pending, &self.held, &self.incident_open, &self.drill_active] {
             gauge.with_label_values(&[session]);
         }
         for gauge in [&self.finish, &self.incident_start] {
@@ -213,10 +229,22 @@ impl Deeds {
         self.alerts.with_label_values(&[says.as_str()]).inc();
     }
 
-    /// An alert was told.
-    pub(super) fn alerted(&self, told: Option<Timestamp>) {
-        self.alerts_sent.with_label_values(&[CHANNEL, "ok"]).inc();
-        self.last_told.with_label_values(&[CHANNEL]).set(moment(told));
+    /// A channel told an alert, or did not.
+    pub(super) fn delivered(&self, channel: Channel, how: Delivered, now: Timestamp) {
+        self.alerts_sent.with_label_values(&[channel.as_str(), how.as_str()]).inc();
+        if how == Delivered::Ok {
+            self.last_told.with_label_values(&[channel.as_str()]).set(moment(Some(now)));
+        }
+    }
+
+    /// The latest drill.
+    pub(super) fn drill(&self, drill: Option<&Drill>) {
+        self.drill_last.set(drill.map_or(0, |drill| drill.began.millis() / 1000));
+    }
+
+    /// Does a drill pretend that something is wrong with this session?
+    pub(super) fn drill_runs(&self, session: &str, runs: bool) {
+        self.drill_active.with_label_values(&[session]).set(i64::from(runs));
     }
 
     /// Do people want no replays?
@@ -224,9 +252,18 @@ impl Deeds {
         self.paused.set(i64::from(paused));
     }
 
-    /// So many alerts were not told yet.
-    pub(super) fn alerts_waiting(&self, alerts: usize) {
-        self.queue.with_label_values(&[CHANNEL]).set(count(alerts));
+    /// The alerts that are not told yet.
+    pub(super) fn alerts_waiting<'a>(&self, alerts: impl Iterator<Item = &'a Alert>) {
+        let mut waiting = [0_usize; Channel::ALL.len()];
+        let open = alerts.flat_map(|alert| &alert.deliveries).filter(|one| one.settled().is_none());
+        for delivery in open {
+            if let Some(at) = Channel::ALL.iter().position(|channel| *channel == delivery.channel) {
+                waiting[at] += 1;
+            }
+        }
+        for (channel, waiting) in Channel::ALL.into_iter().zip(waiting) {
+            self.queue.with_label_values(&[channel.as_str()]).set(count(waiting));
+        }
     }
 
     /// The open communication failures of a session.

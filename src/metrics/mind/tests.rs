@@ -8,6 +8,7 @@ use crate::domain::alert::{Alert, OrderLine, Orders, Says, Trouble};
 use crate::domain::confirmation::{FeedItem, FeedState, MessageId, News};
 use crate::domain::decide::Event;
 use crate::domain::decide::tests::POLICY;
+use crate::domain::delivery::{Channel, Delivered};
 use crate::domain::diagnosis::{Finding, NotTried, Reached, Verdict};
 use crate::domain::errand::Report;
 use crate::domain::id::{ChatId, RecordId, SendId};
@@ -170,10 +171,10 @@ fn notices_make_no_new_series() {
     ];
     for result in SessionState::ALL.map(ProbeResult::of).into_iter().chain(results) {
         let took = Duration::from_millis(20);
-        metrics.mind.notice("default", &Notice::Probed { session: default(), result, took });
+        metrics.mind.notice("default", &Notice::Probed { session: default(), result, took }, at(5));
     }
     for confirmation in Confirmation::ALL {
-        metrics.mind.notice("default", &Notice::Confirmed { session: default(), confirmation });
+        metrics.mind.notice("default", &Notice::Confirmed { session: default(), confirmation }, at(5));
     }
     let (no, skipped) = (Reached::No(Cause::Dns), Reached::NotTried(NotTried::NotNeeded));
     for notice in [
@@ -182,31 +183,31 @@ fn notices_make_no_new_series() {
         finding(Verdict::TotalLoss, no, no),
         finding(Verdict::Inconclusive, skipped, skipped),
     ] {
-        metrics.mind.notice("default", &notice);
+        metrics.mind.notice("default", &notice, at(5));
     }
     for outcome in Outcome::ALL {
-        metrics.mind.notice("default", &Notice::Replayed { what: described("584240000001"), outcome });
+        metrics.mind.notice("default", &Notice::Replayed { what: described("584240000001"), outcome }, at(5));
     }
     for says in [Says::Trouble(Trouble::KeyRefused), Says::TroubleOver(Trouble::KeyRefused)] {
         let id = RecordId::from_bytes([1; 16]);
-        let alert = Alert {
-            id,
-            session: default(),
-            incident: None,
-            at: at(1),
-            says,
-            due: at(1),
-            tries: 1,
-            told: Some(at(5)),
-        };
-        metrics.mind.notice("default", &Notice::Alerting(Box::new(alert.clone())));
-        metrics.mind.notice("default", &Notice::Alerted(Box::new(alert)));
+        let alert = Alert { id, session: default(), incident: None, at: at(1), says, deliveries: Vec::new() };
+        metrics.mind.notice("default", &Notice::Alerting(Box::new(alert.clone())), at(5));
+        metrics.mind.notice(
+            "default",
+            &Notice::Delivered {
+                session: default(),
+                alert: id,
+                channel: Channel::Whatsapp,
+                how: Delivered::Ok,
+            },
+            at(5),
+        );
     }
     let to = |status| Assessment { status, confidence: Confidence::High, reason: Reason::TotalLoss };
     let mut incident = Incident::open(RecordId::from_bytes([2; 16]), default(), at(1), to(Status::Degraded));
-    metrics.mind.notice("default", &Notice::IncidentOpened(Box::new(incident.clone())));
+    metrics.mind.notice("default", &Notice::IncidentOpened(Box::new(incident.clone())), at(5));
     incident.note(at(2), to(Status::IncommunicadoCritico));
-    metrics.mind.notice("default", &Notice::IncidentClosed(Box::new(incident)));
+    metrics.mind.notice("default", &Notice::IncidentClosed(Box::new(incident)), at(5));
     metrics.mind.show(&state, at(10), &POLICY);
     assert_eq!(series(&text(&metrics)), before);
     has(
@@ -225,6 +226,7 @@ fn notices_make_no_new_series() {
             r#"recovery_orders_total{result="failed",session="default"} 3"#,
             r#"alerts_total{says="trouble"} 1"#,
             r#"alerts_sent_total{channel="whatsapp",result="ok"} 2"#,
+            r#"alerts_sent_total{channel="email",result="failed"} 0"#,
             r#"alert_channel_last_success_timestamp_seconds{channel="whatsapp"} 5"#,
             r#"incidents_total{session="default",worst="degraded"} 0"#,
             r#"incidents_total{session="default",worst="incommunicado_critico"} 1"#,
@@ -306,10 +308,15 @@ fn the_words_of_alerts_are_all_listed() {
         Says::Preventive(ProbeResult::Missing),
         Says::ManualAttention(orders.clone()),
         Says::TotalLoss { orders: orders.clone(), finding: None, assessment },
+        Says::StillLost { since: start, orders: orders.clone() },
         Says::Restricted(orders),
+        Says::BotGone { since: start },
         Says::Recovered { start, end, worst, affected: 0, replayed: 0, left: 0 },
         Says::Trouble(Trouble::KeyRefused),
         Says::TroubleOver(Trouble::KeyRefused),
+        Says::Drill { who: "ana".to_owned() },
+        Says::DrillOver { start },
+        Says::Test { who: "ana".to_owned() },
     ];
     assert_eq!(all.map(|says| says.as_str()), Says::WORDS);
 }

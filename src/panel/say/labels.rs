@@ -238,7 +238,15 @@ labels! {
     alerts_empty: "Ninguna alerta hasta ahora.", "No alert so far.", "Nenhum alerta até agora.";
     told: "Avisada", "Told", "Avisado";
     not_told_yet: "Sin avisar aún", "Not told yet", "Ainda não avisado";
-    due: "próximo intento", "next try", "próxima tentativa";
+    not_told: "No se avisó", "Was not told", "Não foi avisado";
+    nobody_to_tell: "Sin canal de aviso", "No channel to tell by", "Sem canal de aviso";
+    channels: "Canales", "Channels", "Canais";
+    under_way: "En camino", "Under way", "A caminho";
+    tried_in_vain: "Falló, se repite", "Failed, tried again", "Falhou, será repetido";
+    waits: "En espera", "Waits", "Em espera";
+    withdrawn: "Retirada: ya no hacía falta", "Withdrawn: no longer needed", "Retirada: já não era necessária";
+    channel_refused: "El canal la rechaza", "The channel refuses it", "O canal recusa";
+    too_old: "Demasiado vieja", "Too old", "Antiga demais";
     audit: "Auditoría", "Audit", "Auditoria";
     audit_intro: "Quién hizo qué, lo más nuevo primero. Solo se agrega, nunca se borra a mano.", "Who did what, the newest first. It is only added to, never erased by hand.", "Quem fez o quê, o mais novo primeiro. Só se acrescenta, nunca se apaga à mão.";
     audit_empty: "Nadie hizo nada todavía.", "Nobody has done anything yet.", "Ninguém fez nada ainda.";

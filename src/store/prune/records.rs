@@ -153,7 +153,7 @@ fn alerts(
     step: &mut Step,
 ) -> Result<Option<RecordKey>, WriteError> {
     let mut excess = excess(transaction, table::ALERTS, ALERTS_MAX)?;
-    let told = |row: &[u8]| row::alert_of(row).ok().and_then(|alert| alert.told);
+    let told = |row: &[u8]| row::alert_of(row).ok().and_then(|alert| alert.over());
     let (last, _) = walk(transaction, table::ALERTS, after, step, |_, row| {
         is_over(told(row), retention, now, &mut excess)
     })?;

@@ -38,6 +38,8 @@ struct IncidentRow<'a> {
     loss: Option<bool>,
     #[n(13)]
     restricted: Option<bool>,
+    #[n(14)]
+    gone: Option<bool>,
 }
 
 #[derive(Encode, Decode)]
@@ -67,6 +69,7 @@ pub(in crate::store) fn incident_row(incident: &Incident) -> Vec<u8> {
         preventive: flag(incident.announced.preventive),
         loss: flag(incident.announced.loss),
         restricted: flag(incident.announced.restricted),
+        gone: flag(incident.announced.gone),
     })
 }
 
@@ -90,6 +93,7 @@ pub(in crate::store) fn incident_of(bytes: &[u8]) -> Result<Incident, RowError> 
             preventive: row.preventive.unwrap_or(false),
             loss: row.loss.unwrap_or(false),
             restricted: row.restricted.unwrap_or(false),
+            gone: row.gone.unwrap_or(false),
         },
     })
 }

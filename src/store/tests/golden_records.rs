@@ -100,7 +100,7 @@ fn outage() -> Incident {
     incident.replayed = 1;
     incident.left = 2;
     incident.well_since = Some(NOW + Duration::from_secs(90));
-    incident.announced = Announced { preventive: true, loss: true, restricted: false };
+    incident.announced = Announced { preventive: true, loss: true, restricted: false, gone: false };
     incident
 }
 
@@ -124,7 +124,11 @@ fn alerts() -> Vec<Alert> {
         Says::Trouble(Trouble::KeyRefused),
         Says::TroubleOver(Trouble::KeyRefused),
     ];
-    let alert = |(n, says)| Alert { says, incident: Some(record(2)), tries: 3, ..alert(n, None) };
+    let alert = |(n, says)| {
+        let mut alert = Alert { says, incident: Some(record(2)), ..alert(n, None) };
+        alert.deliveries[0].tries = 3;
+        alert
+    };
     (20..).zip(says).map(alert).collect()
 }
 

@@ -81,9 +81,7 @@ fn alert(says: Says) -> LetterText {
         incident: None,
         at: AT,
         says,
-        due: AT,
-        tries: 0,
-        told: None,
+        deliveries: Vec::new(),
     }))
 }
 
@@ -95,6 +93,13 @@ fn loss(orders: Orders, status: Status, reason: Reason, finding: Option<Finding>
 fn every_alert() -> Vec<LetterText> {
     let mut all: Vec<_> = results().into_iter().map(|result| alert(Says::Preventive(result))).collect();
     all.extend([Says::Trouble(Trouble::KeyRefused), Says::TroubleOver(Trouble::KeyRefused)].map(alert));
+    for who in ["ana", "", "<b>\n*x*"].map(str::to_owned) {
+        all.extend([Says::Drill { who: who.clone() }, Says::Test { who }].map(alert));
+    }
+    for since in [AT, Timestamp::from_millis(0), Timestamp::from_millis(i64::MAX)] {
+        all.extend([Says::BotGone { since }, Says::DrillOver { start: since }].map(alert));
+        all.extend(every_list().into_iter().map(|orders| alert(Says::StillLost { since, orders })));
+    }
     for list in every_list() {
         all.push(alert(Says::ManualAttention(list.clone())));
         all.push(alert(Says::Restricted(list.clone())));

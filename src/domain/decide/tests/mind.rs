@@ -203,6 +203,7 @@ fn nobody_is_reached_and_the_loss_is_total() {
 fn without_an_admin_a_total_loss_is_one_alert() {
     let mut bench = Bench::new();
     bench.policy.admin = None;
+    bench.policy.alerts.routes.clear();
     bench.give_up(1, DEAD);
     bench.answer(Some(DEAD));
     bench.give_up(2, DEAD);

@@ -4,6 +4,7 @@ use super::*;
 use crate::domain::alert::{Alert, OrderLine, Orders, Says, Trouble};
 use crate::domain::command::Audit;
 use crate::domain::confirmation::{Awaiting, Confirmation, Confirmed, MessageId};
+use crate::domain::delivery::{Channel, Delivery, Dropped, Progress};
 use crate::domain::diagnosis::{Diagnosis, Finding, NotTried, Reached, Step, Verdict};
 use crate::domain::id::RecordId;
 use crate::domain::incident::{Announced, Incident, Line};
@@ -94,11 +95,11 @@ prop_compose! {
         (id, session, start, end) in (record(), session_name_of(), moment(), of(moment())),
         (worst, timeline) in (one_of(Status::ALL), vec((moment(), assessments()), 0..4)),
         (affected, affected_count, replayed, left) in (sends(), any::<u32>(), any::<u32>(), any::<u32>()),
-        (well_since, announced) in (of(moment()), any::<[bool; 3]>()),
+        (well_since, announced) in (of(moment()), any::<[bool; 4]>()),
     ) -> Incident {
         let timeline = timeline.into_iter().map(|(at, to)| Line { at, to }).collect();
-        let [preventive, loss, restricted] = announced;
-        let announced = Announced { preventive, loss, restricted };
+        let [preventive, loss, restricted, gone] = announced;
+        let announced = Announced { preventive, loss, restricted, gone };
         Incident {
             id, session, start, end, worst, timeline, affected, affected_count, replayed, left, well_since, announced,
         }
@@ -131,15 +132,32 @@ fn says() -> impl Strategy<Value = Says> {
         ),
         Just(Says::Trouble(Trouble::KeyRefused)),
         Just(Says::TroubleOver(Trouble::KeyRefused)),
+        (moment(), orders()).prop_map(|(since, orders)| Says::StillLost { since, orders }),
+        moment().prop_map(|since| Says::BotGone { since }),
+        text().prop_map(|who| Says::Drill { who }),
+        moment().prop_map(|start| Says::DrillOver { start }),
+        text().prop_map(|who| Says::Test { who }),
     ]
+}
+
+fn delivery() -> impl Strategy<Value = Delivery> {
+    let progress = prop_oneof![
+        Just(Progress::Waiting),
+        Just(Progress::UnderWay),
+        moment().prop_map(Progress::Told),
+        (moment(), one_of([Dropped::Withdrawn, Dropped::Refused, Dropped::TooOld]))
+            .prop_map(|(at, why)| Progress::Dropped(at, why)),
+    ];
+    (one_of(Channel::ALL), any::<u32>(), moment(), progress)
+        .prop_map(|(channel, tries, due, progress)| Delivery { channel, tries, due, progress })
 }
 
 prop_compose! {
     fn alert()(
         (id, session, incident, at) in (record(), session_name_of(), of(record()), moment()),
-        (says, due, tries, told) in (says(), moment(), any::<u32>(), of(moment())),
+        (says, deliveries) in (says(), vec(delivery(), 0..4)),
     ) -> Alert {
-        Alert { id, session, incident, at, says, due, tries, told }
+        Alert { id, session, incident, at, says, deliveries }
     }
 }
 

@@ -1,0 +1,230 @@
+//! How an alert reaches people: its channels, and how far it got on each (SPEC 10). What it says is `alert`.
+
+use super::time::Timestamp;
+
+/// A way to reach the admins, one message at a time. Alertmanager is none: it is told what stands, not what happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Channel {
+    /// A message through WAHA, to `alerts.admin_phone`. It dies with what it would report.
+    Whatsapp,
+    /// E-mail.
+    Email,
+    /// A short message to a phone.
+    Sms,
+    /// Signed JSON to an address of the shop's.
+    Webhook,
+    /// The pager, where nobody else owns it.
+    Pagerduty,
+    /// A line in a file.
+    LogFile,
+}
+
+impl Channel {
+    /// All, in the order that label sets are created.
+    pub const ALL: [Self; 6] =
+        [Self::Whatsapp, Self::Email, Self::Sms, Self::Webhook, Self::Pagerduty, Self::LogFile];
+
+    /// The word of configuration, API and metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Whatsapp => "whatsapp",
+            Self::Email => "email",
+            Self::Sms => "sms",
+            Self::Webhook => "webhook",
+            Self::Pagerduty => "pagerduty",
+            Self::LogFile => "log_file",
+        }
+    }
+
+    /// The channel of this word.
+    pub fn of(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|channel| channel.as_str() == word)
+    }
+
+    /// Does it reach somebody who is not looking?
+    pub const fn calls_somebody(self) -> bool {
+        !matches!(self, Self::LogFile)
+    }
+}
+
+/// What an alert is about, as far as channels choose by it: `alerts.<channel>.events`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Topic {
+    /// The session does not work; no order has failed yet.
+    Preventive,
+    /// Customers were not told, and the channel works.
+    ManualAttention,
+    /// The channel is dead.
+    TotalLoss,
+    /// It still is.
+    Reminder,
+    /// WhatsApp restricts the account.
+    Restricted,
+    /// The bot gives no sign of life.
+    BotGone,
+    /// It is over.
+    Recovery,
+    /// The watchdog itself is in trouble.
+    Trouble,
+    /// Nothing is wrong: the way to the admins is tried.
+    Drill,
+}
+
+impl Topic {
+    /// All, in the order of the configuration.
+    pub const ALL: [Self; 9] = [
+        Self::Preventive,
+        Self::ManualAttention,
+        Self::TotalLoss,
+        Self::Reminder,
+        Self::Restricted,
+        Self::BotGone,
+        Self::Recovery,
+        Self::Trouble,
+        Self::Drill,
+    ];
+
+    /// The word of the configuration.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Preventive => "preventive",
+            Self::ManualAttention => "manual_attention",
+            Self::TotalLoss => "total_loss",
+            Self::Reminder => "reminder",
+            Self::Restricted => "account_restricted",
+            Self::BotGone => "bot_gone",
+            Self::Recovery => "recovery",
+            Self::Trouble => "trouble",
+            Self::Drill => "drill",
+        }
+    }
+
+    /// The topic of this word.
+    pub fn of(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|topic| topic.as_str() == word)
+    }
+}
+
+/// What a channel carries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// The channel.
+    pub channel: Channel,
+    /// The topics it takes.
+    pub takes: Vec<Topic>,
+}
+
+impl Route {
+    /// A channel that carries what it usually does.
+    pub fn usual(channel: Channel) -> Self {
+        let takes = Topic::ALL.into_iter().filter(|topic| carries(channel, *topic)).collect();
+        Self { channel, takes }
+    }
+}
+
+/// Short messages and the pager wake people: what can wait until the morning does not go there.
+const fn carries(channel: Channel, topic: Topic) -> bool {
+    match channel {
+        Channel::Whatsapp | Channel::Email | Channel::Webhook | Channel::LogFile => true,
+        Channel::Sms => {
+            matches!(topic, Topic::TotalLoss | Topic::BotGone | Topic::Recovery | Topic::Drill)
+        }
+        Channel::Pagerduty => {
+            matches!(
+                topic,
+                Topic::TotalLoss | Topic::BotGone | Topic::Recovery | Topic::Trouble | Topic::Drill
+            )
+        }
+    }
+}
+
+/// An alert on its way through one channel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    /// The channel.
+    pub channel: Channel,
+    /// How often it was tried.
+    pub tries: u32,
+    /// Not before then.
+    pub due: Timestamp,
+    /// How far it got.
+    pub progress: Progress,
+}
+
+/// How far a delivery got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// It waits.
+    Waiting,
+    /// It runs; should nothing be heard of it by `due`, it waits again.
+    UnderWay,
+    /// The channel accepted it then.
+    Told(Timestamp),
+    /// It was given up then.
+    Dropped(Timestamp, Dropped),
+}
+
+/// Why a delivery was given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dropped {
+    /// What it would say is over, or said otherwise.
+    Withdrawn,
+    /// The channel will not take it, however often it is tried.
+    Refused,
+    /// It is too old to be of use.
+    TooOld,
+}
+
+impl Dropped {
+    /// The word of the API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Withdrawn => "withdrawn",
+            Self::Refused => "refused",
+            Self::TooOld => "too_old",
+        }
+    }
+}
+
+impl Delivery {
+    /// One that waits until `due`.
+    pub const fn new(channel: Channel, due: Timestamp) -> Self {
+        Self { channel, tries: 0, due, progress: Progress::Waiting }
+    }
+
+    /// When it was told or given up.
+    pub const fn settled(&self) -> Option<Timestamp> {
+        match self.progress {
+            Progress::Told(at) | Progress::Dropped(at, _) => Some(at),
+            Progress::Waiting | Progress::UnderWay => None,
+        }
+    }
+}
+
+/// How a try ended, for whoever counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivered {
+    /// Accepted.
+    Ok,
+    /// Not, and it is tried again.
+    Retried,
+    /// Not, and it is not tried again.
+    Failed,
+    /// It became needless.
+    Suppressed,
+}
+
+impl Delivered {
+    /// All, in the order that label sets are created.
+    pub const ALL: [Self; 4] = [Self::Ok, Self::Retried, Self::Failed, Self::Suppressed];
+
+    /// The word of the metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Retried => "retried",
+            Self::Failed => "failed",
+            Self::Suppressed => "suppressed",
+        }
+    }
+}
