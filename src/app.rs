@@ -16,7 +16,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 use tokio::time::timeout;
@@ -139,8 +139,13 @@ pub fn start(config: &Config) -> Result<Running, StartError> {
         sessions: sessions.clone(),
         waha: ArcSwap::new(Arc::clone(&hands_setup.load().client)),
         restarts: admin::Restarts::default(),
+        restart_hook: ArcSwapOption::from_pointee(
+            settings::restart_hook(config).map_err(StartError::Configuration)?,
+        ),
+        listeners: admin::Listeners::default(),
         hook: settings::hook(config).map(|hook| admin::HookDoor::new(hook, told.clone())),
         ready: ready.clone(),
+        closing: closed.clone(),
     });
     let panel = Arc::new(Panel::new(Arc::clone(&admin_room), settings::panel(config), closed.clone()));
     let addresses =
@@ -258,6 +263,7 @@ impl Running {
     pub fn reload(&self, config: &Config) -> anyhow::Result<()> {
         let proxy = settings::proxy(config)?;
         let hands = settings::hands(config)?;
+        let restart_hook = settings::restart_hook(config)?;
         anyhow::ensure!(
             !config.admin.tokens.is_empty() || self.admin.ip().is_loopback(),
             "admin.tokens is empty, but the admin listener is bound to {}, which others can reach",
@@ -273,6 +279,7 @@ impl Running {
         self.heart.policy.store(Arc::new(settings::policy(config)));
         self.admin_room.access.store(Arc::new(settings::access(config)));
         self.panel.settings.store(Arc::new(settings::panel(config)));
+        self.admin_room.restart_hook.store(restart_hook.map(Arc::new));
         self.admin_room.language.store(Arc::new(settings::language(config)));
         Ok(())
     }
@@ -340,8 +347,7 @@ impl Office {
         LocalSet::new().block_on(&runtime, async {
             let pages = panel::routes(&self.panel);
             tokio::task::spawn_local(panel::keep_snapshot(self.panel, self.closed.clone()));
-            let served = admin::serve(self.listener, self.admin, pages, self.closed.clone());
-            let admin = tokio::task::spawn_local(served);
+            let admin = tokio::task::spawn_local(admin::serve(self.listener, self.admin, pages));
             let joins = Arc::new(ProxyJoins(Arc::clone(&self.shared)));
             let errands = Errands::new(
                 self.hands,

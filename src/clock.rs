@@ -129,6 +129,13 @@ fn boot() -> Option<u64> {
     })
 }
 
+/// A moment as machines read it: RFC 3339 in UTC with milliseconds.
+pub fn rfc3339(at: Timestamp) -> String {
+    chrono::DateTime::from_timestamp_millis(at.millis())
+        .unwrap_or_default()
+        .to_rfc3339_opts(chrono::SecondsFormat::Millis, true)
+}
+
 /// A mark on the monotonic clock, for timers and for how long something took. Waits follow it, and tests may pause it.
 #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the clocks")]
 pub fn instant() -> tokio::time::Instant {

@@ -9,6 +9,7 @@ pub mod backoff;
 pub mod case;
 pub mod command;
 pub mod confirmation;
+pub mod day;
 pub mod decide;
 pub mod delivery;
 pub mod diagnosis;

@@ -5,6 +5,7 @@
 //! stored, meets the entries that came after, and writes down the attempts an earlier process left open.
 
 pub mod desk;
+pub mod news;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use self::desk::Desk;
+use self::news::News;
 use crate::clock::Clock;
 use crate::domain::case::Case;
 use crate::domain::command::{Command, Pending, Reply};
@@ -57,6 +59,8 @@ pub struct Heart {
     state: Mutex<State>,
     /// The rules' numbers; SIGHUP swaps them.
     pub policy: ArcSwap<Policy>,
+    /// What it told, for whoever listens.
+    pub news: News,
     shown_at: Mutex<Timestamp>,
     /// How often records were written, or were to be.
     moved: watch::Sender<u64>,
@@ -68,6 +72,7 @@ impl Heart {
         Self {
             state: Mutex::new(state),
             policy: ArcSwap::from_pointee(policy),
+            news: News::new(now),
             shown_at: Mutex::new(now),
             moved: watch::Sender::new(0),
         }
@@ -497,9 +502,10 @@ impl Watchdog {
 
     /// Counts a notice, and says it where somebody should read it.
     fn tell(&self, notice: &Notice) {
-        let session = {
+        let (policy, now) = (self.heart.policy.load(), self.clock.now());
+        let (session, fact) = {
             let state = self.heart.state();
-            match notice {
+            let session = match notice {
                 Notice::Opened { what, .. }
                 | Notice::Settled { what, .. }
                 | Notice::GivenUp { what }
@@ -515,10 +521,17 @@ impl Watchdog {
                 }
                 Notice::Alerting(alert) => alert.session.clone(),
                 Notice::Delivered { session, .. } => session.clone(),
-            }
+                // Of no session, or of one that does not matter here.
+                Notice::Acted(_) => state.worst().name.clone(),
+            };
+            let fact = news::fact(notice, &session, &state, &policy, now);
+            (session, fact)
         };
+        if let Some(fact) = fact {
+            self.heart.news.publish(fact, now);
+        }
         self.metrics.heart.notice(session.as_str(), notice);
-        self.metrics.mind.notice(session.as_str(), notice, self.clock.now());
+        self.metrics.mind.notice(session.as_str(), notice, now);
         match notice {
             Notice::Opened { send, what, cause, attempts } => {
                 let order = what.order.order_number.as_deref().unwrap_or("-");
@@ -580,7 +593,8 @@ impl Watchdog {
                     }
                 }
             }
-            Notice::Probed { .. }
+            Notice::Acted(_)
+            | Notice::Probed { .. }
             | Notice::Confirmed { .. }
             | Notice::GivenUp { .. }
             | Notice::Retried { .. }

@@ -19,6 +19,7 @@ use page::Page;
 use regex::Regex;
 use serde_json::Value;
 use sidecar::Sidecar;
+use waha_watchdog::admin;
 use waha_watchdog::cli::Cli;
 use waha_watchdog::config;
 use waha_watchdog::domain::id::SessionName;
@@ -84,16 +85,20 @@ fn every_metric_named_anywhere_exists() {
 #[test]
 fn api_has_the_routes_of_the_admin_listener() {
     let source = fs::read_to_string(root().join("src/admin.rs")).unwrap();
-    let route = Regex::new(r#"\.route\(\s*"([^"]+)",\s*((?:[^()]|\([^()]*\))*)\)"#).unwrap();
-    let method = Regex::new(r"\b(get|post|put|patch|delete)\(").unwrap();
+    let described: Value = serde_json::from_str(admin::openapi_document()).unwrap();
     let mut served = BTreeSet::new();
-    for found in route.captures_iter(&source) {
-        for method in method.captures_iter(&found[2]) {
-            served.insert(format!("{} {}", method[1].to_uppercase(), &found[1]));
-        }
+    for (path, item) in described["paths"].as_object().unwrap() {
+        let methods =
+            item.as_object().unwrap().keys().filter(|key| !["summary", "parameters"].contains(&key.as_str()));
+        served.extend(methods.map(|method| format!("{} {path}", method.to_uppercase())));
     }
-    let registered = source.matches(", get(").count() + source.matches(", post(").count();
-    assert_eq!(served.len(), registered, "each route of src/admin.rs was understood");
+    // A route that is added otherwise would be served without being described.
+    let registered = source.matches("routes!(").count();
+    assert_eq!(served.len(), registered, "each route of src/admin.rs describes itself");
+    assert!(
+        !source.contains(".route("),
+        "src/admin.rs adds routes by routes!, so that they describe themselves"
+    );
     let call = Regex::new("`((?:GET|POST|PUT|PATCH|DELETE) /[^`?]*)`").unwrap();
     let calls =
         |text: &str| call.captures_iter(text).map(|found| found[1].to_owned()).collect::<BTreeSet<_>>();
@@ -108,6 +113,50 @@ fn api_has_the_routes_of_the_admin_listener() {
             assert!(served.contains(code), "{}:{line} there is no {code}", page.path);
         }
     }
+}
+
+#[test]
+fn the_openapi_document_is_the_one_that_is_served() {
+    let path = root().join("docs/openapi.json");
+    if std::env::var_os("WRITE_OPENAPI").is_some() {
+        fs::write(&path, admin::openapi_document()).unwrap();
+    }
+    let kept = fs::read_to_string(&path).unwrap_or_default();
+    let hint =
+        "docs/openapi.json is not what is served; WRITE_OPENAPI=1 cargo test --test docs openapi writes it";
+    assert!(kept == admin::openapi_document(), "{hint}");
+}
+
+#[test]
+fn the_openapi_document_holds_together() {
+    let described: Value = serde_json::from_str(admin::openapi_document()).unwrap();
+    assert_eq!(described["openapi"], "3.1.0");
+    // Every reference leads somewhere, and every operation says how it may fail.
+    let schemas = described["components"]["schemas"].as_object().unwrap();
+    let text = described.to_string();
+    let reference = Regex::new(r##""\$ref":"#/components/schemas/([^"]+)""##).unwrap();
+    for found in reference.captures_iter(&text) {
+        assert!(schemas.contains_key(&found[1]), "no schema {}", &found[1]);
+    }
+    let mut operations = 0;
+    for (path, item) in described["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let responses = operation["responses"].as_object().unwrap();
+            assert!(operation["summary"].is_string(), "{method} {path} has no summary");
+            if path.starts_with("/api/") {
+                for status in ["401", "403", "421", "503"] {
+                    assert!(responses.contains_key(status), "{method} {path} says nothing of {status}");
+                }
+            }
+            for (status, response) in responses.iter().filter(|(status, _)| status.as_str() >= "400") {
+                let kinds = response["content"].as_object().unwrap();
+                let is_problem = kinds.contains_key("application/problem+json") || path == "/readyz";
+                assert!(is_problem, "{method} {path} {status} is no problem");
+            }
+            operations += 1;
+        }
+    }
+    assert!(operations >= 29, "{operations} operations");
 }
 
 #[test]

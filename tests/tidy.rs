@@ -20,7 +20,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("domain", &[]),
     // hands: each touches one outside thing
     ("clock", &["domain"]),
-    ("logging", &[]),
+    ("logging", &["domain", "clock"]),
     ("metrics", &["domain"]),
     ("words", &["domain"]),
     ("config", &["domain"]),
@@ -35,9 +35,15 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("events", &["domain", "clock", "metrics", "waha"]),
     ("watchdog", &["domain", "clock", "metrics", "config", "store", "waha"]),
     // admin shows the heart's state, and so stands on it; WAHA's webhooks come in through its listener
-    ("admin", &["domain", "clock", "metrics", "config", "store", "waha", "words", "events", "watchdog"]),
+    (
+        "admin",
+        &["domain", "clock", "logging", "metrics", "config", "store", "waha", "words", "events", "watchdog"],
+    ),
     // the panel shows what admin shows, to people: it stands on admin's access and deeds
-    ("panel", &["domain", "clock", "metrics", "config", "store", "waha", "words", "watchdog", "admin"]),
+    (
+        "panel",
+        &["domain", "clock", "logging", "metrics", "config", "store", "waha", "words", "watchdog", "admin"],
+    ),
     ("proxy", &["domain", "clock", "metrics", "config", "store", "waha"]),
     // roof: joins
     (

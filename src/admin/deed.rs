@@ -35,7 +35,7 @@ pub struct Undone {
 impl Deeds {
     /// All that change something.
     pub fn new(admin: &Arc<Admin>) -> Self {
-        Self(TowerToHyperService::new(super::acting().with_state(Arc::clone(admin))))
+        Self(TowerToHyperService::new(Router::from(super::acting()).with_state(Arc::clone(admin))))
     }
 
     /// Does what `POST path` does, under the name `who`.

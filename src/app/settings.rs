@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
-use crate::admin::{Access, Token, TokenRole, Trusted};
+use crate::admin::{Access, RestartHook, Token, TokenRole, Trusted};
 use crate::config::{Ambiguous, Config, EventsMode, IntentMode, LivenessSource, Locale, RetryMode, Role};
 use crate::domain::backoff::Backoff;
 use crate::domain::decide::{AlertPolicy, Liveness, Policy, Retries};
@@ -161,6 +161,13 @@ pub(super) fn hands(config: &Config) -> anyhow::Result<Setup> {
             ..Limits::default()
         },
     })
+}
+
+/// Who restarts the bot, if anybody.
+pub(super) fn restart_hook(config: &Config) -> anyhow::Result<Option<RestartHook>> {
+    let Some(url) = config.bot.restart_url.clone() else { return Ok(None) };
+    let secret = config.bot.restart_secret.as_ref().map(|secret| secret.expose());
+    RestartHook::new(url, secret).map(Some).context("failed to prepare bot.restart_url")
 }
 
 /// How long and how many sends are joined.

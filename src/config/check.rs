@@ -52,6 +52,7 @@ pub(super) fn config(r: &mut Reader) -> Config {
             source: r.choice("offline.source"),
             after: r.duration("offline.after", S..=30 * D),
         },
+        bot: bot(r),
         recovery: recovery(r),
         diagnosis: DiagnosisConfig { enabled: r.flag("diagnosis.enabled") },
         healthcheck: healthcheck(r),
@@ -245,6 +246,15 @@ fn status(r: &mut Reader) -> StatusConfig {
         unacked_degraded: r.duration("status.unacked_degraded", S..=H),
         unacked_critical: r.duration("status.unacked_critical", S..=H),
         recover_after: r.duration("status.recover_after", Duration::ZERO..=24 * H),
+    }
+}
+
+fn bot(r: &mut Reader) -> BotConfig {
+    BotConfig {
+        restart_url: r.optional_url("bot.restart_url", "an http or https URL", |url| {
+            people_url(url).map(str::to_owned)
+        }),
+        restart_secret: r.secret("bot.restart_secret", TOKEN_CHARS_MIN),
     }
 }
 

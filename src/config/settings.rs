@@ -39,6 +39,8 @@ pub struct Config {
     pub incommunicado: IncommunicadoConfig,
     /// When a silent bot is `offline`.
     pub offline: OfflineConfig,
+    /// The bot itself.
+    pub bot: BotConfig,
     /// How long failed sends keep their identity.
     pub recovery: RecoveryConfig,
     /// How failures are diagnosed.
@@ -239,6 +241,15 @@ pub struct OfflineConfig {
     pub source: LivenessSource,
     /// Silence of the bot that means offline.
     pub after: Duration,
+}
+
+/// `[bot]`
+#[derive(Debug, Clone)]
+pub struct BotConfig {
+    /// Who is asked to restart it.
+    pub restart_url: Option<String>,
+    /// What signs that: visible ASCII, 16 or more characters.
+    pub restart_secret: Option<Secret>,
 }
 
 /// `[recovery]`

@@ -37,6 +37,8 @@ pub enum Command {
     NoteRestart(SessionName),
     /// A customer's number is about to be shown to a person: to be written down before it is.
     NoteReveal(SendId),
+    /// The bot is about to be restarted by hand: to be written down before it is.
+    NoteBotRestart,
     /// The bot lives.
     Heartbeat,
     /// The bot could not tell a customer: find out why.
@@ -72,6 +74,7 @@ impl Command {
             Self::ResumeRecovery => "resume_recovery",
             Self::NoteRestart(_) => "restart_session",
             Self::NoteReveal(_) => "reveal_phone",
+            Self::NoteBotRestart => "restart_bot",
             Self::Heartbeat => "heartbeat",
             Self::Diagnose { .. } => "diagnose",
             Self::BeginDrill { .. } => "begin_drill",

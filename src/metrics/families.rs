@@ -364,6 +364,7 @@ impl HeartMetrics {
             | Notice::IncidentOpened(_)
             | Notice::IncidentClosed(_)
             | Notice::Alerting(_)
+            | Notice::Acted(_)
             | Notice::Delivered { .. } => {}
             Notice::Opened { what, .. } => {
                 self.created.with_label_values(&[session, notification(what.order.notification_type)]).inc();

@@ -46,6 +46,7 @@ impl MindMetrics {
             Notice::Delivered { channel, how, .. } => self.deeds.delivered(*channel, *how, now),
             // Shown by a gauge until it is over, and its worst known.
             Notice::IncidentOpened(_)
+            | Notice::Acted(_)
             // The heart's.
             | Notice::Opened { .. }
             | Notice::Settled { .. }

@@ -121,15 +121,19 @@ impl State {
                     // That an outage's sends needed more than one attempt is no news on the way back.
                     let retried = ended.attempt.number > 1 && ended.via != Via::Replay;
                     session.accepted(ended.ended, latency, ended.what.chat.as_ref(), retried);
+                    session.day.ended(ended.ended, Outcome::Accepted);
+                    session.day.took(ended.ended, latency);
                 }
                 // Cut off by our own end, which says nothing of the channel: a restart alone changes no status.
                 _ if ended.cause == Some(Cause::Interrupted) => session.health.hurry(ended.ended),
                 Outcome::Failed | Outcome::Ambiguous => {
                     session.failed(ended.ended, ended.what.chat.as_ref(), latency);
+                    session.day.took(ended.ended, latency);
                     session.health.hurry(ended.ended);
                 }
                 Outcome::Rejected => {
                     session.rejected(ended.ended, ended.cause, ended.what.chat.as_ref());
+                    session.day.ended(ended.ended, Outcome::Rejected);
                 }
             }
         });
@@ -170,9 +174,13 @@ impl State {
         decision.notices.push(Notice::GivenUp { what: Arc::clone(&case.what) });
         let name = self.session_of(&case.what).clone();
         // Where all attempts were cut off by our own end, nobody knows how the channel is.
-        if case.lines.iter().any(|line| line.cause.is_some_and(|cause| cause != Cause::Interrupted)) {
-            self.with_session(&name, |session| session.exhausted(at, case.what.chat.as_ref()));
-        }
+        let judged = case.lines.iter().any(|line| line.cause.is_some_and(|cause| cause != Cause::Interrupted));
+        self.with_session(&name, |session| {
+            if judged {
+                session.exhausted(at, case.what.chat.as_ref());
+            }
+            session.day.ended(at, case.outcome);
+        });
         self.look_at_session(&name, at, policy, decision);
         self.hand_over(case, at);
         self.fail(case, last_cause(case), at, policy, decision);

@@ -11,7 +11,7 @@ use super::super::outcome::{Cause, Outcome};
 use super::super::send::{Description, SendKind};
 use super::super::time::Timestamp;
 use super::attempts::resolve;
-use super::{Change, Decision, Policy, State};
+use super::{Change, Decision, Notice, Policy, State};
 
 impl State {
     /// Does what is asked, or says why not. `who` is the name of the token.
@@ -31,6 +31,7 @@ impl State {
         if audited && !matches!(reply, Reply::Refused(_)) {
             let id = RecordId::from_bytes(self.ids.next(now));
             let audit = Audit { id, at: now, who: who.to_owned(), action: action.to_owned(), target };
+            decision.notices.push(Notice::Acted(Box::new(audit.clone())));
             decision.changes.push(Change::Audit(Box::new(audit)));
         }
         (decision, reply)
@@ -69,6 +70,7 @@ impl State {
             Command::Reopen(case) => self.reopen(*case, decision),
             Command::NoteRestart(name) => self.configured(&name).map(|()| Reply::Done),
             Command::NoteReveal(_) => Ok(Reply::Done),
+            Command::NoteBotRestart => Ok(Reply::Done),
             Command::Probe(name) => {
                 self.configured(&name)?;
                 self.ask(&name, decision);
@@ -228,6 +230,10 @@ fn target_of(command: &Command) -> Option<String> {
             let words: Vec<_> = channels.iter().map(|channel| channel.as_str()).collect();
             (!words.is_empty()).then(|| words.join(","))
         }
-        Command::EndDrill | Command::PauseRecovery | Command::ResumeRecovery | Command::Heartbeat => None,
+        Command::NoteBotRestart
+        | Command::EndDrill
+        | Command::PauseRecovery
+        | Command::ResumeRecovery
+        | Command::Heartbeat => None,
     }
 }

@@ -181,6 +181,8 @@ pub enum Notice {
     IncidentClosed(Box<Incident>),
     /// An alert is on its way.
     Alerting(Box<Alert>),
+    /// Somebody did something.
+    Acted(Box<Audit>),
     /// A channel told an alert, or did not.
     Delivered {
         /// The session it is about.
