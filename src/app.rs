@@ -147,7 +147,7 @@ pub fn start(config: &Config) -> Result<Running, StartError> {
         ready: ready.clone(),
         closing: closed.clone(),
     });
-    let panel = Arc::new(Panel::new(Arc::clone(&admin_room), settings::panel(config), closed.clone()));
+    let panel = Arc::new(Panel::new(Arc::clone(&admin_room), settings::panel(config)));
     let addresses =
         (|| Ok::<_, std::io::Error>((proxy_listener.local_addr()?, admin_listener.local_addr()?)))();
     let (proxy_address, admin_address) =

@@ -5,8 +5,8 @@
 //! is done by the API's own handlers. Customers' numbers are masked until somebody asks for one, which is written down.
 //!
 //! - `guard`: who asks, from where, and is the form ours; the headers of every answer. `login`: in and out, the language
-//! - `overview`, `orders`, `detail`, `failed`, `records`, `settings`: the pages. `calls`: which orders, in which order
-//! - `act`: what people ask for. `live`: tells open pages that something moved
+//! - `overview`, `orders`, `detail`, `failed`, `records`, `settings`, `logs`: the pages. `calls`: which orders, in which order
+//! - `act`: what people ask for. Open pages hear of what moved from the API's own events
 //! - `frame`: what every page has. `shown`: facts as people see them. `say`: the words. `chart`: small pictures. `assets`: style and script
 //! - `snapshot`: the call list as a file, for when this process is not there
 //!
@@ -29,7 +29,7 @@ mod detail;
 mod failed;
 mod frame;
 mod guard;
-mod live;
+mod logs;
 mod login;
 mod orders;
 mod overview;
@@ -50,8 +50,6 @@ use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
 use axum::response::{Html, IntoResponse as _, Redirect, Response};
 use axum::routing::{get, post};
-use tokio::sync::Semaphore;
-use tokio_util::sync::CancellationToken;
 
 pub use snapshot::keep as keep_snapshot;
 
@@ -79,22 +77,16 @@ pub struct Panel {
     pub settings: ArcSwap<Settings>,
     /// Numbers that somebody has asked for.
     revealed: Revealed,
-    /// Places for pages that are told when something moves.
-    watchers: Arc<Semaphore>,
-    /// Told when everything ends.
-    closed: CancellationToken,
 }
 
 impl Panel {
     /// A panel over what `admin` shows.
-    pub fn new(admin: Arc<Admin>, settings: Settings, closed: CancellationToken) -> Self {
+    pub fn new(admin: Arc<Admin>, settings: Settings) -> Self {
         Self {
             deeds: Deeds::new(&admin),
             admin,
             settings: ArcSwap::from_pointee(settings),
             revealed: Revealed::default(),
-            watchers: Arc::new(Semaphore::new(live::WATCHERS_MAX)),
-            closed,
         }
     }
 
@@ -117,7 +109,7 @@ pub fn routes(panel: &Arc<Panel>) -> Router {
         .route("/panel/alerts", get(records::alerts))
         .route("/panel/audit", get(records::audit))
         .route("/panel/config", get(settings::page))
-        .route("/panel/events", get(live::events))
+        .route("/panel/logs", get(logs::page))
         .route("/panel/login", get(login::page).post(login::log_in))
         .route("/panel/logout", post(login::log_out))
         .route("/panel/language", post(login::language))
@@ -128,6 +120,7 @@ pub fn routes(panel: &Arc<Panel>) -> Router {
         .route("/panel/act/reveal", post(act::reveal))
         .route("/panel/act/healthcheck", post(act::healthcheck))
         .route("/panel/act/restart", post(act::restart))
+        .route("/panel/act/restart-bot", post(act::restart_bot))
         .route("/panel/act/pause", post(act::pause))
         .route("/panel/act/resume", post(act::resume))
         .layer(from_fn_with_state(Arc::clone(panel), guard::check))

@@ -153,6 +153,11 @@ pub(super) async fn restart(panel: State<Arc<Panel>>, ask: Extension<Arc<Ask>>) 
     }
 }
 
+/// `POST /panel/act/restart-bot`: *Reiniciar Bot*.
+pub(super) async fn restart_bot(panel: State<Arc<Panel>>, ask: Extension<Arc<Ask>>) -> Response {
+    plain(&panel, &ask, "/api/bot/restart", "bot_restarted").await
+}
+
 /// `POST /panel/act/pause`.
 pub(super) async fn pause(panel: State<Arc<Panel>>, ask: Extension<Arc<Ask>>) -> Response {
     plain(&panel, &ask, "/api/recovery/pause", "paused").await

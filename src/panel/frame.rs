@@ -19,6 +19,7 @@ use crate::domain::outcome::Cause;
 use crate::domain::recovery::Held;
 use crate::domain::status::{Confidence, Status};
 use crate::domain::time::Timestamp;
+use crate::watchdog::news::Fact;
 use crate::words::{self, Language};
 
 /// A page of the panel.
@@ -33,6 +34,7 @@ pub(super) enum Here {
     Alerts,
     Audit,
     Config,
+    Logs,
 }
 
 /// A line of the menu.
@@ -85,6 +87,8 @@ pub(super) struct Frame {
     pub(super) who: Option<String>,
     pub(super) may_act: bool,
     pub(super) may_log_out: bool,
+    /// Is it configured how the bot is restarted?
+    pub(super) bot_hook: bool,
     pub(super) status: Look,
     pub(super) counts: Counts,
     pub(super) banner: Option<Banner>,
@@ -121,6 +125,7 @@ impl Frame {
             who: visitor.filter(|visitor| visitor.proof != Proof::Local).map(|visitor| visitor.name.clone()),
             may_act: ask.may_act(),
             may_log_out: visitor.is_some_and(|visitor| visitor.proof == Proof::Login),
+            bot_hook: panel.admin.restart_hook.load().is_some(),
             status: shown::status(given.status, t),
             counts,
             banner: dead.map(|title| Banner {
@@ -147,7 +152,7 @@ impl Frame {
     }
 
     /// The others.
-    pub(super) fn more_links(&self) -> [Link; 5] {
+    pub(super) fn more_links(&self) -> [Link; 6] {
         let t = self.t;
         [
             self.link(Here::Failed, "/panel/failed", "list", t.failed_notifications(), "", 0),
@@ -155,6 +160,7 @@ impl Frame {
             self.link(Here::Alerts, "/panel/alerts", "bell", t.alerts(), "", 0),
             self.link(Here::Audit, "/panel/audit", "eye", t.audit(), "", 0),
             self.link(Here::Config, "/panel/config", "sliders", t.config(), "", 0),
+            self.link(Here::Logs, "/panel/logs", "lines", t.logs(), "", 0),
         ]
     }
 
@@ -173,6 +179,11 @@ impl Frame {
         count: usize,
     ) -> Link {
         Link { here: self.here == here, path, icon, word, short, count, urgent: here == Here::Orders && count > 0 }
+    }
+
+    /// The names of the API's events: whatever is told, a page may look different.
+    pub(super) fn events(&self) -> String {
+        Fact::NAMES.join(" ")
     }
 
     /// The languages to choose from.

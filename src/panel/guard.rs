@@ -191,7 +191,7 @@ async fn checked(
 fn to_login(ask: &Ask, uri: &axum::http::Uri, is_post: bool) -> Response {
     let wanted = if is_post { ask.back().to_owned() } else { uri.path_and_query().map(|it| it.to_string()).unwrap_or_default() };
     let mut query = form_urlencoded::Serializer::new(String::new());
-    if wanted != "/panel/" && ours(&wanted).is_some() && wanted != "/panel/events" {
+    if wanted != "/panel/" && ours(&wanted).is_some() {
         query.append_pair("next", &wanted);
     }
     if is_post {

@@ -1,6 +1,7 @@
 //! *Estado*: in three seconds, does the bot speak, who was not told, what do I do.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use askama::Template;
 use axum::Extension;
@@ -16,15 +17,17 @@ use super::say::Say;
 use super::shown::{self, Look, Stamp};
 use super::{Panel, page as render};
 use crate::domain::confirmation::{Confirmation, FeedState};
+use crate::domain::day::Total;
 use crate::domain::decide::{OTHER_SESSIONS, State as Heart};
 use crate::domain::probe::ProbeResult;
 use crate::domain::session::Session;
 use crate::domain::status::{Confidence, Status};
 use crate::domain::time::Timestamp;
-use crate::domain::window::{SPAN_MAX, Summary};
 use crate::store::{StoreHealth, StoreState};
 use crate::words::{self, Language};
 
+/// What the figures are of.
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Changes of the status looked at for a day's strip.
 const CHANGES_MAX: usize = 500;
 
@@ -97,11 +100,10 @@ pub(super) async fn page(
     let worst = state.worst();
     let given = worst.assessment;
     let windows = || state.sessions().values().map(|session| &session.window);
-    let summaries: Vec<Summary> = windows().map(|window| window.summary(now, SPAN_MAX)).collect();
-    let sends: u32 = summaries.iter().map(|one| one.sends).sum();
-    let accepted: f64 = summaries.iter().map(|one| f64::from(one.sends) * one.success_rate).sum();
-    let rate = (sends > 0).then(|| accepted / f64::from(sends));
-    let latency = summaries.iter().map(|one| one.latency_p95).max().filter(|latency| !latency.is_zero());
+    let mut day = Total::default();
+    state.sessions().values().for_each(|session| session.day.add_to(&mut day, now, DAY));
+    let rate = day.success_rate();
+    let latency = day.latencies.quantile(95);
     let last_success = state.sessions().values().filter_map(|session| session.last_accepted).max();
     let shown = state.sessions().values().filter(|session| is_worth_a_line(session)).map(|session| {
         let changes: Vec<_> = history.iter().filter(|change| change.session == session.name).collect();

@@ -139,9 +139,9 @@ impl Say {
 
     pub(super) fn bars_text(self, accepted: &u32, failed: &u32) -> String {
         match self.0 {
-            Language::Es => format!("Por minuto: {accepted} envíos aceptados, {failed} agotados"),
-            Language::En => format!("Per minute: {accepted} sends accepted, {failed} given up"),
-            Language::Pt => format!("Por minuto: {accepted} envios aceitos, {failed} esgotados"),
+            Language::Es => format!("La última hora, por minuto: {accepted} envíos aceptados, {failed} agotados"),
+            Language::En => format!("The last hour, minute by minute: {accepted} sends accepted, {failed} given up"),
+            Language::Pt => format!("A última hora, por minuto: {accepted} envios aceitos, {failed} esgotados"),
         }
     }
 

@@ -253,10 +253,10 @@
   count();
   if (new URL(location.href).searchParams.has('said')) history.replaceState(null, '', here());
   if (!document.getElementById('menu')) return;
-  const events = new EventSource('/panel/events');
+  const events = new EventSource('/api/events');
   const alive = () => { heard = Date.now(); };
-  events.addEventListener('alive', alive);
-  events.addEventListener('moved', () => { alive(); soon(); });
+  for (const name of [...words.events.split(' '), 'RESYNC']) events.addEventListener(name, () => { alive(); soon(); });
+  events.addEventListener('open', soon);
   events.addEventListener('error', soon);
   document.addEventListener('visibilitychange', () => { if (!document.hidden) soon(); });
   window.addEventListener('pageshow', (event) => { if (event.persisted) soon(); });

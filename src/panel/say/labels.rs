@@ -120,7 +120,12 @@ labels! {
     feed_off: "Apagado en la configuración (events.mode).", "Switched off in the configuration (events.mode).", "Desligado na configuração (events.mode).";
     records: "Registro", "Records", "Registro";
     records_fine: "Cada envío queda escrito en disco.", "Every send is written to disk.", "Cada envio fica gravado em disco.";
-    last_hour: "La última hora", "The last hour", "A última hora";
+    last_day: "Las últimas 24 horas", "The last 24 hours", "As últimas 24 horas";
+    actions: "Acciones", "Actions", "Ações";
+    restart_bot: "Reiniciar Bot", "Restart Bot", "Reiniciar Bot";
+    restart_bot_warning: "Pide a quien aloja el bot que lo reinicie. Mientras arranca no se anuncia ninguna orden.", "Asks whoever hosts the bot to restart it. While it starts no order is announced.", "Pede a quem hospeda o bot que o reinicie. Enquanto inicia, nenhum pedido é anunciado.";
+    restart_bot_unknown: "Aquí nadie sabe cómo reiniciar el bot: reinícialo donde corre, o configura bot.restart_url.", "Nobody here knows how to restart the bot: restart it where it runs, or set bot.restart_url.", "Ninguém aqui sabe como reiniciar o bot: reinicie-o onde ele roda, ou configure bot.restart_url.";
+    see_logs: "Ver Logs", "See Logs", "Ver Logs";
     success_rate: "Tasa de éxito", "Success rate", "Taxa de sucesso";
     latency: "Respuesta de WAHA (p95)", "WAHA's answer (p95)", "Resposta do WAHA (p95)";
     last_success: "Último éxito", "Last success", "Último sucesso";
@@ -254,6 +259,11 @@ labels! {
     // Configuration, logs.
     config: "Configuración", "Configuration", "Configuração";
     config_intro: "Lo que rige ahora, con los secretos ocultos. Lo resaltado no es el valor por defecto. Se cambia en el archivo, no aquí.", "What is in force, secrets masked. What stands out is not the default. It is changed in the file, not here.", "O que está em vigor, com segredos ocultos. O destacado não é o padrão. Muda-se no arquivo, não aqui.";
+    logs: "Logs", "Logs", "Logs";
+    logs_intro: "Las líneas más nuevas del propio watchdog, sin datos de clientes. Al reiniciar se vacía.", "The newest lines of the watchdog itself, without customers' data. Empty after a restart.", "As linhas mais novas do próprio watchdog, sem dados de clientes. Esvazia ao reiniciar.";
+    logs_empty: "Ninguna línea con este nivel.", "No line of this level.", "Nenhuma linha deste nível.";
+    level: "Nivel", "Level", "Nível";
+    older: "Más viejas", "Older", "Mais antigas";
     general: "general", "general", "geral";
 
     // The call list as a file.

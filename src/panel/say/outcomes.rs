@@ -25,6 +25,7 @@ impl Say {
             "paused" => done("Recuperación en pausa: nada se reenvía solo.", "Recovery paused: nothing is sent again by itself.", "Recuperação em pausa: nada é reenviado sozinho."),
             "resumed" => done("Recuperación reanudada.", "Recovery resumed.", "Recuperação retomada."),
             "bot_restarted" => done("Se pidió reiniciar el bot.", "The bot was asked to restart.", "Foi pedido o reinício do bot."),
+            "no_restart_hook" => Some((false, self.restart_bot_unknown())),
             "nothing_chosen" => not("No elegiste ninguna orden.", "You chose no order.", "Você não escolheu nenhum pedido."),
             "some_undone" => not("Algunas no se pudieron cambiar: otra persona las tomó o ya estaban resueltas.", "Some could not be changed: somebody else has them, or they were settled already.", "Algumas não puderam ser alteradas: outra pessoa as assumiu ou já estavam resolvidas."),
             "not_open" | "unknown_notification" => refused(Refusal::NotOpen),
