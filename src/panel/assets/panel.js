@@ -17,9 +17,12 @@
 
   // ---- Putting a newer page in place of this one ---------------------------------------------------------
 
+  // A form's own names (`id`, `method`) hide behind fields of those names: attributes are asked for as such.
+  const idOf = (node) => (node.nodeType === Node.ELEMENT_NODE && node.getAttribute('id')) || '';
+
   /** Makes `old` like `fresh`, touching only what differs: focus, selection, open parts and what was typed stay. */
   function morph(old, fresh) {
-    if (old.nodeType !== fresh.nodeType || old.nodeName !== fresh.nodeName || (old.id || '') !== (fresh.id || '')) {
+    if (old.nodeType !== fresh.nodeType || old.nodeName !== fresh.nodeName || idOf(old) !== idOf(fresh)) {
       old.replaceWith(document.importNode(fresh, true));
       return;
     }
@@ -38,14 +41,14 @@
     }
     if (old.localName === 'textarea' || old === document.activeElement && old.localName === 'select') return;
     const named = new Map();
-    for (const child of old.children) if (child.id) named.set(child.id, child);
+    for (const child of old.children) if (idOf(child)) named.set(idOf(child), child);
     let at = old.firstChild;
     for (const child of [...fresh.childNodes]) {
-      const same = child.id ? named.get(child.id) : null;
+      const same = idOf(child) ? named.get(idOf(child)) : null;
       if (same) {
         if (same !== at) old.insertBefore(same, at); else at = at.nextSibling;
         morph(same, child);
-      } else if (at && !at.id && !child.id && at.nodeType === child.nodeType && at.nodeName === child.nodeName) {
+      } else if (at && !idOf(at) && !idOf(child) && at.nodeType === child.nodeType && at.nodeName === child.nodeName) {
         const here = at;
         at = at.nextSibling;
         morph(here, child);
@@ -151,7 +154,7 @@
 
   async function post(form, button) {
     const data = new URLSearchParams(new FormData(form, button));
-    const target = button?.hasAttribute('formaction') ? button.formAction : form.action;
+    const target = button?.getAttribute('formaction') ?? form.getAttribute('action');
     const label = button && [...button.childNodes].find((node) => node.nodeType === Node.TEXT_NODE && node.nodeValue.trim());
     const old = label?.nodeValue;
     form.dataset.busy = '';
@@ -168,7 +171,7 @@
       const page = new DOMParser().parseFromString(text, 'text/html');
       if (!page.getElementById('menu')) return say(page.querySelector('.lead')?.textContent ?? words.failed);
       shown = ++latest;
-      for (const box of form.id === 'bulk' ? chosen() : []) box.checked = false;
+      for (const box of idOf(form) === 'bulk' ? chosen() : []) box.checked = false;
       const details = form.closest('details');
       if (details) details.open = false;
       history.replaceState(null, '', here(address.href));
@@ -204,7 +207,7 @@
   document.addEventListener('submit', (event) => {
     const form = event.target;
     if ('plain' in form.dataset || !document.getElementById('menu')) return;
-    if (form.method !== 'post') return;
+    if (form.getAttribute('method') !== 'post') return;
     event.preventDefault();
     if (!('busy' in form.dataset)) post(form, event.submitter);
   });
