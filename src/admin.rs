@@ -75,8 +75,8 @@ use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use access::{Needs, Peer};
 pub use access::{Access, Token, TokenRole, Trusted};
+use access::{Needs, Peer};
 pub use deed::{Deeds, Undone};
 pub use events::Listeners;
 pub use hook::HookDoor;

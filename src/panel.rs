@@ -29,8 +29,8 @@ mod detail;
 mod failed;
 mod frame;
 mod guard;
-mod logs;
 mod login;
+mod logs;
 mod orders;
 mod overview;
 mod records;
@@ -138,7 +138,8 @@ fn page(status: StatusCode, template: &impl Template) -> Response {
         Ok(page) => (status, Html(page)).into_response(),
         Err(error) => {
             tracing::error!(%error, "a page of the panel could not be made");
-            (StatusCode::INTERNAL_SERVER_ERROR, "this page could not be made; the log says why").into_response()
+            (StatusCode::INTERNAL_SERVER_ERROR, "this page could not be made; the log says why")
+                .into_response()
         }
     }
 }

@@ -251,14 +251,15 @@ impl Access {
     pub fn is_cross_site(&self, headers: &HeaderMap) -> bool {
         let site = headers.get(SITE).map(HeaderValue::as_bytes);
         let mut origins = headers.get_all(ORIGIN).iter();
-        site == Some(b"cross-site") || origins.any(|origin| {
-            // Pages that tell nobody where they come from, as ours do not, hide it from their own forms as well.
-            if origin == "null" && site == Some(b"same-origin") {
-                return false;
-            }
-            let host = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
-            !host.is_some_and(|(_, host)| self.knows(host))
-        })
+        site == Some(b"cross-site")
+            || origins.any(|origin| {
+                // Pages that tell nobody where they come from, as ours do not, hide it from their own forms as well.
+                if origin == "null" && site == Some(b"same-origin") {
+                    return false;
+                }
+                let host = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
+                !host.is_some_and(|(_, host)| self.knows(host))
+            })
     }
 
     fn bearer(&self, headers: &HeaderMap) -> Option<&Token> {
@@ -430,7 +431,11 @@ mod tests {
         };
         assert_eq!(role("ana@shop.example", "10.0.0.5"), Some(TokenRole::Operator));
         assert_eq!(role("ana@shop.example", "::ffff:10.0.0.5"), Some(TokenRole::Operator));
-        assert_eq!(role("Ana@shop.example", "10.0.0.5"), Some(TokenRole::Viewer), "names are compared as they are");
+        assert_eq!(
+            role("Ana@shop.example", "10.0.0.5"),
+            Some(TokenRole::Viewer),
+            "names are compared as they are"
+        );
         assert_eq!(role("luis", "10.0.0.5"), Some(TokenRole::Viewer));
         for stranger in ["10.0.0.6", "127.0.0.1", ""] {
             assert_eq!(role("ana@shop.example", stranger), None, "{stranger}");
@@ -440,7 +445,10 @@ mod tests {
         }
         let mut twice = with(name.clone(), "luis");
         twice.append(name, HeaderValue::from_static("ana@shop.example"));
-        assert!(trusted().visitor(&twice, Some("10.0.0.5".parse().unwrap())).is_none(), "one of them is not the proxy's");
+        assert!(
+            trusted().visitor(&twice, Some("10.0.0.5".parse().unwrap())).is_none(),
+            "one of them is not the proxy's"
+        );
     }
 
     #[test]

@@ -202,8 +202,10 @@ pub(super) fn access(config: &Config) -> Access {
         Role::Operator => TokenRole::Operator,
         Role::Bot => TokenRole::Bot,
     };
-    let tokens =
-        admin.tokens.iter().map(|token| Token::new(token.name.clone(), role(token.role), token.secret.expose()));
+    let tokens = admin
+        .tokens
+        .iter()
+        .map(|token| Token::new(token.name.clone(), role(token.role), token.secret.expose()));
     let public = config.panel.public_url.as_deref().and_then(host_of);
     let hosts = admin.allowed_hosts.iter().map(|host| host.to_ascii_lowercase()).chain(public);
     let header = admin.trusted_header.as_deref().and_then(|header| header.parse().ok());

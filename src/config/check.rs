@@ -119,7 +119,8 @@ fn admin(r: &mut Reader) -> AdminConfig {
             },
         ),
         trusted_header: r.optional("admin.trusted_header", "the name of a header", |header| {
-            header_name(header).ok_or_else(|| "must be the name of a header that nothing else uses".to_owned())
+            header_name(header)
+                .ok_or_else(|| "must be the name of a header that nothing else uses".to_owned())
         }),
         trusted_proxies: addresses(r, "admin.trusted_proxies"),
         trusted_role: r.choice("admin.trusted_role"),
@@ -139,7 +140,8 @@ fn addresses(r: &mut Reader, key: &str) -> Vec<IpAddr> {
 fn header_name(text: &str) -> Option<String> {
     const TAKEN: [&str; 6] = ["authorization", "cookie", "host", "origin", "x-csrf-token", "x-forwarded-for"];
     let name = text.to_ascii_lowercase();
-    let plain = !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    let plain =
+        !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
     (plain && !TAKEN.contains(&name.as_str())).then_some(name)
 }
 

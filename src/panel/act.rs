@@ -47,7 +47,9 @@ fn picked(panel: &Panel, ask: &Ask) -> Vec<SendId> {
         let state = panel.admin.heart.state();
         let orders: BTreeSet<_> =
             picks.iter().filter_map(|pick| state.cases().get(pick)).map(frame::key).collect();
-        sends.extend(frame::open(&state).filter(|case| orders.contains(&frame::key(case))).map(|case| case.send));
+        sends.extend(
+            frame::open(&state).filter(|case| orders.contains(&frame::key(case))).map(|case| case.send),
+        );
     }
     sends.truncate(MANY);
     sends

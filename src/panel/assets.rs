@@ -52,7 +52,8 @@ pub(super) fn paths() -> Paths {
 /// `GET /panel/assets/{name}`: the same for everybody, so nobody is asked who they are.
 pub(super) async fn serve(Path(name): Path<String>) -> Response {
     let Some(asset) = ASSETS.iter().find(|asset| asset.name == name) else {
-        return (StatusCode::NOT_FOUND, "there is no such file; the page that asks is of another version").into_response();
+        return (StatusCode::NOT_FOUND, "there is no such file; the page that asks is of another version")
+            .into_response();
     };
     let headers = [
         (CONTENT_TYPE, HeaderValue::from_static(asset.kind)),

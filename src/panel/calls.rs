@@ -98,9 +98,10 @@ impl Filter {
         let claimed = group.claimed();
         self.kind.is_none_or(of_kind)
             && (self.session.is_empty()
-                || group.cases.iter().any(|case| {
-                    case.what.session.as_ref().is_some_and(|name| name.as_str() == self.session)
-                }))
+                || group
+                    .cases
+                    .iter()
+                    .any(|case| case.what.session.as_ref().is_some_and(|name| name.as_str() == self.session)))
             && match self.claimed {
                 Claimed::Any => true,
                 Claimed::Nobody => claimed.is_none(),
@@ -113,10 +114,7 @@ impl Filter {
     fn finds(&self, case: &Case) -> bool {
         let order = &case.what.order;
         let texts = [&order.order_number, &order.order_id, &order.customer_name];
-        let in_text = texts
-            .into_iter()
-            .flatten()
-            .any(|text| text.to_lowercase().contains(&self.search));
+        let in_text = texts.into_iter().flatten().any(|text| text.to_lowercase().contains(&self.search));
         let digits: String = self.search.chars().filter(char::is_ascii_digit).collect();
         let in_phone = digits.len() >= 4
             && shown::phone(case).is_some_and(|(phone, _)| phone.digits().contains(&digits));
@@ -204,9 +202,8 @@ pub(super) fn groups<'a>(
 }
 
 fn all_manual(cases: &[&Case]) -> bool {
-    let manual = |case: &&Case| {
-        case.failure.as_ref().is_some_and(|failure| failure.attention == Attention::Manual)
-    };
+    let manual =
+        |case: &&Case| case.failure.as_ref().is_some_and(|failure| failure.attention == Attention::Manual);
     cases.iter().all(manual)
 }
 
@@ -280,9 +277,10 @@ impl Eye<'_> {
             id: case.send.to_string(),
             kind: t.kind(case.what.order.notification_type.unwrap_or_default()),
         });
-        let dead = group.failures().map(|failure| failure.status_at_creation).find(|status| {
-            matches!(status, Status::Incommunicado | Status::IncommunicadoCritico)
-        });
+        let dead = group
+            .failures()
+            .map(|failure| failure.status_at_creation)
+            .find(|status| matches!(status, Status::Incommunicado | Status::IncommunicadoCritico));
         Some(Row {
             id: with_phone.send.to_string(),
             parts: parts.collect(),
@@ -335,7 +333,9 @@ pub(super) fn progress(state: &State, policy: &Policy, now: Timestamp, t: Say) -
     let of = u32::try_from(pending).unwrap_or(u32::MAX).saturating_add(sent);
     let (look, text) = match (paused, &finish, pending) {
         (true, _, _) => (Look::warn(t.recovery_paused()), t.recovery_paused_text()),
-        (_, Some(_), _) => (Look { tone: "good", icon: "retry", word: t.recovery_running() }, t.recovery_running_text()),
+        (_, Some(_), _) => {
+            (Look { tone: "good", icon: "retry", word: t.recovery_running() }, t.recovery_running_text())
+        }
         _ if !policy.recovery.enabled => (Look::calm(t.recovery_off()), t.recovery_off_text()),
         (_, None, 0) => (Look::good(t.recovery_idle()), t.recovery_idle_text()),
         (_, None, _) => (Look::calm(t.recovery_waiting()), t.recovery_waiting_text()),

@@ -77,7 +77,8 @@ pub(super) async fn page(
     let eye = Eye { panel: &panel, settings: &settings, ask: &ask, state: &state, policy: &policy, now };
     let group = calls::alone(&case);
     let Some(row) = eye.row(&group) else { return frame::missing(&panel, &ask) };
-    let mut events = events(&case, &failure, row.number.as_ref().is_some_and(|one| one.whole.is_some()), &ask, now);
+    let mut events =
+        events(&case, &failure, row.number.as_ref().is_some_and(|one| one.whole.is_some()), &ask, now);
     for line in audit.iter().filter(|line| line.target.as_deref() == Some(id.as_str())) {
         events.push(Event {
             at: line.at,

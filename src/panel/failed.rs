@@ -54,18 +54,14 @@ struct FailedPage {
 }
 
 /// `GET /panel/failed`.
-pub(super) async fn page(
-    State(panel): State<Arc<Panel>>,
-    Extension(ask): Extension<Arc<Ask>>,
-) -> Response {
+pub(super) async fn page(State(panel): State<Arc<Panel>>, Extension(ask): Extension<Arc<Ask>>) -> Response {
     let (t, now) = (ask.say(), panel.now());
     let shows_open = ask.query.get("resolved") != "true";
     let kind = NotificationType::parse(ask.query.get("type"));
     let which = if shows_open { Notifications::Open } else { Notifications::Settled };
     let after = cursor(ask.query.get("after"));
-    let wanted = |case: &Case| {
-        kind.is_none_or(|kind| case.what.order.notification_type.unwrap_or_default() == kind)
-    };
+    let wanted =
+        |case: &Case| kind.is_none_or(|kind| case.what.order.notification_type.unwrap_or_default() == kind);
     let page = panel.admin.store.reader().notifications(which, Order::NewestFirst, after, PAGE, wanted);
     let Ok(page) = page else { return frame::unreadable(&panel, &ask) };
     let lines = page.items.iter().filter_map(|case| {

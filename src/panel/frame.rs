@@ -147,7 +147,14 @@ impl Frame {
             self.link(Here::Overview, "/panel/", "pulse", t.overview(), t.overview(), 0),
             self.link(Here::Orders, "/panel/orders", "phone", t.orders(), t.orders_short(), counts.orders),
             self.link(Here::Manual, "/panel/manual", "hand", t.manual(), t.manual_short(), counts.manual),
-            self.link(Here::Undecided, "/panel/undecided", "fork", t.undecided(), t.undecided_short(), counts.undecided),
+            self.link(
+                Here::Undecided,
+                "/panel/undecided",
+                "fork",
+                t.undecided(),
+                t.undecided_short(),
+                counts.undecided,
+            ),
         ]
     }
 
@@ -178,7 +185,15 @@ impl Frame {
         short: &'static str,
         count: usize,
     ) -> Link {
-        Link { here: self.here == here, path, icon, word, short, count, urgent: here == Here::Orders && count > 0 }
+        Link {
+            here: self.here == here,
+            path,
+            icon,
+            word,
+            short,
+            count,
+            urgent: here == Here::Orders && count > 0,
+        }
     }
 
     /// The names of the API's events: whatever is told, a page may look different.
@@ -189,7 +204,8 @@ impl Frame {
     /// The languages to choose from.
     pub(super) fn languages(&self) -> Vec<(&'static str, &'static str, bool)> {
         let chosen = self.t.0;
-        let shown = Language::ALL.into_iter().map(|one| (Say(one).code(), Say(one).own_name(), one == chosen));
+        let shown =
+            Language::ALL.into_iter().map(|one| (Say(one).code(), Say(one).own_name(), one == chosen));
         shown.collect()
     }
 }
@@ -229,7 +245,12 @@ pub(super) fn key(case: &Case) -> Key<'_> {
 }
 
 /// Why only a person can decide this one; `None` where time, or a call, decides.
-pub(super) fn waits_for_decision(state: &State, case: &Case, now: Timestamp, policy: &Policy) -> Option<Held> {
+pub(super) fn waits_for_decision(
+    state: &State,
+    case: &Case,
+    now: Timestamp,
+    policy: &Policy,
+) -> Option<Held> {
     let held = state.held(case, now, policy)?;
     let decides = matches!(
         held,
@@ -242,7 +263,9 @@ pub(super) fn waits_for_decision(state: &State, case: &Case, now: Timestamp, pol
 pub(super) fn url(ask: &Ask, changed: &[(&str, &str)]) -> String {
     let mut query = form_urlencoded::Serializer::new(String::new());
     let kept = ask.query.pairs().filter(|(name, value)| {
-        !matches!(*name, "said" | "why") && !value.is_empty() && changed.iter().all(|(other, _)| other != name)
+        !matches!(*name, "said" | "why")
+            && !value.is_empty()
+            && changed.iter().all(|(other, _)| other != name)
     });
     kept.chain(changed.iter().copied()).for_each(|(name, value)| _ = query.append_pair(name, value));
     let query = query.finish();

@@ -15,8 +15,8 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 use super::login::{LANGUAGE_COOKIE, REFUSED};
 use super::say::Say;
 use super::{Panel, frame};
-use crate::admin::access::{Access, CSRF_HEADER, Peer, Visitor, cookie};
 use crate::admin::TokenRole;
+use crate::admin::access::{Access, CSRF_HEADER, Peer, Visitor, cookie};
 use crate::words::Language;
 
 /// Nothing but ourselves, and no script or style within a page: what a customer's name says is never run.
@@ -189,7 +189,11 @@ async fn checked(
 }
 
 fn to_login(ask: &Ask, uri: &axum::http::Uri, is_post: bool) -> Response {
-    let wanted = if is_post { ask.back().to_owned() } else { uri.path_and_query().map(|it| it.to_string()).unwrap_or_default() };
+    let wanted = if is_post {
+        ask.back().to_owned()
+    } else {
+        uri.path_and_query().map(|it| it.to_string()).unwrap_or_default()
+    };
     let mut query = form_urlencoded::Serializer::new(String::new());
     if wanted != "/panel/" && ours(&wanted).is_some() {
         query.append_pair("next", &wanted);
@@ -244,7 +248,16 @@ mod tests {
         for fine in ["/panel/", "/panel/orders?q=a%20b&page=2", "/panel/failed/0192"] {
             assert_eq!(ours(fine), Some(fine));
         }
-        for bad in ["", "/", "//evil.example", "https://evil.example", "/panel//evil", "/panel/\\evil", "/panel/a\r\nb", "/panels/"] {
+        for bad in [
+            "",
+            "/",
+            "//evil.example",
+            "https://evil.example",
+            "/panel//evil",
+            "/panel/\\evil",
+            "/panel/a\r\nb",
+            "/panels/",
+        ] {
             assert_eq!(ours(bad), None, "{bad:?}");
         }
     }
@@ -253,9 +266,8 @@ mod tests {
     fn the_language_follows_the_browser_and_then_the_shop() {
         let given = |accept: &'static str, chosen: &'static str| {
             let pairs = [("accept-language", accept), ("cookie", chosen)];
-            let pairs = pairs.map(|(name, value)| {
-                (HeaderName::from_static(name), HeaderValue::from_static(value))
-            });
+            let pairs =
+                pairs.map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
             language(&HeaderMap::from_iter(pairs), Language::Es)
         };
         assert_eq!(given("pt-BR,pt;q=0.9,en;q=0.8", ""), Language::Pt);

@@ -116,7 +116,8 @@ pub(super) async fn language(
     let mut answer = Redirect::to(ask.back()).into_response();
     let word = ask.form.get("language");
     let access = panel.admin.access.load_full();
-    let chosen = Say::spoken(word).and_then(|_| set_cookie(&access, LANGUAGE_COOKIE, word, Some(LANGUAGE_FOR)));
+    let chosen =
+        Say::spoken(word).and_then(|_| set_cookie(&access, LANGUAGE_COOKIE, word, Some(LANGUAGE_FOR)));
     if let Some(chosen) = chosen {
         answer.headers_mut().append(SET_COOKIE, chosen);
     }

@@ -42,10 +42,7 @@ struct LogsPage {
 }
 
 /// `GET /panel/logs`.
-pub(super) async fn page(
-    State(panel): State<Arc<Panel>>,
-    Extension(ask): Extension<Arc<Ask>>,
-) -> Response {
+pub(super) async fn page(State(panel): State<Arc<Panel>>, Extension(ask): Extension<Arc<Ask>>) -> Response {
     let (t, now) = (ask.say(), panel.now());
     let chosen = LEVELS.iter().find(|(word, _)| *word == ask.query.get("level")).unwrap_or(&LEVELS[2]);
     let from = ask.query.get("before").parse().ok();

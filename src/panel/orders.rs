@@ -92,8 +92,16 @@ fn list(panel: &Arc<Panel>, ask: &Arc<Ask>, list: List) -> Response {
         word: t.kind(kind),
         chosen: filter.kind == Some(kind),
     });
-    let claims = [("", t.claimed_any(), Claimed::Any), ("nobody", t.claimed_nobody(), Claimed::Nobody), ("me", t.claimed_me(), Claimed::Me)];
-    let sorts = [("", t.sort_oldest(), Sort::Oldest), ("newest", t.sort_newest(), Sort::Newest), ("amount", t.sort_amount(), Sort::Amount)];
+    let claims = [
+        ("", t.claimed_any(), Claimed::Any),
+        ("nobody", t.claimed_nobody(), Claimed::Nobody),
+        ("me", t.claimed_me(), Claimed::Me),
+    ];
+    let sorts = [
+        ("", t.sort_oldest(), Sort::Oldest),
+        ("newest", t.sort_newest(), Sort::Newest),
+        ("amount", t.sort_amount(), Sort::Amount),
+    ];
     let page = OrdersPage {
         t,
         intro,

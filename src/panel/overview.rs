@@ -87,10 +87,7 @@ struct OverviewPage {
 }
 
 /// `GET /panel/`.
-pub(super) async fn page(
-    State(panel): State<Arc<Panel>>,
-    Extension(ask): Extension<Arc<Ask>>,
-) -> Response {
+pub(super) async fn page(State(panel): State<Arc<Panel>>, Extension(ask): Extension<Arc<Ask>>) -> Response {
     let t = ask.say();
     let f = Frame::new(&panel, &ask, Here::Overview, t.overview());
     let (now, policy) = (panel.now(), panel.admin.heart.policy.load_full());
@@ -213,8 +210,18 @@ fn signs(
     let stamp = |at: Option<Timestamp>| at.map(|at| Stamp::new(at, now, t));
     let probes = &worst.health;
     let probe = match probes.last {
-        _ if !probing => Sign { name: t.healthcheck(), look: Look::calm(t.off()), text: t.healthcheck_off().to_owned(), at: None },
-        None => Sign { name: t.healthcheck(), look: Look::calm(t.no_data()), text: t.healthcheck_none().to_owned(), at: None },
+        _ if !probing => Sign {
+            name: t.healthcheck(),
+            look: Look::calm(t.off()),
+            text: t.healthcheck_off().to_owned(),
+            at: None,
+        },
+        None => Sign {
+            name: t.healthcheck(),
+            look: Look::calm(t.no_data()),
+            text: t.healthcheck_none().to_owned(),
+            at: None,
+        },
         Some(last) => Sign {
             name: t.healthcheck(),
             look: match last {
@@ -240,8 +247,7 @@ fn signs(
         },
         at: stamp(worst.last_accepted),
     };
-    let waiting =
-        state.awaiting().values().filter(|awaiting| awaiting.acked == Confirmation::None).count();
+    let waiting = state.awaiting().values().filter(|awaiting| awaiting.acked == Confirmation::None).count();
     let acked = worst.last_device_ack.max(worst.last_server_ack);
     let late = state.unacknowledged(&worst.name);
     let feed = state.feed();

@@ -72,7 +72,8 @@ pub(super) async fn incidents(
     let Ok(incidents) = panel.admin.store.reader().incidents(before(&ask), PAGE) else {
         return frame::unreadable(&panel, &ask);
     };
-    let next = incidents.last().filter(|_| incidents.len() == PAGE).map(|last| after(&ask, last.start, last.id));
+    let next =
+        incidents.last().filter(|_| incidents.len() == PAGE).map(|last| after(&ask, last.start, last.id));
     let f = Frame::new(&panel, &ask, Here::Incidents, t.incidents());
     let rows = incidents.iter().map(|one| summary(one, now, t)).collect();
     render(StatusCode::OK, &IncidentsPage { f, t, rows, next })
@@ -208,10 +209,7 @@ struct AlertsPage {
 }
 
 /// `GET /panel/alerts`.
-pub(super) async fn alerts(
-    State(panel): State<Arc<Panel>>,
-    Extension(ask): Extension<Arc<Ask>>,
-) -> Response {
+pub(super) async fn alerts(State(panel): State<Arc<Panel>>, Extension(ask): Extension<Arc<Ask>>) -> Response {
     let (t, now) = (ask.say(), panel.now());
     let Ok(alerts) = panel.admin.store.reader().alerts(PAGE) else {
         return frame::unreadable(&panel, &ask);
@@ -241,10 +239,7 @@ struct AuditPage {
 }
 
 /// `GET /panel/audit`.
-pub(super) async fn audit(
-    State(panel): State<Arc<Panel>>,
-    Extension(ask): Extension<Arc<Ask>>,
-) -> Response {
+pub(super) async fn audit(State(panel): State<Arc<Panel>>, Extension(ask): Extension<Arc<Ask>>) -> Response {
     let (t, now) = (ask.say(), panel.now());
     let reader = panel.admin.store.reader();
     let Ok(lines) = reader.audit(before(&ask), PAGE) else { return frame::unreadable(&panel, &ask) };

@@ -139,9 +139,15 @@ impl Say {
 
     pub(super) fn bars_text(self, accepted: &u32, failed: &u32) -> String {
         match self.0 {
-            Language::Es => format!("La última hora, por minuto: {accepted} envíos aceptados, {failed} agotados"),
-            Language::En => format!("The last hour, minute by minute: {accepted} sends accepted, {failed} given up"),
-            Language::Pt => format!("A última hora, por minuto: {accepted} envios aceitos, {failed} esgotados"),
+            Language::Es => {
+                format!("La última hora, por minuto: {accepted} envíos aceptados, {failed} agotados")
+            }
+            Language::En => {
+                format!("The last hour, minute by minute: {accepted} sends accepted, {failed} given up")
+            }
+            Language::Pt => {
+                format!("A última hora, por minuto: {accepted} envios aceitos, {failed} esgotados")
+            }
         }
     }
 
@@ -205,7 +211,9 @@ impl Say {
 
     pub(super) fn too_many_tries(self, minutes: u64) -> String {
         match self.0 {
-            Language::Es => format!("Demasiados intentos fallidos. Espera {minutes} min e inténtalo de nuevo."),
+            Language::Es => {
+                format!("Demasiados intentos fallidos. Espera {minutes} min e inténtalo de nuevo.")
+            }
             Language::En => format!("Too many failed tries. Wait {minutes} min and try again."),
             Language::Pt => format!("Tentativas demais. Espere {minutes} min e tente de novo."),
         }
@@ -213,7 +221,9 @@ impl Say {
 
     pub(super) const fn kind(self, kind: NotificationType) -> &'static str {
         match kind {
-            NotificationType::OrderReceived => self.pick("Orden recibida", "Order received", "Pedido recebido"),
+            NotificationType::OrderReceived => {
+                self.pick("Orden recibida", "Order received", "Pedido recebido")
+            }
             NotificationType::OrderConfirmed => {
                 self.pick("Pago confirmado", "Payment confirmed", "Pagamento confirmado")
             }
@@ -225,17 +235,33 @@ impl Say {
     pub(super) const fn via(self, via: Via) -> &'static str {
         match via {
             Via::Bot => self.pick("el bot", "the bot", "o bot"),
-            Via::Retry => self.pick("reintento del watchdog", "retry by the watchdog", "nova tentativa do watchdog"),
-            Via::Latch => self.pick("el bot, unido a otro intento", "the bot, joined to another attempt", "o bot, junto a outra tentativa"),
-            Via::Replay => self.pick("reenvío del watchdog", "sent again by the watchdog", "reenvio do watchdog"),
+            Via::Retry => {
+                self.pick("reintento del watchdog", "retry by the watchdog", "nova tentativa do watchdog")
+            }
+            Via::Latch => self.pick(
+                "el bot, unido a otro intento",
+                "the bot, joined to another attempt",
+                "o bot, junto a outra tentativa",
+            ),
+            Via::Replay => {
+                self.pick("reenvío del watchdog", "sent again by the watchdog", "reenvio do watchdog")
+            }
             Via::Look => self.pick("búsqueda en WAHA", "a look in WAHA", "busca no WAHA"),
         }
     }
 
     pub(super) const fn verdict(self, verdict: Verdict) -> &'static str {
         match verdict {
-            Verdict::WebhookOnly => self.pick("El canal funciona: falló solo este envío", "The channel works: only this send failed", "O canal funciona: só este envio falhou"),
-            Verdict::TotalLoss => self.pick("Pérdida total de comunicación", "Total loss of communication", "Perda total de comunicação"),
+            Verdict::WebhookOnly => self.pick(
+                "El canal funciona: falló solo este envío",
+                "The channel works: only this send failed",
+                "O canal funciona: só este envio falhou",
+            ),
+            Verdict::TotalLoss => self.pick(
+                "Pérdida total de comunicación",
+                "Total loss of communication",
+                "Perda total de comunicação",
+            ),
             Verdict::Inconclusive => self.pick("Sin conclusión", "Inconclusive", "Sem conclusão"),
         }
     }
@@ -243,28 +269,82 @@ impl Say {
     /// Why the watchdog does not send it by itself.
     pub(super) const fn held(self, held: Held) -> &'static str {
         match held {
-            Held::NothingKept => self.pick("Su mensaje no se guardó: no se puede reenviar", "Its message is not kept: it cannot be sent again", "A mensagem não foi guardada: não dá para reenviar"),
-            Held::Rejected => self.pick("Rechazada: reenviar no ayuda", "Rejected: sending again does not help", "Rejeitada: reenviar não adianta"),
-            Held::NotConfirmed => self.pick("Aceptada y nunca confirmada: quizá llegó", "Accepted and never confirmed: it may have arrived", "Aceita e nunca confirmada: talvez tenha chegado"),
-            Held::BotHasIt => self.pick("El bot aún puede enviarla", "The bot may still send it", "O bot ainda pode enviá-la"),
-            Held::NotLooked => self.pick("Quizá llegó: se buscará en WAHA", "It may have arrived: WAHA will be asked", "Talvez tenha chegado: o WAHA será consultado"),
-            Held::MayHaveArrived => self.pick("Quizá llegó, y WAHA no puede decirlo", "It may have arrived, and WAHA cannot tell", "Talvez tenha chegado, e o WAHA não sabe dizer"),
-            Held::TooOld => self.pick("Demasiado vieja para reenviarla sola", "Too old to be sent again by itself", "Antiga demais para ser reenviada sozinha"),
-            Held::Superseded => self.pick("Un aviso posterior la hizo innecesaria", "A later message made it needless", "Um aviso posterior a tornou desnecessária"),
-            Held::Restricted => self.pick("WhatsApp restringe este contacto", "WhatsApp restricts this contact", "O WhatsApp restringe este contato"),
+            Held::NothingKept => self.pick(
+                "Su mensaje no se guardó: no se puede reenviar",
+                "Its message is not kept: it cannot be sent again",
+                "A mensagem não foi guardada: não dá para reenviar",
+            ),
+            Held::Rejected => self.pick(
+                "Rechazada: reenviar no ayuda",
+                "Rejected: sending again does not help",
+                "Rejeitada: reenviar não adianta",
+            ),
+            Held::NotConfirmed => self.pick(
+                "Aceptada y nunca confirmada: quizá llegó",
+                "Accepted and never confirmed: it may have arrived",
+                "Aceita e nunca confirmada: talvez tenha chegado",
+            ),
+            Held::BotHasIt => self.pick(
+                "El bot aún puede enviarla",
+                "The bot may still send it",
+                "O bot ainda pode enviá-la",
+            ),
+            Held::NotLooked => self.pick(
+                "Quizá llegó: se buscará en WAHA",
+                "It may have arrived: WAHA will be asked",
+                "Talvez tenha chegado: o WAHA será consultado",
+            ),
+            Held::MayHaveArrived => self.pick(
+                "Quizá llegó, y WAHA no puede decirlo",
+                "It may have arrived, and WAHA cannot tell",
+                "Talvez tenha chegado, e o WAHA não sabe dizer",
+            ),
+            Held::TooOld => self.pick(
+                "Demasiado vieja para reenviarla sola",
+                "Too old to be sent again by itself",
+                "Antiga demais para ser reenviada sozinha",
+            ),
+            Held::Superseded => self.pick(
+                "Un aviso posterior la hizo innecesaria",
+                "A later message made it needless",
+                "Um aviso posterior a tornou desnecessária",
+            ),
+            Held::Restricted => self.pick(
+                "WhatsApp restringe este contacto",
+                "WhatsApp restricts this contact",
+                "O WhatsApp restringe este contato",
+            ),
         }
     }
 
     const fn method(self, method: Method) -> &'static str {
         match method {
-            Method::BotRecovered => self.pick("Resuelta: el mensaje salió", "Settled: the message went out", "Resolvida: a mensagem saiu"),
-            Method::Retry => self.pick("Resuelta al re-intentar", "Settled by sending again", "Resolvida ao reenviar"),
-            Method::PhoneCall => self.pick("Cliente llamado", "Customer called", "Cliente contatado por telefone"),
+            Method::BotRecovered => self.pick(
+                "Resuelta: el mensaje salió",
+                "Settled: the message went out",
+                "Resolvida: a mensagem saiu",
+            ),
+            Method::Retry => {
+                self.pick("Resuelta al re-intentar", "Settled by sending again", "Resolvida ao reenviar")
+            }
+            Method::PhoneCall => {
+                self.pick("Cliente llamado", "Customer called", "Cliente contatado por telefone")
+            }
             Method::Sms => self.pick("Avisado por SMS", "Told by SMS", "Avisado por SMS"),
             Method::Email => self.pick("Avisado por correo", "Told by email", "Avisado por e-mail"),
-            Method::ManualContact => self.pick("Contactado por otro medio", "Contacted another way", "Contatado por outro meio"),
-            Method::ConfirmedLate => self.pick("Confirmada tarde por WhatsApp", "Confirmed late by WhatsApp", "Confirmada tarde pelo WhatsApp"),
-            Method::Superseded => self.pick("Innecesaria por un aviso posterior", "Made needless by a later message", "Desnecessária por um aviso posterior"),
+            Method::ManualContact => {
+                self.pick("Contactado por otro medio", "Contacted another way", "Contatado por outro meio")
+            }
+            Method::ConfirmedLate => self.pick(
+                "Confirmada tarde por WhatsApp",
+                "Confirmed late by WhatsApp",
+                "Confirmada tarde pelo WhatsApp",
+            ),
+            Method::Superseded => self.pick(
+                "Innecesaria por un aviso posterior",
+                "Made needless by a later message",
+                "Desnecessária por um aviso posterior",
+            ),
             Method::Expired => self.pick("Ya no hace falta", "No longer needed", "Não é mais necessária"),
         }
     }
@@ -293,14 +373,22 @@ impl Say {
             Says::Preventive(_) => self.pick("Aviso preventivo", "Preventive notice", "Aviso preventivo"),
             Says::ManualAttention(_) => self.pick("Atención manual", "Manual attention", "Atenção manual"),
             Says::TotalLoss { .. } => self.pick("Bot incomunicado", "Bot cut off", "Bot incomunicável"),
-            Says::StillLost { .. } => self.pick("Bot incomunicado, recordatorio", "Bot cut off, reminder", "Bot incomunicável, lembrete"),
-            Says::BotGone { .. } => self.pick("El bot no da señales", "No sign of life of the bot", "O bot não dá sinais"),
+            Says::StillLost { .. } => self.pick(
+                "Bot incomunicado, recordatorio",
+                "Bot cut off, reminder",
+                "Bot incomunicável, lembrete",
+            ),
+            Says::BotGone { .. } => {
+                self.pick("El bot no da señales", "No sign of life of the bot", "O bot não dá sinais")
+            }
             Says::Drill { .. } => self.pick("Simulacro", "Drill", "Simulado"),
             Says::DrillOver { .. } => self.pick("Fin del simulacro", "Drill over", "Fim do simulado"),
             Says::Test { .. } => self.pick("Prueba de un canal", "Test of a channel", "Teste de um canal"),
             Says::Restricted(_) => self.pick("Cuenta restringida", "Account restricted", "Conta restrita"),
             Says::Recovered { .. } => self.pick("Recuperación", "Recovery", "Recuperação"),
-            Says::Trouble(_) => self.pick("Problema del watchdog", "Trouble of the watchdog", "Problema do watchdog"),
+            Says::Trouble(_) => {
+                self.pick("Problema del watchdog", "Trouble of the watchdog", "Problema do watchdog")
+            }
             Says::TroubleOver(_) => self.pick("Problema resuelto", "Trouble over", "Problema resolvido"),
         }
     }
@@ -320,15 +408,25 @@ impl Say {
     pub(super) fn deed<'a>(self, action: &'a str) -> &'a str {
         match action {
             "retry" => self.pick("re-intentó el envío", "sent it again", "reenviou"),
-            "resolve" => self.pick("la marcó como contactada", "marked it contacted", "marcou como contatada"),
+            "resolve" => {
+                self.pick("la marcó como contactada", "marked it contacted", "marcou como contatada")
+            }
             "claim" => self.pick("la tomó", "took it", "assumiu"),
             "reopen" => self.pick("la reabrió", "reopened it", "reabriu"),
             "probe" => self.pick("forzó un healthcheck", "forced a healthcheck", "forçou um healthcheck"),
             "pause_recovery" => self.pick("pausó la recuperación", "paused recovery", "pausou a recuperação"),
-            "resume_recovery" => self.pick("reanudó la recuperación", "resumed recovery", "retomou a recuperação"),
-            "restart_session" => self.pick("reinició la sesión", "restarted the session", "reiniciou a sessão"),
+            "resume_recovery" => {
+                self.pick("reanudó la recuperación", "resumed recovery", "retomou a recuperação")
+            }
+            "restart_session" => {
+                self.pick("reinició la sesión", "restarted the session", "reiniciou a sessão")
+            }
             "restart_bot" => self.pick("reinició el bot", "restarted the bot", "reiniciou o bot"),
-            "reveal_phone" => self.pick("vio el teléfono del cliente", "saw the customer's number", "viu o telefone do cliente"),
+            "reveal_phone" => self.pick(
+                "vio el teléfono del cliente",
+                "saw the customer's number",
+                "viu o telefone do cliente",
+            ),
             "diagnose" => self.pick("pidió un diagnóstico", "asked for a diagnosis", "pediu um diagnóstico"),
             other => other,
         }

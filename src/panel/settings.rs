@@ -36,10 +36,7 @@ struct ConfigPage {
 }
 
 /// `GET /panel/config`.
-pub(super) async fn page(
-    State(panel): State<Arc<Panel>>,
-    Extension(ask): Extension<Arc<Ask>>,
-) -> Response {
+pub(super) async fn page(State(panel): State<Arc<Panel>>, Extension(ask): Extension<Arc<Ask>>) -> Response {
     let t = ask.say();
     let settings = panel.settings.load_full();
     let mut sections: Vec<Section> = Vec::new();

@@ -7,8 +7,8 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use super::say::Say;
 use crate::domain::case::Case;
 use crate::domain::id::Phone;
-use crate::domain::outcome::Outcome;
 use crate::domain::order::OrderFacts;
+use crate::domain::outcome::Outcome;
 use crate::domain::status::Status;
 use crate::domain::time::Timestamp;
 use crate::words;
@@ -160,11 +160,7 @@ pub(super) fn percent(share: f64) -> String {
 
 /// A short span, such as a latency.
 pub(super) fn span(span: Duration) -> String {
-    if span < Duration::from_secs(1) {
-        format!("{} ms", span.as_millis())
-    } else {
-        words::duration(span)
-    }
+    if span < Duration::from_secs(1) { format!("{} ms", span.as_millis()) } else { words::duration(span) }
 }
 
 #[cfg(test)]

@@ -86,8 +86,8 @@ async fn write(panel: &Panel, path: PathBuf, written: &mut Written) {
     let page = page.render().unwrap_or_default();
     let target = path.clone();
     let done = tokio::task::spawn_blocking(move || {
-        replace(&target, page.as_bytes())?;
-        replace(&target.with_extension("csv"), table.as_bytes())
+        replace(&target.with_extension("csv"), table.as_bytes())?;
+        replace(&target, page.as_bytes())
     });
     let done = done.await.unwrap_or_else(|_| Err(std::io::Error::other("it ended by a panic")));
     let metrics = &panel.admin.metrics.snapshot;

@@ -19,6 +19,7 @@ mod harness;
 mod joining;
 mod lifecycle;
 mod outcomes;
+mod panel;
 mod proxy_mode;
 mod retention;
 mod scenario;

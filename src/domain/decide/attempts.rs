@@ -174,7 +174,8 @@ impl State {
         decision.notices.push(Notice::GivenUp { what: Arc::clone(&case.what) });
         let name = self.session_of(&case.what).clone();
         // Where all attempts were cut off by our own end, nobody knows how the channel is.
-        let judged = case.lines.iter().any(|line| line.cause.is_some_and(|cause| cause != Cause::Interrupted));
+        let judged =
+            case.lines.iter().any(|line| line.cause.is_some_and(|cause| cause != Cause::Interrupted));
         self.with_session(&name, |session| {
             if judged {
                 session.exhausted(at, case.what.chat.as_ref());
