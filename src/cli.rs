@@ -1,7 +1,9 @@
 //! The command line: one file per command. Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 store refused (SPEC 13).
 
 mod act;
+mod alert;
 mod check;
+mod drill;
 mod export;
 mod failed;
 mod healthcheck;
@@ -44,7 +46,7 @@ enum Command {
     /// SIGTERM and SIGINT take nothing new, finish what is in flight within 30 seconds and end; a second one ends at once. SIGHUP reads the
     /// configuration again (all but listeners and store); a bad one is told and changes nothing.
     Run,
-    /// Check configuration, WAHA, key, sessions and store: a line each, with the way out. Exit code 0 if all is well.
+    /// Check configuration, WAHA, key, sessions, store and alert channels: a line each, with the way out. Exit code 0 if all is well.
     Check(check::CheckArgs),
     /// Show the bot's status: is it speaking, why not, since when.
     Status(status::StatusArgs),
@@ -53,6 +55,14 @@ enum Command {
     Failed(failed::FailedCommand),
     /// List incidents: when the bot could not speak, for how long, and whom it left untold.
     Incidents(incidents::IncidentsArgs),
+    /// Alerts: what was told to whom, and whether the channels work.
+    #[command(subcommand)]
+    Alert(alert::AlertCommand),
+    /// Try the way to the admins: a labelled incident that is none goes through every alert channel.
+    ///
+    /// Prints how long each channel took to accept it, and ends it after --for, at Ctrl-C, or when this command dies. No customer, no
+    /// status and no counter of sends is touched. Exit code 1 where a channel did not accept it.
+    Drill(drill::DrillArgs),
     /// Pause or resume what the sidecar sends again by itself.
     #[command(subcommand)]
     Recovery(act::RecoveryCommand),
@@ -144,6 +154,8 @@ impl Cli {
             Command::Status(args) => return status::run(&args, &load()?.config),
             Command::Failed(command) => return failed::run(&command, &load()?.config),
             Command::Incidents(args) => incidents::run(&args, &load()?.config)?,
+            Command::Alert(command) => return alert::run(&command, &load()?.config),
+            Command::Drill(args) => return drill::run(&args, &load()?.config),
             Command::Recovery(command) => return act::recovery(&command, &load()?.config),
             Command::Export(args) => export::run(&args, &load()?.config)?,
             Command::Healthcheck => healthcheck::run(&load()?.config)?,

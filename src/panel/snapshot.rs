@@ -58,7 +58,7 @@ struct Written {
 
 /// Keeps the file up to date until `closed`.
 pub async fn keep(panel: Arc<Panel>, closed: CancellationToken) {
-    let mut moved = panel.admin.heart.moved();
+    let mut moved = panel.admin.heart.written();
     let mut written = Written::default();
     loop {
         if let Some(path) = panel.settings.load().snapshot_file.clone() {

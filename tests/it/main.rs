@@ -10,13 +10,19 @@
 )]
 
 mod admin_commands;
+mod alerts;
+#[path = "../dashboards/board.rs"]
+#[allow(dead_code)]
+mod board;
 mod cli;
 mod clients;
+mod dashboards;
 mod disk_full;
 mod durability;
 mod feed;
 mod harness;
 mod joining;
+mod late_retry;
 mod lifecycle;
 mod outcomes;
 mod panel;
