@@ -74,6 +74,7 @@ impl State {
             }
             Command::Reopen(case) => self.reopen(*case, decision),
             Command::NoteRestart(name) => self.configured(&name).map(|()| Reply::Done),
+            Command::NoteReveal(_) => Ok(Reply::Done),
             Command::NoteBotRestart => Ok(Reply::Done),
             Command::Probe(name) => {
                 self.configured(&name)?;
@@ -224,7 +225,10 @@ impl State {
 
 fn target_of(command: &Command) -> Option<String> {
     match command {
-        Command::Retry(send) | Command::Claim(send) | Command::Resolve { send, .. } => Some(send.to_string()),
+        Command::Retry(send)
+        | Command::Claim(send)
+        | Command::NoteReveal(send)
+        | Command::Resolve { send, .. } => Some(send.to_string()),
         Command::Reopen(case) => Some(case.send.to_string()),
         Command::Probe(session)
         | Command::NoteRestart(session)
