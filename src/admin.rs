@@ -29,6 +29,8 @@
 //! | `POST /api/healthcheck` | operator | probes a session now |
 //! | `POST /api/sessions/{session}/restart` | operator | restarts it, where that may help |
 //! | `POST /api/bot/restart` | operator | asks the hook of the bot's host to restart it |
+//! | `POST /api/forget` | operator | takes a customer out of what is settled |
+//! | `GET /api/backup` | operator | a copy of the store |
 //! | `POST /api/diagnoses` | bot, operator | why could a customer not be told? |
 //! | `POST /api/heartbeat` | bot, operator | the bot lives |
 //!
@@ -41,6 +43,7 @@ mod command;
 mod events;
 mod health;
 mod hook;
+mod keeping;
 mod openapi;
 mod page;
 mod patience;
@@ -75,6 +78,7 @@ use access::Needs;
 pub use access::{Access, Token, TokenRole};
 pub use events::Listeners;
 pub use hook::HookDoor;
+pub use keeping::Turn;
 pub use openapi::document as openapi_document;
 use patience::Patient;
 pub use restart::{HookFault, RestartHook, Restarts};
@@ -112,6 +116,8 @@ pub struct Admin {
     pub restarts: Restarts,
     /// Who restarts the bot, if anybody; SIGHUP swaps it.
     pub restart_hook: ArcSwapOption<RestartHook>,
+    /// Whose turn it is to go through all records.
+    pub turn: Turn,
     /// Seats for those who listen to news.
     pub listeners: Listeners,
     /// Where WAHA's webhooks come in, if it delivers them.
@@ -226,6 +232,8 @@ fn acting() -> OpenApiRouter<Arc<Admin>> {
         .routes(routes!(channel::healthcheck))
         .routes(routes!(restart::restart_session))
         .routes(routes!(restart::restart_bot))
+        .routes(routes!(keeping::forget))
+        .routes(routes!(keeping::backup))
 }
 
 fn reporting() -> OpenApiRouter<Arc<Admin>> {
@@ -261,6 +269,8 @@ fn handler_of(route: &str) -> &'static str {
         "/api/openapi.json" => "openapi",
         "/api/bot/status" => "bot_status",
         "/api/bot/restart" => "bot_restart",
+        "/api/forget" => "forget",
+        "/api/backup" => "backup",
         "/api/stats" => "stats",
         "/api/logs" => "logs",
         "/api/events" => "events",
