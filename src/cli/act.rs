@@ -107,10 +107,9 @@ pub(super) enum BotCommand {
 
 /// What could not be told, and to whom.
 #[derive(Debug, Args)]
-#[group(required = true, multiple = true, args = ["phone", "order_id", "order_number"])]
 pub(super) struct DiagnoseArgs {
-    /// The customer's phone.
-    #[arg(long)]
+    /// The customer's phone; where it is missing, there must be an order.
+    #[arg(long, required_unless_present_any = ["order_id", "order_number"])]
     phone: Option<String>,
     /// The shop's internal id of the order.
     #[arg(long)]

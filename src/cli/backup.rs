@@ -33,14 +33,14 @@ pub(super) fn run(args: &BackupArgs, config: &Config) -> Result<(), Failure> {
         Ok(stats) => {
             let size = std::fs::metadata(&args.file).map_or(0, |metadata| metadata.len());
             print(&if args.json {
-                let (attempts, notifications) = (stats.ledger_rows, stats.notifications);
+                let (rows, notifications) = (stats.ledger_rows, stats.notifications);
                 format!(
                     "{}\n",
-                    json!({ "file": args.file, "bytes": size, "attempts": attempts, "notifications": notifications })
+                    json!({ "file": args.file, "bytes": size, "ledger_rows": rows, "notifications": notifications })
                 )
             } else {
                 format!(
-                    "{}: {size} bytes, {} attempts, {} failed notifications. It names customers: keep it as you keep the store\n",
+                    "{}: {size} bytes, {} rows, {} failed notifications. It names customers: keep it as you keep the store\n",
                     args.file.display(),
                     stats.ledger_rows,
                     stats.notifications

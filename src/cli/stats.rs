@@ -85,9 +85,9 @@ fn sheet(stats: &Value) -> String {
     );
     let _ = writeln!(
         text,
-        "{:16} {} attempts, {} notifications, {} bytes",
+        "{:16} {} rows, {} notifications, {} bytes",
         "store",
-        at("/store/attempts"),
+        at("/store/ledger_rows"),
         at("/store/notifications"),
         at("/store/file_bytes"),
     );

@@ -10,7 +10,9 @@
 )]
 
 mod admin_commands;
+mod admin_live;
 mod cli;
+mod cli_verbs;
 mod clients;
 mod disk_full;
 mod durability;
