@@ -18,7 +18,9 @@
 //! | `GET /api/communication-failures` | viewer | what diagnoses found, a page at a time |
 //! | `GET /api/incidents` | viewer | incidents, a page at a time |
 //! | `GET /api/incidents/{id}` | viewer | one of them |
-//! | `GET /api/alerts` | viewer | the newest alerts |
+//! | `GET /api/alerts` | viewer | the newest alerts, and how the channels are |
+//! | `GET /api/alerts/{id}` | viewer | one of them |
+//! | `GET /api/drill` | viewer | the latest drill |
 //! | `GET /api/audit` | viewer | who did what, a page at a time |
 //! | `POST /api/notifications/failed/{id}/retry` | operator | sends it again now, and says how that ended |
 //! | `POST /api/notifications/failed/{id}/mark_resolved` | operator | a person has told the customer |
@@ -31,12 +33,16 @@
 //! | `POST /api/bot/restart` | operator | asks the hook of the bot's host to restart it |
 //! | `POST /api/forget` | operator | takes a customer out of what is settled |
 //! | `GET /api/backup` | operator | a copy of the store |
+//! | `POST /api/alerts/test` | operator | sends a test through alert channels |
+//! | `POST /api/drill` | operator | begins a drill |
+//! | `POST /api/drill/end` | operator | ends it |
 //! | `POST /api/diagnoses` | bot, operator | why could a customer not be told? |
 //! | `POST /api/heartbeat` | bot, operator | the bot lives |
 //!
 //! Operators may look too. Errors are RFC 9457 problems. What is asked for goes to the heart as a wish and is answered once it is on disk.
 
 mod access;
+mod alerting;
 mod body;
 mod channel;
 mod command;
@@ -84,7 +90,9 @@ use patience::Patient;
 pub use restart::{HookFault, RestartHook, Restarts};
 use view::Sight;
 
+use crate::channels::SteadyBoard;
 use crate::clock::Clock;
+use crate::domain::delivery::Steady;
 use crate::domain::id::SessionName;
 use crate::metrics::Metrics;
 use crate::store::Store;
@@ -122,6 +130,10 @@ pub struct Admin {
     pub listeners: Listeners,
     /// Where WAHA's webhooks come in, if it delivers them.
     pub hook: Option<HookDoor>,
+    /// How what is told again and again has been.
+    pub steady: Arc<SteadyBoard>,
+    /// What of it is configured; SIGHUP swaps it.
+    pub routes: ArcSwap<Vec<Steady>>,
     /// Told once the proxy accepts calls.
     pub ready: CancellationToken,
     /// Says that it is over.
@@ -217,7 +229,9 @@ fn looking() -> OpenApiRouter<Arc<Admin>> {
         .routes(routes!(records::communication_failures))
         .routes(routes!(records::incidents))
         .routes(routes!(records::incident))
-        .routes(routes!(records::alerts))
+        .routes(routes!(alerting::alerts))
+        .routes(routes!(alerting::alert))
+        .routes(routes!(alerting::drill))
         .routes(routes!(records::audit))
 }
 
@@ -229,6 +243,9 @@ fn acting() -> OpenApiRouter<Arc<Admin>> {
         .routes(routes!(command::reopen))
         .routes(routes!(command::pause))
         .routes(routes!(command::resume))
+        .routes(routes!(alerting::test))
+        .routes(routes!(alerting::begin_drill))
+        .routes(routes!(alerting::end_drill))
         .routes(routes!(channel::healthcheck))
         .routes(routes!(restart::restart_session))
         .routes(routes!(restart::restart_bot))
@@ -286,6 +303,10 @@ fn handler_of(route: &str) -> &'static str {
         "/api/incidents" => "incidents",
         "/api/incidents/{id}" => "incident",
         "/api/alerts" => "alerts",
+        "/api/alerts/{id}" => "alert",
+        "/api/alerts/test" => "alerts_test",
+        "/api/drill" => "drill",
+        "/api/drill/end" => "drill_end",
         "/api/audit" => "audit",
         "/api/recovery/pause" => "recovery_pause",
         "/api/recovery/resume" => "recovery_resume",

@@ -4,8 +4,9 @@
 //! then the store writes what waits, then the heart deals with it, then the admin goes.
 
 mod settings;
+mod steadily;
 
-pub use settings::{language as language_of, policy as policy_of};
+pub use settings::{channels_of, language as language_of, policy as policy_of, shared_fate};
 
 use std::cell::RefCell;
 use std::net::{SocketAddr, TcpListener};
@@ -17,28 +18,29 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use arc_swap::{ArcSwap, ArcSwapOption};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::LocalSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::{self, Admin};
+use crate::channels::{Recipients, SteadyBoard};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::domain::case::Case;
 use crate::domain::confirmation::FeedEvent;
 use crate::domain::decide::{Reconciled, State, Stored, Unheard};
-use crate::domain::errand::{Errand, Replay, Report};
+use crate::domain::errand::{Errand, Look, Looked, Replay, Report};
 use crate::domain::id::{SendId, SessionName};
 use crate::domain::ledger::{AttemptId, StoredAnswer};
-use crate::domain::live::LiveSends;
+use crate::domain::live::{LiveSends, RunEnd, Standing};
 use crate::domain::outcome::Outcome;
 use crate::domain::send::{Content, Description, Identity};
 use crate::domain::time::Timestamp;
 use crate::errands::{Errands, Joining, Setup};
 use crate::events::{SocketSettings, socket};
 use crate::metrics::Metrics;
-use crate::proxy::{KeptAnswer, Proxy, Shared};
+use crate::proxy::{Asks, KeptAnswer, Proxy, Shared};
 use crate::store::{Feed, Loaded, Meter, Opening, Refused, Store};
 use crate::waha::compose;
 use crate::watchdog::{Hands, Heart, Inbox, Recall, Watchdog, Wish};
@@ -49,6 +51,8 @@ const OPEN_WAIT: Duration = Duration::from_secs(5);
 const ERRANDS_WAIT: Duration = Duration::from_secs(10);
 /// Reports that wait for the heart.
 const REPORTS_MAX: usize = 1024;
+/// Bots' calls that wait for a look at once; beyond that they are forwarded without.
+const LOOKS_MAX: usize = 64;
 /// Wishes of people that wait for it.
 const WISHES_MAX: usize = 256;
 /// So long the store may take to write its last.
@@ -79,6 +83,7 @@ pub struct Running {
     shared: Arc<Shared>,
     admin_room: Arc<Admin>,
     hands: Arc<ArcSwap<Setup>>,
+    recipients: Arc<Recipients>,
     heart: Arc<Heart>,
     metrics: Arc<Metrics>,
     clock: Clock,
@@ -110,17 +115,21 @@ pub fn start(config: &Config) -> Result<Running, StartError> {
         .map_err(failed)?;
     let workers =
         config.proxy.workers.or_else(|| std::thread::available_parallelism().ok()).map_or(1, Into::into);
+    let (ask, asked) = mpsc::channel(LOOKS_MAX);
     let shared = Arc::new(Shared::new(
         proxy_settings,
         LiveSends::new(settings::live(config)),
+        Box::new(OfficeAsks(ask)),
         clock.clone(),
         Arc::clone(&metrics),
     ));
     let now = clock.now();
     let seed = *clock.send_id().as_bytes();
     let heart = Arc::new(Heart::new(State::new(&sessions, now, seed), policy, now));
-    let hands_setup =
-        Arc::new(ArcSwap::from_pointee(settings::hands(config).map_err(StartError::Configuration)?));
+    let recipients = Arc::new(Recipients::default());
+    let hands_setup = settings::hands(config, &clock, &recipients).map_err(StartError::Configuration)?;
+    let hands_setup = Arc::new(ArcSwap::from_pointee(hands_setup));
+    let steady = Arc::new(SteadyBoard::default());
     let (wishes, wished) = mpsc::channel(WISHES_MAX);
     let (told, events) = mpsc::channel(socket::CHANNEL);
     let (stop, kill) = (CancellationToken::new(), CancellationToken::new());
@@ -142,6 +151,8 @@ pub fn start(config: &Config) -> Result<Running, StartError> {
         turn: admin::Turn::default(),
         listeners: admin::Listeners::default(),
         hook: settings::hook(config).map(|hook| admin::HookDoor::new(hook, told.clone())),
+        steady: Arc::clone(&steady),
+        routes: ArcSwap::from_pointee(settings::outside_routes(config)),
         ready: ready.clone(),
         closing: closed.clone(),
     });
@@ -159,6 +170,8 @@ pub fn start(config: &Config) -> Result<Running, StartError> {
         sessions: sessions.clone(),
         shared: Arc::clone(&shared),
         hands: Arc::clone(&hands_setup),
+        asked,
+        steady,
         wished,
         follow: settings::follow(config).map_err(StartError::Configuration)?,
         told: told.clone(),
@@ -178,6 +191,9 @@ pub fn start(config: &Config) -> Result<Running, StartError> {
     ready.cancel();
     metrics.reload_successful.set(1);
     metrics.reload_timestamp.set(now.millis() / 1000);
+    if let Some(why) = shared_fate(config) {
+        tracing::warn!("{why}");
+    }
     tracing::info!(proxy = %proxy_address, admin = %admin_address, upstream = %config.waha.url, "accepting calls");
 
     let last = Last { proxy, store, office, finish, dealt, closed };
@@ -189,6 +205,7 @@ pub fn start(config: &Config) -> Result<Running, StartError> {
         shared,
         admin_room,
         hands: hands_setup,
+        recipients,
         heart,
         metrics,
         clock,
@@ -257,7 +274,7 @@ impl Running {
     /// Where the configuration cannot be put into force.
     pub fn reload(&self, config: &Config) -> anyhow::Result<()> {
         let proxy = settings::proxy(config)?;
-        let hands = settings::hands(config)?;
+        let hands = settings::hands(config, &self.clock, &self.recipients)?;
         let restart_hook = settings::restart_hook(config)?;
         anyhow::ensure!(
             !config.admin.tokens.is_empty() || self.admin.ip().is_loopback(),
@@ -275,6 +292,12 @@ impl Running {
         self.admin_room.access.store(Arc::new(settings::access(config)));
         self.admin_room.restart_hook.store(restart_hook.map(Arc::new));
         self.admin_room.language.store(Arc::new(settings::language(config)));
+        self.admin_room.routes.store(Arc::new(settings::outside_routes(config)));
+        // What is pushed again and again is pushed the new way.
+        self.heart.moved.notify_one();
+        if let Some(why) = shared_fate(config) {
+            tracing::warn!("{why}");
+        }
         Ok(())
     }
 
@@ -316,6 +339,9 @@ struct Office {
     sessions: Vec<SessionName>,
     shared: Arc<Shared>,
     hands: Arc<ArcSwap<Setup>>,
+    /// What the proxy wants to know of WAHA.
+    asked: mpsc::Receiver<Asked>,
+    steady: Arc<SteadyBoard>,
     wished: mpsc::Receiver<Wish>,
     /// WAHA's event feed, where it is followed by us.
     follow: Option<SocketSettings>,
@@ -338,6 +364,7 @@ impl Office {
             Err(error) => return tracing::error!(%error, "the office has no runtime"),
         };
         LocalSet::new().block_on(&runtime, async {
+            self.tell_steadily();
             let admin = tokio::task::spawn_local(admin::serve(self.listener, self.admin));
             let joins = Arc::new(ProxyJoins(Arc::clone(&self.shared)));
             let errands = Errands::new(
@@ -348,6 +375,12 @@ impl Office {
                 Arc::clone(&joins) as Arc<dyn Joining>,
             );
             let errands = Rc::new(errands);
+            let (asking, mut asked) = (Rc::clone(&errands), self.asked);
+            tokio::task::spawn_local(async move {
+                while let Some((look, to)) = asked.recv().await {
+                    asking.answer(look, to);
+                }
+            });
             let (done, reports) = mpsc::channel(REPORTS_MAX);
             if let Some(feed) = self.follow {
                 let follow = socket::follow(feed, self.clock.clone(), self.told, self.finish.clone());
@@ -382,6 +415,21 @@ impl Office {
             // A browser that keeps its connection must not keep the process.
             let _ = timeout(Duration::from_secs(1), admin).await;
         });
+    }
+}
+
+/// A question of the proxy, and where the answer goes.
+type Asked = (Look, oneshot::Sender<Looked>);
+
+/// Asks in the office, where WAHA is asked everything.
+struct OfficeAsks(mpsc::Sender<Asked>);
+
+impl Asks for OfficeAsks {
+    fn ask(&self, look: Look) -> oneshot::Receiver<Looked> {
+        let (to, answer) = oneshot::channel();
+        // Where too many ask already, nobody answers this one.
+        let _full = self.0.try_send((look, to));
+        answer
     }
 }
 
@@ -491,7 +539,13 @@ struct ProxyJoins(Arc<Shared>);
 impl Recall for ProxyJoins {
     fn unsuccessful(&self, case: &Case) {
         if let Some(identity) = case.what.identity.filter(|_| case.outcome != Outcome::Accepted) {
-            self.0.live().restore(identity, case.attempt(), case.first_at, case.last_at);
+            self.0.live().restore(identity, case.attempt(), case.first_at, case.last_at, standing(case));
+        }
+    }
+
+    fn stands(&self, case: &Case) {
+        if let Some(identity) = case.what.identity {
+            self.0.live().stands(identity, case.attempt(), standing(case));
         }
     }
 
@@ -524,11 +578,19 @@ impl Joining for ProxyJoins {
         self.0.live().begin_replay(identity, Some(content), replay.attempt, replay.first_at, now)
     }
 
-    fn end(&self, identity: Option<Identity>, send: SendId, accepted: Option<StoredAnswer>) {
+    fn end(&self, identity: Option<Identity>, send: SendId, end: RunEnd<StoredAnswer>) {
         let Some(identity) = identity else { return };
-        let answer = accepted.map(|answer| KeptAnswer::from_stored(&answer));
-        self.0.finish_run(identity, send, self.0.clock.now(), answer);
+        let end = match end {
+            RunEnd::Accepted(answer) => RunEnd::Accepted(KeptAnswer::from_stored(&answer)),
+            RunEnd::Unsuccessful { doubtful } => RunEnd::Unsuccessful { doubtful },
+            RunEnd::NotBegun => RunEnd::NotBegun,
+        };
+        self.0.finish_run(identity, send, self.0.clock.now(), end);
     }
+}
+
+fn standing(case: &Case) -> Standing {
+    Standing { ours: case.ours_since.is_some(), doubtful: case.doubt.is_some() }
 }
 
 /// Counts what the store's writer does.

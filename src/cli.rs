@@ -1,8 +1,10 @@
 //! The command line: one file per command. Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 store refused (SPEC 13).
 
 mod act;
+mod alert;
 mod backup;
 mod check;
+mod drill;
 mod export;
 mod failed;
 mod healthcheck;
@@ -50,7 +52,7 @@ enum Command {
     /// SIGTERM and SIGINT take nothing new, finish what is in flight within 30 seconds and end; a second one ends at once. SIGHUP reads the
     /// configuration again (all but listeners and store); a bad one is told and changes nothing.
     Run,
-    /// Check configuration, WAHA, key, sessions and store: a line each, with the way out. Exit code 0 if all is well.
+    /// Check configuration, WAHA, key, sessions, store and alert channels: a line each, with the way out. Exit code 0 if all is well.
     Check(check::CheckArgs),
     /// Show the bot's status: is it speaking, why not, since when.
     Status(status::StatusArgs),
@@ -65,8 +67,6 @@ enum Command {
     Failures(records::ListArgs),
     /// List sends as they stand after their latest attempts, the newest first.
     Sends(records::ListArgs),
-    /// List what the admins were told, the newest first.
-    Alerts(records::ListArgs),
     /// List who did what, the newest first.
     Audit(records::ListArgs),
     /// Show how the last day went: counts, success rate, latencies, what is open.
@@ -87,6 +87,14 @@ enum Command {
     ///
     /// Exit code 0 where somebody was reached, so that the channel lives; 1 where nobody was.
     Diagnose(act::DiagnoseArgs),
+    /// Alerts: what was told to whom, and whether the channels work.
+    #[command(subcommand)]
+    Alert(alert::AlertCommand),
+    /// Try the way to the admins: a labelled incident that is none goes through every alert channel.
+    ///
+    /// Prints how long each channel took to accept it, and ends it after --for, at Ctrl-C, or when this command dies. No customer, no
+    /// status and no counter of sends is touched. Exit code 1 where a channel did not accept it.
+    Drill(drill::DrillArgs),
     /// Pause or resume what the sidecar sends again by itself.
     #[command(subcommand)]
     Recovery(act::RecoveryCommand),
@@ -193,7 +201,6 @@ impl Cli {
             Command::Orders(args) => records::run(List::Orders, &args, &load()?.config)?,
             Command::Failures(args) => records::run(List::Failures, &args, &load()?.config)?,
             Command::Sends(args) => records::run(List::Sends, &args, &load()?.config)?,
-            Command::Alerts(args) => records::run(List::Alerts, &args, &load()?.config)?,
             Command::Audit(args) => records::run(List::Audit, &args, &load()?.config)?,
             Command::Stats(args) => stats::run(&args, &load()?.config)?,
             Command::Logs(args) => live::logs(&args, &load()?.config)?,
@@ -206,6 +213,8 @@ impl Cli {
             Command::Backup(args) => backup::run(&args, &load()?.config)?,
             Command::Completions(args) => shell::completions(&args)?,
             Command::Man(args) => shell::man(&args)?,
+            Command::Alert(command) => return alert::run(&command, &load()?.config),
+            Command::Drill(args) => return drill::run(&args, &load()?.config),
             Command::Recovery(command) => return act::recovery(&command, &load()?.config),
             Command::Export(args) => export::run(&args, &load()?.config)?,
             Command::Healthcheck => healthcheck::run(&load()?.config)?,

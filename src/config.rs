@@ -6,6 +6,7 @@
 //! Not here: acting on settings, watching the file, reading the process environment other than in [`environment`].
 //! Everything else takes the environment as an argument.
 
+mod alerts;
 mod check;
 pub mod command;
 mod extract;
@@ -26,6 +27,7 @@ use std::path::{Path, PathBuf};
 
 use figment::Figment;
 
+pub use alerts::*;
 pub use fault::{ConfigFaults, Fault};
 pub use init::InitError;
 pub use layers::DEFAULTS;

@@ -30,6 +30,7 @@ pub mod refusal;
 pub mod retention;
 pub mod send;
 pub mod session;
+pub mod standing;
 pub mod status;
 pub mod time;
 pub mod window;

@@ -24,6 +24,12 @@ use crate::domain::time::Timestamp;
 /// The prefix of all names.
 pub const PREFIX: &str = "waha_watchdog";
 
+/// Which source this was built from, where the one who builds says so: the image does.
+const REVISION: &str = match option_env!("WAHA_WATCHDOG_REVISION") {
+    Some(revision) => revision,
+    None => "unknown",
+};
+
 /// All families of this process.
 pub struct Metrics {
     registry: Registry,
@@ -49,9 +55,13 @@ impl Metrics {
     /// Where two families have one name: a fault of this program, seen by its first test.
     pub fn new(sessions: &[SessionName]) -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
-        let build =
-            gauge_vec(&registry, "build_info", "Version of the running sidecar, always 1.", &["version"])?;
-        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        let build = gauge_vec(
+            &registry,
+            "build_info",
+            "Version and source revision of the running sidecar, always 1.",
+            &["version", "revision"],
+        )?;
+        build.with_label_values(&[env!("CARGO_PKG_VERSION"), REVISION]).set(1);
         #[cfg(target_os = "linux")]
         registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
         Ok(Self {
@@ -206,6 +216,8 @@ mod tests {
         for series in [
             r#"waha_watchdog_sends_total{kind="text",result="exhausted",session="default"} 0"#,
             r#"waha_watchdog_bot_status{session="other",status="unknown"} 1"#,
+            r#"waha_watchdog_bot_status_reason{reason="nothing_seen",session="default"} 1"#,
+            r#"waha_watchdog_bot_status_reason{reason="total_loss",session="default"} 0"#,
             r#"waha_watchdog_upstream_requests_total{code="none",endpoint="text",error="connect",session="default"} 0"#,
             "waha_watchdog_store_unrecorded_total 0",
         ] {

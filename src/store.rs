@@ -283,6 +283,13 @@ impl Store {
         answer.await.unwrap_or(Err(StoreError::Closed))
     }
 
+    /// Does the writer live, with a file that it can use? It answers after what it does now; where it cannot, never or with `false`.
+    pub async fn pulse(&self) -> bool {
+        let (pulse, felt) = oneshot::channel();
+        self.shared.queue.feel(pulse);
+        felt.await.is_ok()
+    }
+
     /// Reads the store.
     pub fn reader(&self) -> Reader {
         Reader::live(Arc::clone(&self.shared))

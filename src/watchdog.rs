@@ -10,11 +10,12 @@ pub mod news;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -62,6 +63,10 @@ pub struct Heart {
     /// What it told, for whoever listens.
     pub news: News,
     shown_at: Mutex<Timestamp>,
+    /// When the loop last went round, in milliseconds.
+    beat: AtomicI64,
+    /// Told when something worth telling is on disk.
+    pub moved: Notify,
 }
 
 impl Heart {
@@ -72,12 +77,19 @@ impl Heart {
             policy: ArcSwap::from_pointee(policy),
             news: News::new(now),
             shown_at: Mutex::new(now),
+            beat: AtomicI64::new(now.millis()),
+            moved: Notify::new(),
         }
     }
 
     /// The state, for a moment.
     pub fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// When the loop last went round: it does so every few seconds, however little happens.
+    pub fn last_beat(&self) -> Timestamp {
+        Timestamp::from_millis(self.beat.load(Ordering::Relaxed))
     }
 
     /// Brings the gauges up to date, before they are scraped.
@@ -87,15 +99,7 @@ impl Heart {
             now.since(std::mem::replace(&mut *shown_at, now))
         };
         let state = self.state();
-        let mut open: BTreeMap<&str, Vec<&Case>> = BTreeMap::new();
-        for case in state.cases().values().filter(|case| case.failure.is_some()) {
-            open.entry(state.session_of(&case.what).as_str()).or_default().push(case);
-        }
-        for (name, session) in state.sessions() {
-            metrics.heart.session(session, elapsed);
-            let cases = open.remove(name.as_str()).unwrap_or_default();
-            metrics.heart.open(name.as_str(), cases.into_iter());
-        }
+        state.sessions().values().for_each(|session| metrics.heart.session(session, elapsed));
         metrics.mind.show(&state, now, &self.policy.load());
     }
 }
@@ -104,6 +108,8 @@ impl Heart {
 pub trait Recall: Send + Sync {
     /// A send that did not succeed and may be tried again.
     fn unsuccessful(&self, case: &Case);
+    /// How the case of an unsuccessful send stands now: whose it is, and whether it may have arrived.
+    fn stands(&self, case: &Case);
     /// A success nobody heard of.
     fn unheard(&self, unheard: &Unheard);
     /// A send that was thought unsuccessful and had gone out. Gives the answer that now waits for its bot, if one can: `asked` is what the
@@ -220,6 +226,7 @@ impl Watchdog {
             }
             self.empty_inbox(&mut desk);
             let now = self.clock.now();
+            self.heart.beat.store(now.millis(), Ordering::Relaxed);
             self.happened(Event::Tick, &mut desk);
             self.waiting.borrow_mut().retain(|_, ends| {
                 ends.retain(|end| !end.is_closed());
@@ -431,6 +438,11 @@ impl Watchdog {
                 note.unheard = Some(answer);
             }
         }
+        for change in &decision.changes {
+            if let Change::Case(case) = change {
+                self.recall.stands(case);
+            }
+        }
         for ended in std::mem::take(&mut decision.notes) {
             self.lane.note(Entry::Ended(Box::new(ended)));
         }
@@ -483,6 +495,9 @@ impl Watchdog {
         }
         let after = desk.handed_in(done.is_ok());
         after.notices.iter().for_each(|notice| self.tell(notice));
+        if !after.notices.is_empty() || !after.replies.is_empty() {
+            self.heart.moved.notify_one();
+        }
         after.errands.into_iter().for_each(|errand| self.hands.begin(errand));
         for (to, reply) in after.replies {
             // Whoever asked may have gone.
@@ -506,7 +521,10 @@ impl Watchdog {
                 Notice::Status(change) => change.session.clone(),
                 Notice::Probed { session, .. }
                 | Notice::Diagnosed { session, .. }
-                | Notice::Confirmed { session, .. } => session.clone(),
+                | Notice::Confirmed { session, .. }
+                | Notice::NotReplayed { session }
+                | Notice::RunOver { session, .. }
+                | Notice::Looked { session, .. } => session.clone(),
                 Notice::IncidentOpened(incident) | Notice::IncidentClosed(incident) => {
                     incident.session.clone()
                 }
@@ -528,7 +546,7 @@ impl Watchdog {
                 let order = what.order.order_number.as_deref().unwrap_or("-");
                 tracing::warn!(%session, %send, order, %cause, attempts, "a customer was not told: failed notification opened");
             }
-            Notice::Settled { send, what, method } => {
+            Notice::Settled { send, what, method, took: _ } => {
                 let order = what.order.order_number.as_deref().unwrap_or("-");
                 tracing::info!(%session, %send, order, method = method.as_str(), "failed notification settled");
             }
@@ -587,6 +605,9 @@ impl Watchdog {
             Notice::Acted(_)
             | Notice::Probed { .. }
             | Notice::Confirmed { .. }
+            | Notice::NotReplayed { .. }
+            | Notice::RunOver { .. }
+            | Notice::Looked { .. }
             | Notice::GivenUp { .. }
             | Notice::Retried { .. }
             | Notice::Retry { .. } => {}

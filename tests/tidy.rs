@@ -37,7 +37,10 @@ const ROOMS: &[(&str, &[&str])] = &[
     // admin shows the heart's state, and so stands on it; WAHA's webhooks come in through its listener
     (
         "admin",
-        &["domain", "clock", "logging", "metrics", "config", "store", "waha", "words", "events", "watchdog"],
+        &[
+            "domain", "clock", "logging", "metrics", "config", "store", "waha", "words", "channels",
+            "events", "watchdog",
+        ],
     ),
     ("proxy", &["domain", "clock", "metrics", "config", "store", "waha"]),
     // roof: joins

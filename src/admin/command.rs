@@ -23,7 +23,7 @@ use crate::domain::decide::Ending;
 use crate::domain::errand::NotReplayed;
 use crate::domain::id::SendId;
 use crate::domain::notification::Method;
-use crate::domain::outcome::Outcome;
+use crate::domain::outcome::{Cause, Outcome};
 use crate::watchdog::Wish;
 use crate::words;
 
@@ -115,17 +115,12 @@ pub(super) async fn retry(
     let (ending, ended) = oneshot::channel();
     ask(&admin, &who, Command::Retry(send), Some(ending)).await?;
     match timeout(REPLAY_WAIT, ended).await {
-        Ok(Ok(Ending::Replayed(outcome, cause))) => {
-            let success = outcome == Outcome::Accepted;
-            if success {
-                await_record(&admin, send).await;
-            }
-            Ok(Json(Retried {
-                success,
-                outcome: outcome.into(),
-                cause: cause.map(Into::into),
-                message: cause.map(|cause| words::cause(cause, **admin.language.load())),
-            }))
+        Ok(Ok(Ending::Replayed(outcome, cause))) => Ok(retried(&admin, send, outcome, cause, None).await),
+        Ok(Ok(Ending::ReplayedUnchecked(outcome, cause))) => {
+            Ok(retried(&admin, send, outcome, cause, Some(Looked::Impossible)).await)
+        }
+        Ok(Ok(Ending::HadGoneOut)) => {
+            Ok(retried(&admin, send, Outcome::Accepted, None, Some(Looked::Found)).await)
         }
         Ok(Ok(Ending::NotReplayed(why))) => Err(refused(
             &admin,
@@ -133,10 +128,42 @@ pub(super) async fn retry(
                 NotReplayed::BotHasIt => Refusal::BotHasIt,
                 NotReplayed::Unrecorded => Refusal::Unrecorded,
                 NotReplayed::NothingKept => Refusal::NothingKept,
+                NotReplayed::Settled => Refusal::NotOpen,
             },
         )),
         _ => Err(still_running()),
     }
+}
+
+/// How it ended. `mark`: it was found to have gone out already, or sent although WAHA could not say whether it had.
+async fn retried(
+    admin: &Admin,
+    send: SendId,
+    outcome: Outcome,
+    cause: Option<Cause>,
+    looked: Option<Looked>,
+) -> Json<Retried> {
+    let success = outcome == Outcome::Accepted;
+    if success {
+        await_record(admin, send).await;
+    }
+    Json(Retried {
+        success,
+        outcome: outcome.into(),
+        cause: cause.map(Into::into),
+        message: cause.map(|cause| words::cause(cause, **admin.language.load())),
+        reconciled: looked == Some(Looked::Found),
+        unchecked: looked == Some(Looked::Impossible),
+    })
+}
+
+/// What a look before sending again came to, where there had to be one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Looked {
+    /// It had gone out: nothing was sent.
+    Found,
+    /// WAHA could not tell, and the person's wish counted.
+    Impossible,
 }
 
 /// Whoever is told of a success and looks at once must find it settled.

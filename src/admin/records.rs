@@ -1,4 +1,4 @@
-//! Reads of what the heart made of the sends: unnotified orders, communication failures, incidents, alerts, the audit.
+//! Reads of what the heart made of the sends: unnotified orders, communication failures, incidents, the audit.
 //!
 //! What is open is shown from the heart, what is over from the store, a page at a time.
 
@@ -13,14 +13,11 @@ use axum::response::Response;
 
 use super::page::{PageQuery, before_cursor, notification_cursor};
 use super::problem::{Problem, ProblemView};
-use super::view::{AlertView, AuditLine, CommunicationFailure, IncidentView, Items, Orders, Page};
+use super::view::{AuditLine, CommunicationFailure, IncidentView, Orders, Page};
 use super::{Admin, tag, view};
 use crate::domain::case::Case;
 use crate::domain::notification::Failure;
 use crate::store::{NotificationCursor, Order};
-
-/// Alerts shown.
-const ALERTS_MAX: usize = 100;
 
 /// A list that is kept by moment goes from the newest on.
 fn newest_first(page: &PageQuery) -> Result<(), Problem> {
@@ -136,20 +133,6 @@ pub(super) async fn incident(
     let id = id.parse().map_err(|_| unknown())?;
     let incident = admin.store.reader().incident(id)?.ok_or_else(unknown)?;
     Ok(Json(view::incident(&incident, **admin.language.load(), admin.clock.now())))
-}
-
-/// The newest hundred things the admins are told.
-#[utoipa::path(
-    get,
-    path = "/api/alerts",
-    tag = "incidents",
-    responses((status = 200, description = "The newest first", body = Items<AlertView>)),
-)]
-pub(super) async fn alerts(State(admin): State<Arc<Admin>>) -> Result<Json<Items<AlertView>>, Problem> {
-    let language = **admin.language.load();
-    let alerts = admin.store.reader().alerts(ALERTS_MAX)?;
-    let items = alerts.iter().map(|alert| view::alert(alert, language)).collect();
-    Ok(Json(Items { items }))
 }
 
 /// Who did what, the newest first.

@@ -1,15 +1,22 @@
 //! The configuration in each room's own words, so that no room below knows the configuration.
 
+mod channels;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 
+pub use self::channels::{channels as channels_of, shared_fate};
 use crate::admin::{Access, RestartHook, Token, TokenRole};
-use crate::config::{Ambiguous, Config, EventsMode, IntentMode, LivenessSource, Locale, RetryMode, Role};
+use crate::channels::Recipients;
+use crate::clock::Clock;
+use crate::config::{
+    Ambiguous, Config, EventsMode, IntentMode, LivenessSource, Locale, PagingOwner, RetryMode, Role,
+};
 use crate::domain::backoff::Backoff;
 use crate::domain::decide::{AlertPolicy, Liveness, Policy, Retries};
-use crate::domain::delivery::{Channel, Route};
+use crate::domain::delivery::Steady;
 use crate::domain::extract::Rule;
 use crate::domain::id::ChatId;
 use crate::domain::live::LivePolicy;
@@ -117,7 +124,7 @@ pub fn policy(config: &Config) -> Policy {
             LivenessSource::Heartbeat => Liveness::Heartbeat,
         },
         alerts: AlertPolicy {
-            routes: config.alerts.admin_phone.iter().map(|_| Route::usual(Channel::Whatsapp)).collect(),
+            routes: channels::routes(config),
             gather_for: config.alerts.gather_for,
             every: config.alerts.every,
             remind_every: config.alerts.remind_every,
@@ -144,7 +151,7 @@ pub(super) fn hook(config: &Config) -> Option<Hook> {
 }
 
 /// What the heart's hands work with.
-pub(super) fn hands(config: &Config) -> anyhow::Result<Setup> {
+pub(super) fn hands(config: &Config, clock: &Clock, recipients: &Arc<Recipients>) -> anyhow::Result<Setup> {
     let waha = &config.waha;
     let key = waha.api_key.as_ref().map(|key| key.expose().to_owned());
     let ca = waha.ca_file.as_ref().map(std::fs::read).transpose().context("failed to read waha.ca_file")?;
@@ -153,7 +160,8 @@ pub(super) fn hands(config: &Config) -> anyhow::Result<Setup> {
     Ok(Setup {
         client: Arc::new(client),
         language: language(config),
-        channels: Arc::default(),
+        links: channels::links(config),
+        channels: Arc::new(channels::channels(config, clock, recipients)?),
         limits: Limits {
             probe: config.healthcheck.timeout,
             send: config.proxy.response_timeout,
@@ -167,6 +175,13 @@ pub(super) fn restart_hook(config: &Config) -> anyhow::Result<Option<RestartHook
     let Some(url) = config.bot.restart_url.clone() else { return Ok(None) };
     let secret = config.bot.restart_secret.as_ref().map(|secret| secret.expose());
     RestartHook::new(url, secret).map(Some).context("failed to prepare bot.restart_url")
+}
+
+/// The ways out that are told what stands.
+pub(super) fn outside_routes(config: &Config) -> Vec<Steady> {
+    let push = config.alerts.owner == PagingOwner::Push;
+    let manager = push.then_some(Steady::Alertmanager);
+    manager.into_iter().chain(config.alerts.heartbeat.as_ref().map(|_| Steady::Heartbeat)).collect()
 }
 
 /// How long and how many sends are joined.

@@ -220,11 +220,16 @@ pub(super) fn retry(args: &OneArgs, config: &Config) -> Result<ExitCode, Failure
     let answer = call(config, &path(args, "retry"), &json!({}))?;
     let success = answer.get("success").and_then(Value::as_bool).unwrap_or(false);
     let word = |key: &str| answer.get(key).and_then(Value::as_str).unwrap_or("-");
-    let said = if success {
+    let is = |key: &str| answer.get(key).and_then(Value::as_bool).unwrap_or(false);
+    let said = if is("reconciled") {
+        format!("{}: WAHA had sent it already; nothing was sent again\n", args.id)
+    } else if success {
         format!("{}: sent again, and accepted\n", args.id)
     } else {
         format!("{}: not accepted: {} ({})\n{}\n", args.id, word("outcome"), word("cause"), word("message"))
     };
+    let unchecked = "an earlier attempt may have arrived as well: WAHA could not say\n";
+    let said = if is("unchecked") { said + unchecked } else { said };
     show(args.json, &answer, &said)?;
     Ok(if success { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -1,4 +1,4 @@
-//! Lists: `orders`, `failures`, `sends`, `alerts`, `audit`. Beside a running process from its API, without one from the store's file.
+//! Lists: `orders`, `failures`, `sends`, `audit`. Beside a running process from its API, without one from the store's file.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -33,7 +33,6 @@ pub(super) enum List {
     Orders,
     Failures,
     Sends,
-    Alerts,
     Audit,
 }
 
@@ -46,7 +45,6 @@ impl List {
             Self::Orders => "/api/orders/unnotified",
             Self::Failures => "/api/communication-failures",
             Self::Sends => "/api/sends",
-            Self::Alerts => "/api/alerts",
             Self::Audit => "/api/audit",
         }
     }
@@ -82,14 +80,6 @@ impl List {
                 ("TRY", "attempts", 3),
                 ("LAST", "last_at", 24),
             ],
-            Self::Alerts => &[
-                ("AT", "at", 24),
-                ("SESSION", "session", 14),
-                ("SAYS", "says", 18),
-                ("ORDERS", "orders_count", 6),
-                ("TOLD", "told", 24),
-                ("OVER", "over", 24),
-            ],
             Self::Audit => {
                 &[("AT", "at", 24), ("WHO", "who", 16), ("ACTION", "action", 18), ("TARGET", "target", 36)]
             }
@@ -101,7 +91,6 @@ impl List {
             Self::Orders => "none: every customer was told\n",
             Self::Failures => "none: no diagnosis was needed\n",
             Self::Sends => "none: nothing was sent\n",
-            Self::Alerts => "none: nobody was told anything\n",
             Self::Audit => "none: nobody did anything\n",
         }
     }
@@ -119,10 +108,6 @@ impl List {
                 let page =
                     reader.sends(Order::NewestFirst, None, limit, |_| true).map_err(Failure::failed)?;
                 page.items.iter().map(|one| view::json(&view::send(one))).collect()
-            }
-            Self::Alerts => {
-                let alerts = reader.alerts(limit).map_err(Failure::failed)?;
-                alerts.iter().map(|one| view::json(&view::alert(one, language))).collect()
             }
             Self::Audit => {
                 let lines = reader.audit(None, limit).map_err(Failure::failed)?;

@@ -10,10 +10,10 @@ use hyper::Uri;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
-use super::extract;
 use super::read::{Reader, Row, readable_file};
 use super::settings::*;
 use super::upstream;
+use super::{alerts, extract};
 
 const MS: Duration = Duration::from_millis(1);
 const S: Duration = Duration::from_secs(1);
@@ -56,7 +56,7 @@ pub(super) fn config(r: &mut Reader) -> Config {
         recovery: recovery(r),
         diagnosis: DiagnosisConfig { enabled: r.flag("diagnosis.enabled") },
         healthcheck: healthcheck(r),
-        alerts: alerts(r),
+        alerts: alerts::alerts(r),
         panel: panel(r),
         log: LogConfig {
             level: r.text("log.level", "a level or a list of target=level", log_level),
@@ -64,7 +64,6 @@ pub(super) fn config(r: &mut Reader) -> Config {
         },
         extract: extract::rules(r),
     };
-    not_used_yet(r);
     clashes(r, &config);
     config
 }
@@ -189,29 +188,6 @@ fn healthcheck(r: &mut Reader) -> HealthcheckConfig {
         timeout: r.duration("healthcheck.timeout", 100 * MS..=10 * M),
         failure_threshold: r.int("healthcheck.failure_threshold", 1..=100),
     }
-}
-
-fn alerts(r: &mut Reader) -> AlertsConfig {
-    let digits = "digits, a + in front if wanted, or empty";
-    AlertsConfig {
-        admin_phone: r.optional("alerts.admin_phone", digits, |phone| {
-            let bare = phone.strip_prefix('+').unwrap_or(phone);
-            let sound = !bare.is_empty() && bare.bytes().all(|byte| byte.is_ascii_digit());
-            if sound {
-                Ok(bare.to_owned())
-            } else {
-                Err("must be digits, with a + in front if wanted".to_owned())
-            }
-        }),
-        gather_for: r.duration("alerts.gather_for", 100 * MS..=H),
-        every: r.duration("alerts.every", 100 * MS..=24 * H),
-        remind_every: r.duration("alerts.remind_every", 100 * MS..=24 * H),
-    }
-}
-
-/// Keys of the contract that this version reads and checks but does not act upon; the documented file says so of each.
-fn not_used_yet(r: &mut Reader) {
-    let _owner: PagingOwner = r.choice("paging.owner");
 }
 
 fn status(r: &mut Reader) -> StatusConfig {
@@ -351,7 +327,7 @@ fn log_level(text: &str) -> Result<String, String> {
 }
 
 /// A link people follow: http or https, a host, no user or password.
-fn people_url(text: &str) -> Result<&str, String> {
+pub(super) fn people_url(text: &str) -> Result<&str, String> {
     let wrong = || "must be an http or https URL, without user or password".to_owned();
     let uri: Uri = text.parse().map_err(|_| wrong())?;
     let web = matches!(uri.scheme_str(), Some("http" | "https"));

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use regex::Regex;
 
+use super::alerts::AlertsConfig;
 use super::secret::Secret;
 use super::upstream::Upstream;
 
@@ -47,7 +48,7 @@ pub struct Config {
     pub diagnosis: DiagnosisConfig,
     /// Probes of WAHA's sessions.
     pub healthcheck: HealthcheckConfig,
-    /// What admins are told.
+    /// Who pages, what admins are told, and how.
     pub alerts: AlertsConfig,
     /// Links for people.
     pub panel: PanelConfig,
@@ -262,19 +263,6 @@ pub struct HealthcheckConfig {
     pub failure_threshold: u32,
 }
 
-/// `[alerts]`
-#[derive(Debug, Clone)]
-pub struct AlertsConfig {
-    /// The admin's number, digits only.
-    pub admin_phone: Option<String>,
-    /// How long a message about single orders waits for more.
-    pub gather_for: Duration,
-    /// How long after one before the next.
-    pub every: Duration,
-    /// How long between two messages about a channel that stays dead.
-    pub remind_every: Duration,
-}
-
 /// `[panel]`
 #[derive(Debug, Clone)]
 pub struct PanelConfig {
@@ -344,6 +332,25 @@ choices! {
         Traffic = "traffic",
         /// Its heartbeat.
         Heartbeat = "heartbeat",
+    }
+}
+
+choices! {
+    /// How a connection to a mail server is kept from others' eyes.
+    MailSecurity {
+        /// TLS from the first byte.
+        Tls = "tls",
+        /// TLS after a greeting in the clear.
+        Starttls = "starttls",
+        /// Not at all.
+        None = "none",
+    }
+    /// How a dead man's switch is called.
+    HeartbeatMethod {
+        /// GET.
+        Get = "get",
+        /// POST.
+        Post = "post",
     }
 }
 

@@ -40,19 +40,23 @@ pub(super) fn json(entries: &[Entry]) -> String {
     let mut layers = Map::new();
     for entry in entries {
         let value = json!(entry.value);
-        match entry.key.split_once('.') {
-            None => _ = config.insert(entry.key.clone(), value),
-            Some((section, name)) => {
-                if let Some(section) = config.entry(section).or_insert_with(|| json!({})).as_object_mut() {
-                    section.insert(name.to_owned(), value);
-                }
-            }
-        }
+        put(&mut config, &entry.key, value);
         if !entry.is_default() {
             layers.insert(entry.key.clone(), json!(entry.layer));
         }
     }
     format!("{:#}\n", json!({ "config": config, "layers": layers }))
+}
+
+fn put(section: &mut Map<String, serde_json::Value>, key: &str, value: serde_json::Value) {
+    match key.split_once('.') {
+        None => _ = section.insert(key.to_owned(), value),
+        Some((name, rest)) => {
+            if let Some(inner) = section.entry(name).or_insert_with(|| json!({})).as_object_mut() {
+                put(inner, rest, value);
+            }
+        }
+    }
 }
 
 /// The tables of a list of tables at the top level; written below all else as `[[key]]`.

@@ -15,7 +15,7 @@
 //! - `probing`: probes, and the watchdog's own trouble
 //! - `diagnosing`: the ladder
 //! - `confirming`: echoes and acks
-//! - `recovering`: the canary and the replays
+//! - `recovering`: the canary and the replays; `survey`: everything that waits, in one pass
 //! - `incidents`: incidents, and which alerts they call for; `alerting`: the outbox
 //! - `drilling`: drills and tests of channels
 //! - `commanding`: what people ask for
@@ -30,6 +30,7 @@ mod drilling;
 mod incidents;
 mod probing;
 mod recovering;
+mod survey;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -40,11 +41,12 @@ use self::attempts::interrupted;
 pub use self::decision::{Change, Decision, Ending, Event, Notice, Reconciled, Stored, Unheard};
 use self::diagnosing::WRITE_EVERY;
 pub use self::recovering::Outlook;
+pub use self::survey::Waits;
 use super::alert::Alert;
 use super::assess::{Signals, reassess};
 use super::case::Case;
 use super::confirmation::{Awaiting, Early, FeedState, MessageId};
-use super::delivery::{Channel, Progress, Route};
+use super::delivery::{Channel, Progress, Reach, Route};
 use super::diagnosis::{Diagnosis, Rung};
 use super::drill::Drill;
 use super::errand::{LetterKind, Report};
@@ -53,10 +55,11 @@ use super::incident::Incident;
 use super::ledger::{AttemptId, Ended, Entry, Intent, Position, Via};
 use super::notification::Failure;
 use super::probe::ProbePolicy;
-use super::recovery::{Held, Recovery, RecoveryPolicy, Told, Warm};
+use super::recovery::{ByHand, Held, Recovery, RecoveryPolicy, Told, Warm};
 use super::send::Description;
 use super::session::Session;
-use super::status::{StatusChange, StatusPolicy};
+use super::standing::{Standing, Stands};
+use super::status::{Status, StatusChange, StatusPolicy};
 use super::time::Timestamp;
 
 /// The rules' numbers.
@@ -177,7 +180,7 @@ pub struct State {
     /// When to look for a send that may have arrived.
     looks: BTreeMap<SendId, Timestamp>,
     /// Replays that people asked for, and who.
-    by_hand: BTreeMap<SendId, String>,
+    by_hand: BTreeMap<SendId, ByHand>,
     /// People want no replays for now.
     paused: bool,
     /// Open incidents.
@@ -186,6 +189,8 @@ pub struct State {
     alerts: BTreeMap<RecordId, Alert>,
     /// The latest drill.
     drill: Option<Drill>,
+    /// How channels have been.
+    reach: BTreeMap<Channel, Reach>,
     /// When orders were last told of, by session.
     orders_told: BTreeMap<SessionName, Timestamp>,
     /// When a loss, or what came on top of it, was last told of, by session.
@@ -278,6 +283,7 @@ impl State {
             incidents: BTreeMap::new(),
             alerts: BTreeMap::new(),
             drill: None,
+            reach: BTreeMap::new(),
             orders_told: BTreeMap::new(),
             reminded: BTreeMap::new(),
             heartbeat: now,
@@ -409,6 +415,30 @@ impl State {
     /// The latest drill.
     pub const fn drill(&self) -> Option<&Drill> {
         self.drill.as_ref()
+    }
+
+    /// How each channel has been since the start, as far as it was tried.
+    pub const fn reach(&self) -> &BTreeMap<Channel, Reach> {
+        &self.reach
+    }
+
+    /// What is wrong right now.
+    pub fn standing(&self) -> Vec<Standing> {
+        let of_status = |session: &Session| {
+            let what = match session.assessment.status {
+                Status::IncommunicadoCritico => Stands::IncommunicadoCritico,
+                Status::Incommunicado => Stands::Incommunicado,
+                _ => return None,
+            };
+            Some(Standing { what, session: session.name.clone(), since: session.since })
+        };
+        let running = self.drill.iter().filter(|drill| drill.ended.is_none());
+        let drill = running.map(|drill| Standing {
+            what: Stands::Drill,
+            session: drill.session.clone(),
+            since: drill.began,
+        });
+        self.sessions.values().filter_map(of_status).chain(drill).collect()
     }
 
     /// How the event feed is.

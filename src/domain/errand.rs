@@ -83,6 +83,29 @@ pub enum Looked {
     Failed,
 }
 
+impl Looked {
+    /// Its message, where it went out.
+    pub fn message(self) -> Option<MessageId> {
+        match self {
+            Self::Found { message, .. } => Some(message),
+            Self::Absent | Self::Impossible | Self::Failed => None,
+        }
+    }
+
+    /// The words of all answers, in the order that label sets are created.
+    pub const WORDS: [&'static str; 4] = ["found", "absent", "impossible", "failed"];
+
+    /// The word of the metrics.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Found { .. } => "found",
+            Self::Absent => "absent",
+            Self::Impossible => "impossible",
+            Self::Failed => "failed",
+        }
+    }
+}
+
 /// A replay.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Replay {
@@ -231,4 +254,6 @@ pub enum NotReplayed {
     Unrecorded,
     /// Its request is not kept any more.
     NothingKept,
+    /// It was settled meanwhile.
+    Settled,
 }

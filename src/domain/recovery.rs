@@ -60,6 +60,19 @@ pub enum Held {
 }
 
 impl Held {
+    /// All reasons, in the order that label sets are created.
+    pub const ALL: [Self; 9] = [
+        Self::NothingKept,
+        Self::Rejected,
+        Self::NotConfirmed,
+        Self::BotHasIt,
+        Self::NotLooked,
+        Self::MayHaveArrived,
+        Self::TooOld,
+        Self::Superseded,
+        Self::Restricted,
+    ];
+
     /// The word of the API.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -112,11 +125,22 @@ pub fn message_id(send: SendId) -> MessageId {
     MessageId::new(&format!("3EB0{digits}")).unwrap_or_else(|| unreachable!("22 characters"))
 }
 
+/// A replay that a person asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ByHand {
+    /// Who.
+    pub who: String,
+    /// It may have arrived, and WAHA could not say: it is sent all the same.
+    pub unchecked: bool,
+}
+
 /// How the way back goes in one session.
 #[derive(Debug, Default)]
 pub struct Recovery {
     /// The replay under way.
     pub running: Option<SendId>,
+    /// A run of replays is under way: the channel is back, and one goes out after the other.
+    pub run: bool,
     /// No replay before then: the pace.
     pub paced: Timestamp,
     /// When to look again what can be done.

@@ -11,14 +11,20 @@
 
 mod admin_commands;
 mod admin_live;
+mod alerts;
+#[path = "../dashboards/board.rs"]
+#[allow(dead_code)]
+mod board;
 mod cli;
 mod cli_verbs;
 mod clients;
+mod dashboards;
 mod disk_full;
 mod durability;
 mod feed;
 mod harness;
 mod joining;
+mod late_retry;
 mod lifecycle;
 mod outcomes;
 mod proxy_mode;

@@ -33,7 +33,6 @@ const PACE: i64 = 4_500;
 pub struct Check {
     pub broken: Option<String>,
     pub turns: u64,
-    pub retried_after_doubt: u32,
     messages: BTreeMap<SendId, usize>,
     /// Attempts whose intent, and whose outcome, was said to be on disk.
     intended: BTreeSet<AttemptId>,
@@ -45,8 +44,8 @@ pub struct Check {
     /// Messages an attempt of which was cut off by a crash and left no trace, as is documented.
     traceless: BTreeSet<usize>,
     unsure: BTreeSet<usize>,
-    /// Messages a replay of which is known to have succeeded.
-    replayed: BTreeSet<usize>,
+    /// Messages that the bot sent again after WAHA could not say whether they had arrived: that is the bot's wish (SPEC 4.4).
+    unsaid: BTreeSet<usize>,
     // The reference: what speaks against the channel.
     failing: BTreeSet<Option<ChatId>>,
     exhausted: Vec<(i64, Option<ChatId>)>,
@@ -122,6 +121,11 @@ impl Check {
         self.unsure.insert(message);
     }
 
+    /// A look said nothing that counts, and the bot's retry is forwarded all the same.
+    pub fn unsaid(&mut self, message: usize) {
+        self.unsaid.insert(message);
+    }
+
     pub fn cut_off(&mut self, message: usize) {
         self.traceless.insert(message);
     }
@@ -179,16 +183,8 @@ impl Check {
         copies.sort_by_key(|one| one.begun);
         copies.dedup_by(|one, other| one.id == other.id);
         let traceless = self.traceless.contains(&message);
-        if traceless || copies.len() < 2 || copies.iter().all(|one| !one.replay) {
-            return;
-        }
-        // Counted and not called broken: a retry of the bot after a replay nobody knows the end of goes on without a look.
-        let replay_first =
-            copies.iter().position(|one| one.replay) < copies.iter().rposition(|one| !one.replay);
-        let replays = copies.iter().filter(|one| one.replay).count();
-        let doubtful = replays == 1 && copies[0].replay && replay_first && !self.replayed.contains(&message);
-        if doubtful {
-            self.retried_after_doubt += 1;
+        let wished = self.unsaid.contains(&message) && copies.last().is_some_and(|last| !last.replay);
+        if traceless || wished || copies.len() < 2 || copies.iter().all(|one| !one.replay) {
             return;
         }
         let how: Vec<_> = copies.iter().map(|one| if one.replay { "replay" } else { "bot" }).collect();
@@ -261,9 +257,6 @@ impl Check {
         }
         match ended.outcome {
             Outcome::Accepted => {
-                if let (Via::Replay, Some(message)) = (ended.via, self.message_of(ended.attempt.send)) {
-                    self.replayed.insert(message);
-                }
                 self.proven();
                 self.given_up.clear();
                 self.total_loss = false;
@@ -445,6 +438,10 @@ pub fn line(notice: &Notice) -> String {
         Notice::Diagnosed { finding, .. } => format!("diagnosis: {}", finding.verdict.as_str()),
         Notice::Probed { result, .. } => format!("probe: {}", result.as_str()),
         Notice::Replayed { outcome, .. } => format!("replay over: {outcome}"),
+        Notice::NotReplayed { .. } => "replay not begun".to_owned(),
+        Notice::RunOver { cut: false, .. } => "nothing more to send again".to_owned(),
+        Notice::RunOver { cut: true, .. } => "sending again was cut".to_owned(),
+        Notice::Looked { found, .. } => format!("look: {}", found.as_str()),
         Notice::Alerting(alert) => format!("alert raised: {}", alert.says.as_str()),
         Notice::Delivered { channel, how, .. } => {
             format!("alert by {}: {}", channel.as_str(), how.as_str())

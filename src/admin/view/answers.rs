@@ -49,6 +49,10 @@ pub struct Retried {
     pub cause: Option<CauseWord>,
     /// The cause, for people.
     pub message: Option<&'static str>,
+    /// A look has shown that it had gone out: nothing was sent again.
+    pub reconciled: bool,
+    /// It may have gone out before, and WAHA could not tell: it was sent all the same.
+    pub unchecked: bool,
 }
 
 /// Whether anything is sent again by itself.

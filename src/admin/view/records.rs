@@ -13,7 +13,8 @@ use super::{Moment, OrderView, order};
 use crate::domain::alert::Alert;
 use crate::domain::case::Case;
 use crate::domain::command::Audit;
-use crate::domain::delivery::{Delivery, Progress};
+use crate::domain::delivery::{Delivery, Progress, Reach, Topic};
+use crate::domain::drill::Drill;
 use crate::domain::errand::LetterText;
 use crate::domain::id::{ChatId, SendId, SessionName};
 use crate::domain::incident::{Incident, Line};
@@ -284,6 +285,97 @@ pub fn alert(alert: &Alert, language: Language) -> AlertView {
         over: alert.over().map(Moment),
         deliveries: alert.deliveries.iter().map(delivery).collect(),
     }
+}
+
+/// A way out: what it takes, where it is configured, and how it has been.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ChannelView {
+    /// Its word: a channel's, or `alertmanager` or `heartbeat`.
+    channel: &'static str,
+    configured: bool,
+    /// What it takes, as `alerts.<channel>.events`.
+    events: Vec<&'static str>,
+    /// Alerts that wait for it.
+    queue: usize,
+    /// When it last accepted one.
+    last_success: Option<Moment>,
+    /// Since when it has accepted none.
+    failing_since: Option<Moment>,
+}
+
+/// How a way out is.
+pub fn channel(name: &'static str, takes: Option<&[Topic]>, reach: Reach, queue: usize) -> ChannelView {
+    ChannelView {
+        channel: name,
+        configured: takes.is_some(),
+        events: takes.unwrap_or_default().iter().map(|topic| topic.as_str()).collect(),
+        queue,
+        last_success: reach.last_success.map(Moment),
+        failing_since: reach.failing_since.map(Moment),
+    }
+}
+
+/// The alerts, and how the channels are.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Alerts {
+    /// The newest first.
+    pub items: Vec<AlertView>,
+    /// Every way out, configured or not.
+    pub channels: Vec<ChannelView>,
+}
+
+/// A drill.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct DrillView {
+    id: String,
+    session: String,
+    /// Who wanted it.
+    who: String,
+    active: bool,
+    began: Moment,
+    /// When it ends by itself.
+    until: Moment,
+    ended: Option<Moment>,
+}
+
+/// A drill, as it is.
+pub fn drill(drill: &Drill) -> DrillView {
+    DrillView {
+        id: drill.id.to_string(),
+        session: drill.session.to_string(),
+        who: drill.who.clone(),
+        active: drill.ended.is_none(),
+        began: drill.began.into(),
+        until: drill.until.into(),
+        ended: drill.ended.map(Moment),
+    }
+}
+
+/// The latest drill.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Drilled {
+    /// `null` where there was none.
+    pub drill: Option<DrillView>,
+}
+
+/// An alert was raised.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Raised {
+    /// Always.
+    pub success: bool,
+    /// The alert whose deliveries tell how it goes.
+    pub alert: Option<String>,
+}
+
+/// A drill began or ended.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct DrillRaised {
+    /// Always.
+    pub success: bool,
+    /// The alert whose deliveries tell how it goes.
+    pub alert: Option<String>,
+    /// The drill.
+    pub drill: Option<DrillView>,
 }
 
 /// Who did what.

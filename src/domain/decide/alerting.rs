@@ -297,6 +297,7 @@ impl State {
         let ended = alert.says.stands() && alert.incident.is_some_and(|id| !open(id));
         let session = alert.session.clone();
         let Some(delivery) = alert.on_mut(channel) else { return };
+        self.reach.entry(channel).or_default().note(outcome == Outcome::Accepted, now);
         let how = match outcome {
             Outcome::Accepted => {
                 delivery.progress = Progress::Told(now);

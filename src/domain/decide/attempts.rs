@@ -266,6 +266,7 @@ impl State {
     pub(super) fn file(&mut self, case: Case, decision: &mut Decision) {
         if case.is_settled() {
             self.forget_case(&case);
+            self.wish_is_over(&case, decision);
             decision.changes.push(Change::Case(Box::new(case)));
         } else {
             decision.changes.push(Change::Case(Box::new(case.clone())));
@@ -302,7 +303,10 @@ impl State {
         if matches!(ended.via, Via::Bot | Via::Retry) {
             decision.notices.push(Notice::Retried { what: Arc::clone(&case.what) });
         }
-        let by = self.by_hand.remove(&case.send).filter(|_| ended.via == Via::Replay);
+        let by = match ended.via {
+            Via::Replay => self.by_hand.remove(&case.send).map(|wish| wish.who),
+            _ => None,
+        };
         let method = match (ended.via, &by) {
             (Via::Look, _) => Method::ConfirmedLate,
             (Via::Replay, Some(_)) => Method::Retry,
@@ -350,10 +354,10 @@ pub(super) fn resolve(case: &mut Case, resolution: Resolution, decision: &mut De
     if let Some(finding) = &mut case.finding {
         finding.resolved_at.get_or_insert(resolution.at);
     }
-    let method = resolution.method;
+    let (method, took) = (resolution.method, resolution.at.since(failure.created_at));
     failure.resolution = Some(resolution);
     let (send, what) = (case.send, Arc::clone(&case.what));
-    decision.notices.push(Notice::Settled { send, what, method });
+    decision.notices.push(Notice::Settled { send, what, method, took });
 }
 
 pub(super) fn interrupted(intent: &Intent, now: Timestamp) -> Ended {

@@ -9,6 +9,7 @@ use super::super::id::{ChatId, RecordId, SendId, SessionName};
 use super::super::notification::Resolution;
 use super::super::order::OrderFacts;
 use super::super::outcome::{Cause, Outcome};
+use super::super::recovery::ByHand;
 use super::super::send::{Description, SendKind};
 use super::super::time::Timestamp;
 use super::attempts::resolve;
@@ -129,17 +130,19 @@ impl State {
         if !case.replayable {
             return Err(Refusal::NothingKept);
         }
+        let doubtful = case.doubt.is_some();
         let replaying = self.recoveries.values().any(|recovery| recovery.running == Some(send));
-        // Two clicks are one send.
-        if !replaying {
+        // Two clicks are one send, and one look.
+        if !replaying && !self.by_hand.contains_key(&send) {
             if self.runs(send) {
                 return Err(Refusal::BotHasIt);
             }
-            self.by_hand.insert(send, who.to_owned());
-            if let Some(case) = self.cases.get_mut(&send) {
-                case.ours_since.get_or_insert(now);
+            self.by_hand.insert(send, ByHand { who: who.to_owned(), unchecked: false });
+            if doubtful {
+                self.begin_look(send, now, decision);
+            } else {
+                self.replay_by_hand(send, now, policy, decision);
             }
-            self.replay(send, now, policy, decision);
         }
         Ok(Reply::Begun(Pending::Replay(send)))
     }

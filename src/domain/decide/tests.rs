@@ -1,7 +1,10 @@
 //! What events change: given up by count and by silence, rejected, settled, and the status that follows.
 
+mod bench;
+mod by_hand;
 mod found;
 mod mind;
+mod survey;
 
 use std::sync::{Arc, LazyLock};
 

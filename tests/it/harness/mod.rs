@@ -2,6 +2,8 @@
 
 pub mod bot;
 pub mod http;
+pub mod prometheus;
+pub mod rules;
 pub mod sidecar;
 pub mod upstream;
 

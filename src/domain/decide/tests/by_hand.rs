@@ -1,0 +1,91 @@
+//! What people ask for, step by step: above all a retry of what may have arrived.
+
+use super::bench::Bench;
+use super::*;
+use crate::domain::command::{Command, Pending, Reply};
+use crate::domain::confirmation::Confirmation;
+use crate::domain::errand::Looked;
+
+const SEND: SendId = SendId::from_bytes([1; 16]);
+const MAYBE: Cause = Cause::ResponseTimeout;
+
+fn found() -> Looked {
+    Looked::Found { message: MessageId::new("3EB0AA").unwrap(), confirmation: Confirmation::Server }
+}
+
+/// Send 1 may have arrived, is ours, and the heart's own look has failed.
+fn in_doubt() -> Bench {
+    let mut bench = Bench::new();
+    bench.policy.diagnose = false;
+    bench.give_up(1, MAYBE);
+    bench.looked(1, Looked::Failed);
+    bench.errands.clear();
+    bench
+}
+
+#[test]
+fn a_wish_for_what_may_have_arrived_looks_first_and_two_clicks_look_once() {
+    let mut bench = in_doubt();
+    for _ in 0..2 {
+        assert_eq!(bench.command(Command::Retry(SEND)), Reply::Begun(Pending::Replay(SEND)));
+    }
+    assert_eq!(bench.looks(), 1, "and nothing is sent");
+    bench.looked(1, found());
+    assert!(bench.state.cases().is_empty(), "it is settled");
+    assert_eq!(bench.endings, [Ending::HadGoneOut]);
+    assert!(bench.replays().is_empty());
+}
+
+#[test]
+fn where_waha_cannot_say_the_wish_counts_and_is_told_so() {
+    for cannot in [Looked::Impossible, Looked::Failed] {
+        let mut bench = in_doubt();
+        bench.command(Command::Retry(SEND));
+        bench.errands.clear();
+        bench.looked(1, cannot);
+        assert_eq!(bench.replays(), [1]);
+        bench.attempt(1, 5, Via::Replay, None);
+        assert_eq!(bench.endings, [Ending::ReplayedUnchecked(Outcome::Accepted, None)]);
+        assert!(bench.state.cases().is_empty());
+    }
+}
+
+#[test]
+fn that_it_is_not_there_counts_only_once_waha_cannot_send_it_any_more() {
+    let mut bench = in_doubt();
+    bench.pass(10);
+    bench.command(Command::Retry(SEND));
+    assert_eq!(bench.looks(), 1);
+    bench.looked(1, Looked::Absent);
+    bench.pass(100);
+    assert_eq!(bench.looks(), 0, "it may still leave");
+    bench.pass(30);
+    assert_eq!(bench.looks(), 1);
+    bench.looked(1, Looked::Absent);
+    assert_eq!(bench.replays(), [1]);
+    bench.attempt(1, 5, Via::Replay, Some(Cause::Unavailable));
+    assert_eq!(bench.endings, [Ending::Replayed(Outcome::Failed, Some(Cause::Unavailable))]);
+}
+
+#[test]
+fn a_wish_that_waits_hears_how_it_was_settled_otherwise() {
+    let mut bench = in_doubt();
+    bench.command(Command::Retry(SEND));
+    let resolve = Command::Resolve { send: SEND, method: Method::PhoneCall, note: None };
+    assert_eq!(bench.command(resolve), Reply::Done);
+    assert_eq!(bench.endings, [Ending::NotReplayed(crate::domain::errand::NotReplayed::Settled)]);
+    bench.errands.clear();
+    bench.looked(1, Looked::Absent);
+    assert!(bench.errands.is_empty(), "nothing is sent of what is settled");
+}
+
+#[test]
+fn a_wish_that_waits_leaves_it_to_the_bot_that_sends_it() {
+    let mut bench = in_doubt();
+    bench.command(Command::Retry(SEND));
+    bench.errands.clear();
+    bench.event(Event::Entry(Position(0), Entry::Begun(AttemptId { send: SEND, number: 5 })));
+    bench.looked(1, Looked::Impossible);
+    assert!(bench.replays().is_empty());
+    assert_eq!(bench.endings, [Ending::NotReplayed(crate::domain::errand::NotReplayed::BotHasIt)]);
+}
