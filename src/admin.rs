@@ -31,6 +31,8 @@
 //! | `POST /api/healthcheck` | operator | probes a session now |
 //! | `POST /api/sessions/{session}/restart` | operator | restarts it, where that may help |
 //! | `POST /api/bot/restart` | operator | asks the hook of the bot's host to restart it |
+//! | `POST /api/forget` | operator | takes a customer out of what is settled |
+//! | `GET /api/backup` | operator | a copy of the store |
 //! | `POST /api/alerts/test` | operator | sends a test through alert channels |
 //! | `POST /api/drill` | operator | begins a drill |
 //! | `POST /api/drill/end` | operator | ends it |
@@ -48,6 +50,7 @@ mod deed;
 mod events;
 mod health;
 mod hook;
+mod keeping;
 mod login;
 mod openapi;
 mod page;
@@ -86,6 +89,7 @@ use access::{Needs, Peer};
 pub use deed::{Deeds, Undone};
 pub use events::Listeners;
 pub use hook::HookDoor;
+pub use keeping::Turn;
 pub use login::{LASTS_MAX, Logins, RESTS_MAX};
 pub use openapi::document as openapi_document;
 use patience::Patient;
@@ -128,6 +132,8 @@ pub struct Admin {
     pub restarts: Restarts,
     /// Who restarts the bot, if anybody; SIGHUP swaps it.
     pub restart_hook: ArcSwapOption<RestartHook>,
+    /// Whose turn it is to go through all records.
+    pub turn: Turn,
     /// Seats for those who listen to news.
     pub listeners: Listeners,
     /// Where WAHA's webhooks come in, if it delivers them.
@@ -258,6 +264,8 @@ fn acting() -> OpenApiRouter<Arc<Admin>> {
         .routes(routes!(channel::healthcheck))
         .routes(routes!(restart::restart_session))
         .routes(routes!(restart::restart_bot))
+        .routes(routes!(keeping::forget))
+        .routes(routes!(keeping::backup))
 }
 
 fn reporting() -> OpenApiRouter<Arc<Admin>> {
@@ -295,6 +303,8 @@ fn handler_of(route: &str) -> &'static str {
         "/api/openapi.json" => "openapi",
         "/api/bot/status" => "bot_status",
         "/api/bot/restart" => "bot_restart",
+        "/api/forget" => "forget",
+        "/api/backup" => "backup",
         "/api/stats" => "stats",
         "/api/logs" => "logs",
         "/api/events" => "events",

@@ -151,6 +151,7 @@ pub fn start(config: &Config) -> Result<Running, StartError> {
         restart_hook: ArcSwapOption::from_pointee(
             settings::restart_hook(config).map_err(StartError::Configuration)?,
         ),
+        turn: admin::Turn::default(),
         listeners: admin::Listeners::default(),
         hook: settings::hook(config).map(|hook| admin::HookDoor::new(hook, told.clone())),
         steady: Arc::clone(&steady),

@@ -2,15 +2,20 @@
 
 mod act;
 mod alert;
+mod backup;
 mod check;
 mod drill;
 mod export;
 mod failed;
 mod healthcheck;
 mod incidents;
+mod live;
 mod output;
+mod records;
 mod run;
+mod shell;
 mod source;
+mod stats;
 mod status;
 mod stored;
 
@@ -19,6 +24,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use self::records::List;
 use crate::app::StartError;
 use crate::config::command::{ConfigArgs, ConfigCommandError};
 use crate::config::{self, ConfigFaults, Loaded};
@@ -55,6 +61,32 @@ enum Command {
     Failed(failed::FailedCommand),
     /// List incidents: when the bot could not speak, for how long, and whom it left untold.
     Incidents(incidents::IncidentsArgs),
+    /// List orders whose customers were not told, the longest waiting first: whom to call.
+    Orders(records::ListArgs),
+    /// List what diagnoses found, the newest first.
+    Failures(records::ListArgs),
+    /// List sends as they stand after their latest attempts, the newest first.
+    Sends(records::ListArgs),
+    /// List who did what, the newest first.
+    Audit(records::ListArgs),
+    /// Show how the last day went: counts, success rate, latencies, what is open.
+    Stats(stats::StatsArgs),
+    /// Show the newest lines of the running sidecar's log.
+    Logs(live::LogsArgs),
+    /// Show what happens as it happens, until interrupted.
+    Events(live::EventsArgs),
+    /// Probe a session of WAHA now. Exit code 0 where it works, 1 where it does not.
+    Probe(act::ProbeArgs),
+    /// WAHA's sessions.
+    #[command(subcommand)]
+    Session(act::SessionCommand),
+    /// The bot itself.
+    #[command(subcommand)]
+    Bot(act::BotCommand),
+    /// Find out why a customer could not be told: writes a simple message to them, else to the admin.
+    ///
+    /// Exit code 0 where somebody was reached, so that the channel lives; 1 where nobody was.
+    Diagnose(act::DiagnoseArgs),
     /// Alerts: what was told to whom, and whether the channels work.
     #[command(subcommand)]
     Alert(alert::AlertCommand),
@@ -66,6 +98,12 @@ enum Command {
     /// Pause or resume what the sidecar sends again by itself.
     #[command(subcommand)]
     Recovery(act::RecoveryCommand),
+    /// Take a customer's name and phone out of all settled records.
+    ///
+    /// What was sent, when, and how it ended stays. Exit code 1 where open records still name the customer.
+    Forget(act::ForgetArgs),
+    /// Copy the whole store into a new file, while the sidecar runs or not.
+    Backup(backup::BackupArgs),
     /// Write every send as a line of JSON, the oldest first.
     ///
     /// Beside a running process it asks that one; without, it reads the store's file. A send whose attempt was cut off is "ambiguous".
@@ -77,6 +115,12 @@ enum Command {
     /// A pretend WAHA with fault switches: try things without WhatsApp.
     FakeWaha(FakeWahaArgs),
     Demo(crate::demo::DemoArgs),
+    /// Print the completions of the command line for a shell.
+    #[command(hide = true)]
+    Completions(shell::CompletionsArgs),
+    /// Print the manual page of a command.
+    #[command(hide = true)]
+    Man(shell::ManArgs),
 }
 
 /// Why a command failed, with its exit code.
@@ -154,6 +198,21 @@ impl Cli {
             Command::Status(args) => return status::run(&args, &load()?.config),
             Command::Failed(command) => return failed::run(&command, &load()?.config),
             Command::Incidents(args) => incidents::run(&args, &load()?.config)?,
+            Command::Orders(args) => records::run(List::Orders, &args, &load()?.config)?,
+            Command::Failures(args) => records::run(List::Failures, &args, &load()?.config)?,
+            Command::Sends(args) => records::run(List::Sends, &args, &load()?.config)?,
+            Command::Audit(args) => records::run(List::Audit, &args, &load()?.config)?,
+            Command::Stats(args) => stats::run(&args, &load()?.config)?,
+            Command::Logs(args) => live::logs(&args, &load()?.config)?,
+            Command::Events(args) => live::events(&args, &load()?.config)?,
+            Command::Probe(args) => return act::probe(&args, &load()?.config),
+            Command::Session(command) => return act::session(&command, &load()?.config),
+            Command::Bot(command) => return act::bot(&command, &load()?.config),
+            Command::Diagnose(args) => return act::diagnose(&args, &load()?.config),
+            Command::Forget(args) => return act::forget(&args, &load()?.config),
+            Command::Backup(args) => backup::run(&args, &load()?.config)?,
+            Command::Completions(args) => shell::completions(&args)?,
+            Command::Man(args) => shell::man(&args)?,
             Command::Alert(command) => return alert::run(&command, &load()?.config),
             Command::Drill(args) => return drill::run(&args, &load()?.config),
             Command::Recovery(command) => return act::recovery(&command, &load()?.config),

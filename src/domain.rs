@@ -16,6 +16,7 @@ pub mod diagnosis;
 pub mod drill;
 pub mod errand;
 pub mod extract;
+pub mod forget;
 pub mod id;
 pub mod incident;
 pub mod ledger;

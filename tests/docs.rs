@@ -253,6 +253,40 @@ fn every_command_line_is_understood() {
 }
 
 #[test]
+fn cli_says_what_help_says() {
+    let path = root().join("docs/CLI.md");
+    let kept = fs::read_to_string(&path).unwrap_or_default();
+    let (head, _) = kept.split_once("## `waha-watchdog`").expect("docs/CLI.md has a head of its own");
+    let mut wanted = head.to_owned();
+    let mut cli = Cli::command().term_width(100);
+    cli.build();
+    describe(&mut cli, &mut wanted);
+    let wanted = format!("{}\n", wanted.trim_end());
+    if std::env::var_os("WRITE_CLI").is_some() {
+        fs::write(&path, &wanted).unwrap();
+        return;
+    }
+    assert!(
+        kept == wanted,
+        "docs/CLI.md is not what --help says; WRITE_CLI=1 cargo test --test docs cli writes it"
+    );
+}
+
+/// A command's help, and that of the commands in it.
+fn describe(command: &mut clap::Command, text: &mut String) {
+    if command.get_name() == "help" {
+        return;
+    }
+    let name = command.get_bin_name().unwrap_or(command.get_name()).to_owned();
+    let help = command.render_long_help().to_string();
+    let help: Vec<_> = help.lines().map(str::trim_end).collect();
+    text.push_str(&format!("## `{name}`\n\n```text\n{}\n```\n\n", help.join("\n").trim_end()));
+    for inside in command.get_subcommands_mut() {
+        describe(inside, text);
+    }
+}
+
+#[test]
 fn readme_names_every_command() {
     let readme = Page::read(root(), "README.md").text;
     let mut commands: Vec<_> =

@@ -77,3 +77,27 @@ impl AsyncWrite for Patient {
         Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt as _;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_reads_nothing_is_given_up() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let reader = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut patient = Patient::new(stream);
+        let chunk = vec![0; 64 * 1024];
+        let failed = loop {
+            if let Err(error) = patient.write_all(&chunk).await {
+                break error;
+            }
+        };
+        assert_eq!(failed.kind(), ErrorKind::TimedOut);
+        drop(reader);
+    }
+}

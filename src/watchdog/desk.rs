@@ -85,6 +85,7 @@ struct Sheet {
     alerts: BTreeMap<RecordId, Box<Alert>>,
     confirmations: BTreeMap<SendId, Awaited>,
     audit: Vec<Audit>,
+    forgotten: Vec<Position>,
     paused: Option<bool>,
     drill: Option<Box<Drill>>,
 }
@@ -221,6 +222,7 @@ impl Sheet {
                 self.confirmations.insert(confirmed.send, Awaited::Over(confirmed));
             }
             Change::Audit(audit) => self.audit.push(*audit),
+            Change::Forget(positions) => self.forgotten.extend(positions),
             Change::Paused(paused) => self.paused = Some(paused),
             Change::Drill(drill) => self.drill = Some(drill),
         }
@@ -238,12 +240,14 @@ impl Sheet {
         self.alerts.extend(later.alerts);
         self.confirmations.extend(later.confirmations);
         self.audit.extend(later.audit);
+        self.forgotten.extend(later.forgotten);
         self.paused = later.paused.or(self.paused);
         self.drill = later.drill.or(self.drill.take());
     }
 
     fn is_empty(&self) -> bool {
         self.cases.is_empty()
+            && self.forgotten.is_empty()
             && self.requests.is_empty()
             && self.unheard.is_empty()
             && self.sessions.is_empty()
@@ -277,6 +281,7 @@ impl Sheet {
             .chain(self.incidents.values().cloned().map(Change::Incident))
             .chain(self.alerts.values().cloned().map(Change::Alert))
             .chain(self.audit.iter().cloned().map(|audit| Change::Audit(Box::new(audit))))
+            .chain((!self.forgotten.is_empty()).then(|| Change::Forget(self.forgotten.clone())))
             .chain(self.paused.map(Change::Paused))
             .chain(self.drill.clone().map(Change::Drill));
         let sends = cases.chain(requests).chain(unheard).chain(confirmations);

@@ -10,6 +10,7 @@
 )]
 
 mod admin_commands;
+mod admin_live;
 mod alertmanager;
 mod alerts;
 #[path = "../dashboards/board.rs"]
@@ -19,6 +20,7 @@ mod channels;
 mod channels_drill;
 mod channels_push;
 mod cli;
+mod cli_verbs;
 mod clients;
 mod dashboards;
 mod disk_full;

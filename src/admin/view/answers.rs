@@ -120,6 +120,21 @@ pub struct Diagnosed {
     pub created_at: Moment,
 }
 
+/// A customer was forgotten.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Forgot {
+    /// Always.
+    pub success: bool,
+    /// Attempts that do not name the customer any more.
+    pub attempts: usize,
+    /// Settled failed notifications that do not.
+    pub notifications: usize,
+    /// Records that are open and still do.
+    pub open_count: usize,
+    /// The ids of the first hundred of them.
+    pub open: Vec<String>,
+}
+
 /// A line of the log.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct LogLine {

@@ -105,8 +105,8 @@ pub struct ChangeView {
 /// Rows in the store.
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
 pub struct StoreCounts {
-    /// Recorded attempts, about one for each send.
-    attempts: u64,
+    /// Rows of the ledger: one for each attempt, and two for those of the last moments.
+    ledger_rows: u64,
     /// Failed notifications, open or settled.
     notifications: u64,
     /// Requests kept to be sent again.
@@ -119,7 +119,7 @@ impl StoreCounts {
     /// From what the store says of itself.
     pub const fn new(stats: &StoreStats, file_bytes: u64) -> Self {
         Self {
-            attempts: stats.ledger_rows,
+            ledger_rows: stats.ledger_rows,
             notifications: stats.notifications,
             requests: stats.requests,
             file_bytes,

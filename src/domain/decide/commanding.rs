@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::super::case::Case;
 use super::super::command::{Audit, Command, Pending, Refusal, Reply};
+use super::super::forget::forget_in_case;
 use super::super::id::{ChatId, RecordId, SendId, SessionName};
 use super::super::notification::Resolution;
 use super::super::order::OrderFacts;
@@ -26,7 +27,7 @@ impl State {
         let mut decision = Decision::default();
         let action = command.as_str();
         let target = target_of(&command);
-        let audited = !matches!(command, Command::Heartbeat);
+        let audited = !matches!(command, Command::Heartbeat | Command::Forget { .. });
         let done = self.obey(command, who, now, policy, &mut decision);
         let reply = done.unwrap_or_else(Reply::Refused);
         if audited && !matches!(reply, Reply::Refused(_)) {
@@ -74,8 +75,17 @@ impl State {
             }
             Command::Reopen(case) => self.reopen(*case, decision),
             Command::NoteRestart(name) => self.configured(&name).map(|()| Reply::Done),
-            Command::NoteReveal(_) => Ok(Reply::Done),
-            Command::NoteBotRestart => Ok(Reply::Done),
+            Command::NoteReveal(_) | Command::NoteBotRestart | Command::NoteForget | Command::NoteBackup => {
+                Ok(Reply::Done)
+            }
+            Command::Forget { cases, positions } => {
+                // One that was opened again meanwhile needs its customer.
+                let settled = cases.into_iter().filter(|case| !self.cases.contains_key(&case.send));
+                let anonymous = settled.map(|case| Change::Case(Box::new(forget_in_case(case))));
+                decision.changes.extend(anonymous);
+                decision.changes.push(Change::Forget(positions));
+                Ok(Reply::Done)
+            }
             Command::Probe(name) => {
                 self.configured(&name)?;
                 self.ask(&name, decision);
@@ -239,6 +249,9 @@ fn target_of(command: &Command) -> Option<String> {
             (!words.is_empty()).then(|| words.join(","))
         }
         Command::NoteBotRestart
+        | Command::NoteForget
+        | Command::Forget { .. }
+        | Command::NoteBackup
         | Command::EndDrill
         | Command::PauseRecovery
         | Command::ResumeRecovery

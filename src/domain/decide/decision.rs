@@ -51,6 +51,8 @@ pub enum Change {
     Confirmed(Confirmed),
     /// Somebody did something.
     Audit(Box<Audit>),
+    /// Take the customer out of what the ledger says at these positions.
+    Forget(Vec<Position>),
     /// Replays wait for a person, or do not.
     Paused(bool),
     /// This is the latest drill now.

@@ -247,6 +247,11 @@ impl Sidecar {
         self.directory.path().join("watchdog.toml")
     }
 
+    /// Where its commands run.
+    pub fn directory(&self) -> &std::path::Path {
+        self.directory.path()
+    }
+
     pub fn store_path(&self) -> PathBuf {
         let path = self.config.keys.iter().find(|(key, _)| key == "store.path").unwrap();
         PathBuf::from(serde_json::from_str::<String>(&path.1).unwrap())
