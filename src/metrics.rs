@@ -5,6 +5,7 @@
 
 mod families;
 mod mind;
+mod snapshot;
 
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use prometheus::{
 
 pub use families::{HeartMetrics, ProxyMetrics, StoreMetrics};
 pub use mind::MindMetrics;
+pub use snapshot::SnapshotMetrics;
 
 use crate::domain::decide::OTHER_SESSIONS;
 use crate::domain::id::SessionName;
@@ -41,6 +43,8 @@ pub struct Metrics {
     pub mind: MindMetrics,
     /// Counted by the store's writer.
     pub store: StoreMetrics,
+    /// Counted by the panel, where it keeps the call list as a file.
+    pub snapshot: SnapshotMetrics,
     /// 1 where the last reload of the configuration took effect.
     pub reload_successful: IntGauge,
     /// When the configuration was last loaded.
@@ -69,6 +73,7 @@ impl Metrics {
             heart: HeartMetrics::new(&registry, sessions)?,
             mind: MindMetrics::new(&registry, sessions)?,
             store: StoreMetrics::new(&registry)?,
+            snapshot: SnapshotMetrics::new(&registry)?,
             reload_successful: gauge(
                 &registry,
                 "config_last_reload_successful",

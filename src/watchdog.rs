@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -65,6 +65,8 @@ pub struct Heart {
     /// What it told, for whoever listens.
     pub news: News,
     shown_at: Mutex<Timestamp>,
+    /// How often records were written, or were to be.
+    written: watch::Sender<u64>,
     /// When the loop last went round, in milliseconds.
     beat: AtomicI64,
     /// Told when something worth telling is on disk.
@@ -79,9 +81,15 @@ impl Heart {
             policy: ArcSwap::from_pointee(policy),
             news: News::new(now),
             shown_at: Mutex::new(now),
+            written: watch::Sender::new(0),
             beat: AtomicI64::new(now.millis()),
             moved: Notify::new(),
         }
+    }
+
+    /// Tells when the records may look different than before.
+    pub fn written(&self) -> watch::Receiver<u64> {
+        self.written.subscribe()
     }
 
     /// The state, for a moment.
@@ -507,6 +515,7 @@ impl Watchdog {
             tracing::error!(%error, "records cannot be written; trying again");
         }
         let after = desk.handed_in(done.is_ok());
+        self.heart.written.send_modify(|times| *times = times.wrapping_add(1));
         self.act(after, desk);
         if done.is_ok() { QUIET_COMMIT } else { COMMIT_AGAIN }
     }

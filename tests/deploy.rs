@@ -327,16 +327,37 @@ fn the_image_fits_the_program() {
     assert_eq!(answer.status.code(), Some(1), "{}", String::from_utf8_lossy(&answer.stderr));
     // The build sees what it needs.
     let seen = read("deploy/docker/Dockerfile.dockerignore");
-    for (path, _) in mounts_of_the_build() {
+    for path in read_by_the_build() {
         assert!(seen.lines().any(|line| line == format!("!{path}")), "the build needs {path}");
     }
 }
 
 /// What `cargo build` reads: the manifest's targets, and what the sources include.
-fn mounts_of_the_build() -> Vec<(String, ())> {
+fn read_by_the_build() -> BTreeSet<String> {
     let known =
         ["Cargo.toml", "Cargo.lock", "src", "config", "benches", "examples", "askama.toml", "build.rs"];
-    known.into_iter().filter(|path| root().join(path).exists()).map(|path| (path.to_owned(), ())).collect()
+    let mut read: BTreeSet<_> =
+        known.into_iter().filter(|path| root().join(path).exists()).map(str::to_owned).collect();
+    let include = Regex::new(r#"include_(?:str|bytes)!\(\s*"([^"]+)""#).unwrap();
+    let mut folders = vec![root().join("src")];
+    while let Some(folder) = folders.pop() {
+        for path in fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|end| end == "rs") {
+                let text = fs::read_to_string(&path).unwrap();
+                for one in include.captures_iter(&text) {
+                    // In a test's own path it may not be there; the build then does not read it either.
+                    let Ok(file) = folder.join(&one[1]).canonicalize() else { continue };
+                    let file = file.strip_prefix(root().canonicalize().unwrap()).unwrap().to_owned();
+                    read.insert(file.components().next().unwrap().as_os_str().to_str().unwrap().to_owned());
+                }
+            }
+        }
+    }
+    // Only unit tests read from there.
+    read.remove("tests");
+    read
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 
 pub use self::channels::{channels as channels_of, shared_fate};
-use crate::admin::{Access, RestartHook, Token, TokenRole};
+use crate::admin::{Access, RestartHook, Token, TokenRole, Trusted};
 use crate::channels::Recipients;
 use crate::clock::Clock;
 use crate::config::{
@@ -28,6 +28,7 @@ use crate::domain::status::StatusPolicy;
 use crate::errands::{Limits, Setup};
 use crate::events::SocketSettings;
 use crate::events::webhook::Hook;
+use crate::panel;
 use crate::proxy::{Intents, Retry, Settings, Upstream};
 use crate::store::StoreSettings;
 use crate::waha::client::WahaClient;
@@ -217,17 +218,38 @@ pub(super) fn store(config: &Config) -> StoreSettings {
 /// Who may look.
 pub(super) fn access(config: &Config) -> Access {
     let admin = &config.admin;
-    let tokens = admin.tokens.iter().map(|token| {
-        let role = match token.role {
-            Role::Viewer => TokenRole::Viewer,
-            Role::Operator => TokenRole::Operator,
-            Role::Bot => TokenRole::Bot,
-        };
-        Token::new(token.name.clone(), role, token.secret.expose())
-    });
+    let role = |role| match role {
+        Role::Viewer => TokenRole::Viewer,
+        Role::Operator => TokenRole::Operator,
+        Role::Bot => TokenRole::Bot,
+    };
+    let tokens = admin
+        .tokens
+        .iter()
+        .map(|token| Token::new(token.name.clone(), role(token.role), token.secret.expose()));
     let public = config.panel.public_url.as_deref().and_then(host_of);
     let hosts = admin.allowed_hosts.iter().map(|host| host.to_ascii_lowercase()).chain(public);
-    Access { tokens: tokens.collect(), hosts: hosts.chain([admin.listen.ip().to_string()]).collect() }
+    let header = admin.trusted_header.as_deref().and_then(|header| header.parse().ok());
+    Access {
+        tokens: tokens.collect(),
+        hosts: hosts.chain([admin.listen.ip().to_string()]).collect(),
+        trusted: header.map(|header| Trusted {
+            header,
+            proxies: admin.trusted_proxies.clone(),
+            role: role(admin.trusted_role),
+            operators: admin.trusted_operators.clone(),
+        }),
+        secure: config.panel.public_url.as_deref().is_some_and(|url| url.starts_with("https://")),
+    }
+}
+
+/// The panel's settings.
+pub(super) fn panel(config: &Config) -> panel::Settings {
+    panel::Settings {
+        order_url: config.panel.order_url.clone(),
+        snapshot_file: config.panel.snapshot_file.clone(),
+        shown: config.shown.clone(),
+    }
 }
 
 /// The keys that differ and are read only at the start.

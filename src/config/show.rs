@@ -5,6 +5,7 @@ use serde_json::{Map, json};
 
 use super::literal;
 use super::read::Entry;
+use super::settings::ShownKey;
 
 /// As TOML that can be read again; the layer stands in a comment.
 pub(super) fn toml(entries: &[Entry]) -> String {
@@ -46,6 +47,16 @@ pub(super) fn json(entries: &[Entry]) -> String {
         }
     }
     format!("{:#}\n", json!({ "config": config, "layers": layers }))
+}
+
+/// Key by key, for a page.
+pub(super) fn keys(entries: &[Entry]) -> Vec<ShownKey> {
+    let shown = entries.iter().map(|entry| ShownKey {
+        key: entry.key.clone(),
+        value: literal::toml(&entry.value),
+        layer: (!entry.is_default()).then(|| entry.layer.clone()),
+    });
+    shown.collect()
 }
 
 /// Puts a value where its key says: one map within the other.

@@ -29,6 +29,7 @@ mod joining;
 mod late_retry;
 mod lifecycle;
 mod outcomes;
+mod panel;
 mod proxy_mode;
 mod retention;
 mod scenario;

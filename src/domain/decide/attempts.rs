@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use super::super::case::Case;
+use super::super::command::Audit;
 use super::super::confirmation::MessageId;
-use super::super::id::SendId;
+use super::super::id::{RecordId, SendId};
 use super::super::ledger::{AttemptId, Ended, Intent, Via};
 use super::super::notification::{Attention, Failure, Method, Resolution};
 use super::super::outcome::{Cause, Outcome};
@@ -223,6 +224,13 @@ impl State {
             resolution: None,
         });
         let (send, what, attempts) = (case.send, Arc::clone(&case.what), case.attempts);
+        // Somebody had settled it, and the bot has tried and failed again: that it is open again is written down.
+        if self.settled.remove(&send).is_some() {
+            let id = RecordId::from_bytes(self.ids.next(at));
+            let (who, action) = ("bot".to_owned(), "reopen".to_owned());
+            let audit = Audit { id, at, who, action, target: Some(send.to_string()) };
+            decision.changes.push(Change::Audit(Box::new(audit)));
+        }
         decision.notices.push(Notice::Opened { send, what, cause, attempts });
         self.failed_notification(case, at, policy, decision);
     }

@@ -2,6 +2,7 @@
 
 use super::bench::Bench;
 use super::*;
+use crate::domain::command::Command;
 use crate::domain::confirmation::{Confirmation, News};
 use crate::domain::errand::LetterText;
 use crate::domain::probe::{ProbeResult, SessionState};
@@ -83,4 +84,37 @@ fn a_session_that_nobody_probes_is_believed_once_nothing_has_failed_for_five_min
     assert_eq!(bench.status().0, Status::IncommunicadoCritico, "a new failure begins it anew");
     bench.pass(30);
     assert_eq!(bench.status(), (Status::Degraded, Reason::Unproven));
+}
+
+#[test]
+fn the_last_heartbeat_is_known_after_a_restart() {
+    let gone = (Status::Offline, Reason::BotGone);
+    let mut bench = Bench::new();
+    bench.policy.liveness = Liveness::Heartbeat;
+    bench.command(Command::Heartbeat);
+    bench.pass(300);
+    bench.restart();
+    bench.pass(290);
+    assert_ne!(bench.status(), gone);
+    bench.pass(20);
+    assert_eq!(bench.status(), gone, "ten minutes since its heartbeat, not since our start");
+    bench.restart();
+    bench.pass(10);
+    assert_eq!(bench.status(), gone, "and a restart is no sign of life");
+    bench.command(Command::Heartbeat);
+    assert_ne!(bench.status(), gone);
+}
+
+#[test]
+fn a_bot_that_nobody_could_hear_has_two_minutes() {
+    let gone = (Status::Offline, Reason::BotGone);
+    let mut bench = Bench::new();
+    bench.policy.liveness = Liveness::Heartbeat;
+    bench.command(Command::Heartbeat);
+    bench.now = at(3600);
+    bench.restart();
+    bench.pass(110);
+    assert_ne!(bench.status(), gone);
+    bench.pass(20);
+    assert_eq!(bench.status(), gone);
 }
