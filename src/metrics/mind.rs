@@ -82,7 +82,7 @@ impl MindMetrics {
     pub fn show(&self, state: &State, now: Timestamp, policy: &Policy) {
         self.senses.feed(state.feed());
         self.deeds.paused(state.is_paused());
-        self.deeds.alerts_waiting(state.alerts().values());
+        self.deeds.alerts_waiting(state.alerts().values(), now);
         self.deeds.drill(state.drill());
         let mut waiting = state.survey(now, policy);
         let mut orders = Vec::new();

@@ -7,7 +7,7 @@ use prometheus::{GaugeVec, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, R
 use super::super::{count, counter_vec, float_vec, gauge, gauge_vec, histogram_vec, moment, seconds};
 use crate::domain::alert::{Alert, Says};
 use crate::domain::decide::Outlook;
-use crate::domain::delivery::{Channel, Delivered, Steady};
+use crate::domain::delivery::{Channel, Delivered, Delivery, Steady};
 use crate::domain::diagnosis::{Finding, Reached, Verdict};
 use crate::domain::drill::Drill;
 use crate::domain::errand::Looked;
@@ -31,6 +31,9 @@ const WORST: [Status; 4] =
 
 /// A replay that did not begin.
 const SKIPPED: &str = "skipped";
+
+/// What is due within so long waits already.
+const SOON: Duration = Duration::from_secs(60);
 
 /// Open communication failures of a session.
 #[derive(Clone, Copy, Default)]
@@ -165,7 +168,12 @@ impl Deeds {
                 "Alerts told through a channel: accepted (ok), to be tried again, given up, or needless before they were told.",
                 &["channel", "result"],
             )?,
-            queue: gauge_vec(registry, "alert_queue_length", "Alerts that were not told yet.", &["channel"])?,
+            queue: gauge_vec(
+                registry,
+                "alert_queue_length",
+                "Alerts that are due, or soon, and were not told yet.",
+                &["channel"],
+            )?,
             last_told: float_vec(
                 registry,
                 "alert_channel_last_success_timestamp_seconds",
@@ -298,9 +306,11 @@ impl Deeds {
     }
 
     /// The alerts that are not told yet.
-    pub(super) fn alerts_waiting<'a>(&self, alerts: impl Iterator<Item = &'a Alert>) {
+    pub(super) fn alerts_waiting<'a>(&self, alerts: impl Iterator<Item = &'a Alert>, now: Timestamp) {
         let mut waiting = [0_usize; Channel::ALL.len()];
-        let open = alerts.flat_map(|alert| &alert.deliveries).filter(|one| one.settled().is_none());
+        // A reminder for later keeps nobody waiting; what was tried in vain does, and what no channel carries, which is due soon again and again.
+        let is_due = |one: &&Delivery| one.settled().is_none() && (one.tries > 0 || one.due <= now + SOON);
+        let open = alerts.flat_map(|alert| &alert.deliveries).filter(is_due);
         for delivery in open {
             if let Some(at) = Channel::ALL.iter().position(|channel| *channel == delivery.channel) {
                 waiting[at] += 1;

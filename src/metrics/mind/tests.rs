@@ -6,9 +6,9 @@ use super::super::Metrics;
 use super::*;
 use crate::domain::alert::{Alert, OrderLine, Orders, Says, Trouble};
 use crate::domain::confirmation::{Confirmation, FeedItem, FeedState, MessageId, News};
-use crate::domain::decide::Event;
 use crate::domain::decide::tests::POLICY;
-use crate::domain::delivery::{Channel, Delivered};
+use crate::domain::decide::{Event, Stored};
+use crate::domain::delivery::{Channel, Delivered, Delivery};
 use crate::domain::diagnosis::{Finding, NotTried, Reached, Verdict};
 use crate::domain::errand::{Looked, Report};
 use crate::domain::id::{ChatId, RecordId, SendId};
@@ -322,6 +322,35 @@ fn the_gauges_show_the_state_and_forget_what_is_over() {
             r#"waha_session_status{session="default",status="scan_qr_code"} 0"#,
             r#"signal_failing{session="default",signal="confirmation"} 0"#,
             r#"signal_failing{session="default",signal="key"} 1"#,
+        ],
+    );
+}
+
+#[test]
+fn a_reminder_for_later_is_no_queue_and_what_was_tried_in_vain_is() {
+    let metrics = metrics();
+    let mut state = State::new(&[default()], at(0), [0; 16]);
+    let alert = |id: u8, channel, due, tries| Alert {
+        id: RecordId::from_bytes([id; 16]),
+        session: default(),
+        incident: None,
+        at: at(100),
+        says: Says::StillLost { since: at(90), orders: Orders::default() },
+        deliveries: vec![Delivery { tries, ..Delivery::new(channel, at(due)) }],
+    };
+    let alerts = vec![
+        alert(1, Channel::Email, 100 + 1800, 0),
+        alert(2, Channel::Sms, 100 + 600, 3),
+        alert(3, Channel::Webhook, 130, 0),
+    ];
+    state.restore(Stored { alerts, ..Stored::default() }, &POLICY);
+    metrics.mind.show(&state, at(100), &POLICY);
+    has(
+        &metrics,
+        &[
+            r#"alert_queue_length{channel="email"} 0"#,
+            r#"alert_queue_length{channel="sms"} 1"#,
+            r#"alert_queue_length{channel="webhook"} 1"#,
         ],
     );
 }
