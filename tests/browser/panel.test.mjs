@@ -71,7 +71,7 @@ describe('the panel', { skip: why ?? false, concurrency: 1 }, () => {
   test('an outage shows by itself: banner, counter, title; and so does its end', async () => {
     await begin({ 'alerts.admin_phone': '"584140000000"', 'recovery.pace': '600', 'healthcheck.interval': '"1s"' });
     const page = await somebody({ name: 'ana' });
-    await dog.tell({ ...JUAN, number: 'ORD-1' });
+    await dog.tell({ ...LUZ, number: 'ORD-1' });
     await page.waitForSelector('#status:has-text("En línea")', { timeout: LIVE });
     assert.equal(await page.locator('#banner').count(), 0);
     await waha.fault('status_422');

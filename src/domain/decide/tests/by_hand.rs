@@ -118,3 +118,16 @@ fn what_a_person_settled_stays_settled_where_the_bot_succeeds_and_opens_again_wh
         assert_eq!(audit.contains(&reopened), cause.is_some(), "{audit:?}");
     }
 }
+
+#[test]
+fn a_number_that_is_shown_is_written_down_and_changes_nothing_else() {
+    let mut bench = in_doubt();
+    let before = bench.state.cases()[&SEND].clone();
+    bench.changes.clear();
+    assert_eq!(bench.command(Command::NoteReveal(SEND)), Reply::Done);
+    let [Change::Audit(audit)] = bench.changes.as_slice() else { panic!("{:?}", bench.changes) };
+    assert_eq!((audit.who.as_str(), audit.action.as_str()), ("ana", "reveal_phone"));
+    assert_eq!(audit.target, Some(SEND.to_string()));
+    assert_eq!(bench.state.cases()[&SEND], before);
+    assert!(bench.errands.is_empty());
+}
