@@ -39,14 +39,16 @@
 //!
 //! Operators may look too. Errors are RFC 9457 problems. What is asked for goes to the heart as a wish and is answered once it is on disk.
 
-mod access;
+pub mod access;
 mod alerting;
 mod body;
 mod channel;
 mod command;
+mod deed;
 mod events;
 mod health;
 mod hook;
+mod login;
 mod openapi;
 mod page;
 mod patience;
@@ -58,6 +60,7 @@ mod stats;
 mod tag;
 pub mod view;
 
+use std::convert::Infallible;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
@@ -70,6 +73,7 @@ use axum::http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::sync::{Semaphore, mpsc};
@@ -77,10 +81,12 @@ use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use access::Needs;
-pub use access::{Access, Token, TokenRole};
+pub use access::{Access, Token, TokenRole, Trusted};
+use access::{Needs, Peer};
+pub use deed::{Deeds, Undone};
 pub use events::Listeners;
 pub use hook::HookDoor;
+pub use login::{LASTS_MAX, Logins, RESTS_MAX};
 pub use openapi::document as openapi_document;
 use patience::Patient;
 pub use restart::{HookFault, RestartHook, Restarts};
@@ -108,6 +114,8 @@ pub struct Admin {
     pub clock: Clock,
     /// Who may see what; SIGHUP swaps it.
     pub access: ArcSwap<Access>,
+    /// Who has logged in to the panel.
+    pub logins: Logins,
     /// The language of sentences; SIGHUP swaps it.
     pub language: ArcSwap<Language>,
     /// Where wishes go.
@@ -141,16 +149,16 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 /// Most that waits for a reader who takes his time, in bytes.
 const BUFFER_MAX: usize = 64 * 1024;
 
-/// Serves `listener` until [`Admin::closing`]. Inside a `LocalSet`.
+/// Serves `listener` until [`Admin::closing`]: the API, and the routes of the panel. Inside a `LocalSet`.
 ///
 /// # Errors
 /// Where the listener cannot be watched.
-pub async fn serve(listener: TcpListener, admin: Arc<Admin>) -> std::io::Result<()> {
+pub async fn serve(listener: TcpListener, admin: Arc<Admin>, panel: Router) -> std::io::Result<()> {
     listener.set_nonblocking(true)?;
     let listener = tokio::net::TcpListener::from_std(listener)?;
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let stop = admin.closing.clone();
-    let service = TowerToHyperService::new(router(admin));
+    let service = TowerToHyperService::new(router(admin, panel));
     loop {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return Ok(()) };
         let accepted = tokio::select! {
@@ -158,7 +166,7 @@ pub async fn serve(listener: TcpListener, admin: Arc<Admin>) -> std::io::Result<
             () = stop.cancelled() => return Ok(()),
             accepted = listener.accept() => accepted,
         };
-        let Ok((stream, _)) = accepted else {
+        let Ok((stream, peer)) = accepted else {
             // Out of descriptors, most likely: those that are served free some.
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
@@ -166,6 +174,11 @@ pub async fn serve(listener: TcpListener, admin: Arc<Admin>) -> std::io::Result<
         let (service, stop) = (service.clone(), stop.clone());
         tokio::task::spawn_local(async move {
             let _place = place;
+            let service = service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
+                request.extensions_mut().insert(Peer(peer.ip()));
+                let answer = service.call(request);
+                async move { Ok::<_, Infallible>(answer.await.unwrap_or_else(|never| match never {})) }
+            });
             let mut builder = http1::Builder::new();
             builder.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(BUFFER_MAX);
             let stream = TokioIo::new(Patient::new(stream));
@@ -181,7 +194,7 @@ pub async fn serve(listener: TcpListener, admin: Arc<Admin>) -> std::io::Result<
     }
 }
 
-fn router(admin: Arc<Admin>) -> Router {
+fn router(admin: Arc<Admin>, panel: Router) -> Router {
     let guarded = |routes: OpenApiRouter<Arc<Admin>>, needs: Needs| {
         Router::from(routes).layer(from_fn_with_state((Arc::clone(&admin), needs), access::check))
     };
@@ -189,10 +202,11 @@ fn router(admin: Arc<Admin>) -> Router {
         .merge(guarded(looking(), Needs::Look))
         .merge(guarded(acting(), Needs::Act))
         .merge(guarded(reporting(), Needs::Report))
+        .with_state(Arc::clone(&admin))
+        .merge(panel)
         .fallback(problem::not_found)
         .method_not_allowed_fallback(problem::method_not_allowed)
-        .layer(from_fn_with_state(Arc::clone(&admin), count))
-        .with_state(admin)
+        .layer(from_fn_with_state(admin, count))
 }
 
 /// All routes, as they describe themselves.
@@ -229,6 +243,7 @@ fn looking() -> OpenApiRouter<Arc<Admin>> {
         .routes(routes!(records::audit))
 }
 
+/// What changes something: for programs behind their guard, for the panel behind its own.
 fn acting() -> OpenApiRouter<Arc<Admin>> {
     OpenApiRouter::new()
         .routes(routes!(command::retry))
@@ -263,7 +278,7 @@ async fn count(State(admin): State<Arc<Admin>>, request: Request, next: Next) ->
     let handler = handler.as_deref().map_or("other", handler_of);
     admin.metrics.admin_request(handler, response.status().as_u16());
     let headers = response.headers_mut();
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }
@@ -271,6 +286,8 @@ async fn count(State(admin): State<Arc<Admin>>, request: Request, next: Next) ->
 /// The name of a route in the metrics.
 fn handler_of(route: &str) -> &'static str {
     match route {
+        "/" => "panel",
+        route if route.starts_with("/panel") => "panel",
         "/healthz" => "healthz",
         "/readyz" => "readyz",
         "/metrics" => "metrics",

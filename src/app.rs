@@ -40,6 +40,7 @@ use crate::domain::time::Timestamp;
 use crate::errands::{Errands, Joining, Setup};
 use crate::events::{SocketSettings, socket};
 use crate::metrics::Metrics;
+use crate::panel::{self, Panel};
 use crate::proxy::{Asks, KeptAnswer, Proxy, Shared};
 use crate::store::{Feed, Loaded, Meter, Opening, Refused, Store};
 use crate::waha::compose;
@@ -82,6 +83,7 @@ pub struct Running {
     config: Config,
     shared: Arc<Shared>,
     admin_room: Arc<Admin>,
+    panel: Arc<Panel>,
     hands: Arc<ArcSwap<Setup>>,
     recipients: Arc<Recipients>,
     heart: Arc<Heart>,
@@ -140,6 +142,7 @@ pub fn start(config: &Config) -> Result<Running, StartError> {
         metrics: Arc::clone(&metrics),
         clock: clock.clone(),
         access: ArcSwap::from_pointee(settings::access(config)),
+        logins: admin::Logins::new(clock.secret()),
         language: ArcSwap::from_pointee(settings::language(config)),
         wishes,
         sessions: sessions.clone(),
@@ -155,6 +158,7 @@ pub fn start(config: &Config) -> Result<Running, StartError> {
         ready: ready.clone(),
         closing: closed.clone(),
     });
+    let panel = Arc::new(Panel::new(Arc::clone(&admin_room), settings::panel(config)));
     let addresses =
         (|| Ok::<_, std::io::Error>((proxy_listener.local_addr()?, admin_listener.local_addr()?)))();
     let (proxy_address, admin_address) =
@@ -177,6 +181,7 @@ pub fn start(config: &Config) -> Result<Running, StartError> {
         events,
         listener: admin_listener,
         admin: Arc::clone(&admin_room),
+        panel: Arc::clone(&panel),
         loaded: loaded.clone(),
         finish: finish.clone(),
         dealt: dealt.clone(),
@@ -203,6 +208,7 @@ pub fn start(config: &Config) -> Result<Running, StartError> {
         config: config.clone(),
         shared,
         admin_room,
+        panel,
         hands: hands_setup,
         recipients,
         heart,
@@ -289,6 +295,7 @@ impl Running {
         self.shared.live().set_policy(settings::live(config));
         self.heart.policy.store(Arc::new(settings::policy(config)));
         self.admin_room.access.store(Arc::new(settings::access(config)));
+        self.panel.settings.store(Arc::new(settings::panel(config)));
         self.admin_room.restart_hook.store(restart_hook.map(Arc::new));
         self.admin_room.language.store(Arc::new(settings::language(config)));
         self.admin_room.routes.store(Arc::new(settings::outside_routes(config)));
@@ -348,6 +355,7 @@ struct Office {
     events: mpsc::Receiver<FeedEvent>,
     listener: TcpListener,
     admin: Arc<Admin>,
+    panel: Arc<Panel>,
     /// Told once what is stored was taken up.
     loaded: CancellationToken,
     finish: CancellationToken,
@@ -364,7 +372,9 @@ impl Office {
         };
         LocalSet::new().block_on(&runtime, async {
             self.tell_steadily();
-            let admin = tokio::task::spawn_local(admin::serve(self.listener, self.admin));
+            let pages = panel::routes(&self.panel);
+            tokio::task::spawn_local(panel::keep_snapshot(Arc::clone(&self.panel), self.closed.clone()));
+            let admin = tokio::task::spawn_local(admin::serve(self.listener, self.admin, pages));
             let joins = Arc::new(ProxyJoins(Arc::clone(&self.shared)));
             let errands = Errands::new(
                 self.hands,

@@ -55,6 +55,13 @@ impl Clock {
         f64::from(rand::rng().next_u32()) / (f64::from(u32::MAX) + 1.0)
     }
 
+    /// Thirty-two bytes that nobody can guess.
+    pub fn secret(&self) -> [u8; 32] {
+        let mut random = [0; 32];
+        rand::rng().fill_bytes(&mut random);
+        random
+    }
+
     /// A fresh name for a send: a version 7 UUID, so that names sort by creation to the millisecond.
     pub fn send_id(&self) -> SendId {
         let millis = u64::try_from(self.now().millis()).unwrap_or(0);

@@ -89,8 +89,9 @@ pub fn load(file: Option<&Path>, env: &[(String, String)]) -> Result<Loaded, Con
         figment = figment.merge(layer);
     }
     let mut reader = Reader::new(figment, defaults.dict().clone(), complete, faults);
-    let config = check::config(&mut reader);
+    let mut config = check::config(&mut reader);
     let (entries, faults) = reader.finish();
+    config.shown = show::keys(&entries);
     if faults.is_empty() { Ok(Loaded { config, entries }) } else { Err(ConfigFaults(faults)) }
 }
 

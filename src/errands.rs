@@ -30,7 +30,6 @@ use crate::domain::id::SendId;
 use crate::domain::ledger::{AttemptId, StoredAnswer};
 use crate::domain::live::RunEnd;
 use crate::domain::outcome::{Cause, Outcome};
-use crate::domain::probe::ProbeResult;
 use crate::domain::send::{Content, Identity};
 use crate::store::{Lane, Reader};
 use crate::waha::client::WahaClient;
@@ -212,13 +211,6 @@ fn told(telling: &Telling, outcome: Outcome) -> Report {
 /// The report of an errand of which nobody knows how far it got.
 fn undone(errand: Errand) -> Report {
     match errand {
-        Errand::Probe(session) => {
-            Report::Probed { session, result: ProbeResult::Strange, took: Duration::ZERO }
-        }
-        Errand::Look(look) => Report::Looked { send: look.send, found: Looked::Failed },
-        Errand::Replay(replay) => {
-            Report::NotReplayed { send: replay.attempt.send, why: NotReplayed::Unrecorded }
-        }
         Errand::Write(letter) => Report::Wrote {
             id: letter.id,
             kind: letter.text.kind(),
@@ -227,6 +219,10 @@ fn undone(errand: Errand) -> Report {
             message: None,
         },
         Errand::Tell(telling) => told(&telling, Outcome::Ambiguous),
-        Errand::CheckNumber { diagnosis, .. } => Report::NumberChecked { diagnosis, exists: None },
+        // Its intent may have been handed in.
+        Errand::Replay(replay) => {
+            Report::NotReplayed { send: replay.attempt.send, why: NotReplayed::Unrecorded }
+        }
+        nothing_sent => nothing_sent.undone(),
     }
 }

@@ -12,6 +12,7 @@ mod sidecar;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser as _};
@@ -20,24 +21,33 @@ use regex::Regex;
 use serde_json::Value;
 use sidecar::Sidecar;
 use waha_watchdog::admin;
+use waha_watchdog::app::policy_of;
 use waha_watchdog::cli::Cli;
-use waha_watchdog::config;
-use waha_watchdog::domain::id::SessionName;
+use waha_watchdog::config::{self, Config};
+use waha_watchdog::domain::decide::{Event, State};
+use waha_watchdog::domain::id::{SendId, SessionName};
+use waha_watchdog::domain::ledger::{AttemptId, Ended, Entry, Position, Via};
+use waha_watchdog::domain::order::OrderFacts;
 use waha_watchdog::domain::outcome::{Cause, Outcome};
 use waha_watchdog::domain::refusal::Refusal;
+use waha_watchdog::domain::send::{Description, SendKind};
+use waha_watchdog::domain::time::Timestamp;
 use waha_watchdog::metrics::Metrics;
 
 /// Look like keys of the configuration, and are none.
-const NOT_KEYS: [&str; 1] = ["meta.version"];
+const NOT_KEYS: [&str; 4] = ["meta.version", "message.any", "message.ack", "session.status"];
 /// Endings of file names that look like keys of the configuration.
-const FILES: [&str; 7] = [".json", ".md", ".redb", ".rs", ".sh", ".svg", ".toml"];
+const FILES: [&str; 8] = [".json", ".md", ".redb", ".rs", ".sh", ".svg", ".toml", ".yml"];
 
 #[test]
 fn metrics_lists_the_families_that_are_served() {
-    let metrics = Metrics::new(&[SessionName::new("default").unwrap()]).unwrap();
-    // Its series begin with the first call.
-    metrics.admin_request("healthz", 200);
-    let served = families(&String::from_utf8(metrics.encode().unwrap()).unwrap());
+    let mut served = all_families();
+    // Its causes are those of the API; the words of the label are told of the other families.
+    served
+        .get_mut("waha_watchdog_order_unnotified_info")
+        .unwrap()
+        .values
+        .retain(|(label, _)| label != "reason");
     let page = Page::read(root(), "docs/METRICS.md");
     let rows: Vec<_> = page.rows().into_iter().filter(|row| row.len() == 4).collect();
     let mut documented = BTreeMap::new();
@@ -65,19 +75,19 @@ fn metrics_lists_the_families_that_are_served() {
         served.remove("");
         assert_eq!(documented, served, "docs/METRICS.md: the values of the label {}", row[0]);
     }
-    let open = ["code", "from", "handler", "session", "to", "version"];
+    let open = ["code", "from", "handler", "order", "revision", "session", "to", "version"];
     assert_eq!(values.into_keys().collect::<Vec<_>>(), open, "docs/METRICS.md has no row for these labels");
 }
 
 #[test]
 fn every_metric_named_anywhere_exists() {
-    let metrics = Metrics::new(&[]).unwrap();
-    metrics.admin_request("healthz", 200);
-    let served = families(&String::from_utf8(metrics.encode().unwrap()).unwrap());
-    let name = Regex::new("waha_watchdog_[a-z_]+").unwrap();
+    let served = all_families();
+    // Recorded ones have a level in front; their names are checked with the rules.
+    let name = Regex::new("(:?)(waha_watchdog_[a-z_]+)").unwrap();
     for page in pages() {
-        for found in name.find_iter(&page.text) {
-            assert!(served.contains_key(found.as_str()), "{}: no metric {}", page.path, found.as_str());
+        for found in name.captures_iter(&page.text).filter(|found| found[1].is_empty()) {
+            let name = found[2].strip_suffix("_bucket").unwrap_or(&found[2]);
+            assert!(served.contains_key(name), "{}: no metric {}", page.path, &found[2]);
         }
     }
 }
@@ -358,6 +368,42 @@ impl Family {
     }
 }
 
+/// All families, those too whose series begin with a call or an order.
+fn all_families() -> BTreeMap<String, Family> {
+    let session = SessionName::new("default").unwrap();
+    let metrics = Metrics::new(std::slice::from_ref(&session)).unwrap();
+    metrics.admin_request("healthz", 200);
+    let (now, policy) = (Timestamp::EPOCH, policy_of(&Config::default()));
+    let mut state = State::new([&session], now, [0; 16]);
+    let cause = Cause::NumberNotOnWhatsapp;
+    let rejected = Ended {
+        attempt: AttemptId { send: SendId::from_bytes([1; 16]), number: 1 },
+        via: Via::Bot,
+        first_at: now,
+        started: now,
+        ended: now,
+        what: Arc::new(Description {
+            identity: None,
+            session: Some(session),
+            chat: None,
+            kind: SendKind::Text,
+            path: Arc::from("/send"),
+            order: OrderFacts { order_number: Some("ORD-1".into()), ..OrderFacts::default() },
+        }),
+        outcome: cause.outcome(),
+        cause: Some(cause),
+        status: None,
+        detail: None,
+        message_id: None,
+        given_up: false,
+        unheard: None,
+        request: None,
+    };
+    drop(state.decide(Event::Entry(Position(1), Entry::Ended(Box::new(rejected))), now, &policy));
+    metrics.mind.show(&state, now, &policy);
+    families(&String::from_utf8(metrics.encode().unwrap()).unwrap())
+}
+
 fn families(text: &str) -> BTreeMap<String, Family> {
     let label = Regex::new(r#"([a-z_]+)="([^"]*)""#).unwrap();
     let mut families: BTreeMap<String, Family> = BTreeMap::new();
@@ -428,13 +474,15 @@ fn same_shape(shown: &Value, answer: &Value, place: &str) {
     }
 }
 
-/// README, the changelog and docs/.
+/// README, the changelog, docs/ and its runbooks.
 fn pages() -> Vec<Page> {
     let mut paths = vec!["README.md".to_owned(), "CHANGELOG.md".to_owned()];
-    for entry in fs::read_dir(root().join("docs")).unwrap() {
-        let name = entry.unwrap().file_name().into_string().unwrap();
-        if name.ends_with(".md") {
-            paths.push(format!("docs/{name}"));
+    for folder in ["docs", "docs/runbooks"] {
+        for entry in fs::read_dir(root().join(folder)).unwrap() {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            if name.ends_with(".md") {
+                paths.push(format!("{folder}/{name}"));
+            }
         }
     }
     paths.iter().map(|path| Page::read(root(), path)).collect()

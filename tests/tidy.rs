@@ -42,13 +42,18 @@ const ROOMS: &[(&str, &[&str])] = &[
             "events", "watchdog",
         ],
     ),
+    // the panel shows what admin shows, to people: it stands on admin's access and deeds
+    (
+        "panel",
+        &["domain", "clock", "logging", "metrics", "config", "store", "waha", "words", "watchdog", "admin"],
+    ),
     ("proxy", &["domain", "clock", "metrics", "config", "store", "waha"]),
     // roof: joins
     (
         "app",
         &[
-            "domain", "clock", "metrics", "config", "store", "waha", "watchdog", "admin", "proxy", "words",
-            "channels", "errands", "events",
+            "domain", "clock", "metrics", "config", "store", "waha", "watchdog", "admin", "panel", "proxy",
+            "words", "channels", "errands", "events",
         ],
     ),
     ("demo", EVERY_ROOM_BELOW),

@@ -126,7 +126,7 @@ pub(super) async fn retry(
             &admin,
             match why {
                 NotReplayed::BotHasIt => Refusal::BotHasIt,
-                NotReplayed::Unrecorded => Refusal::Unrecorded,
+                NotReplayed::Unrecorded | NotReplayed::Unwritable => Refusal::Unrecorded,
                 NotReplayed::NothingKept => Refusal::NothingKept,
                 NotReplayed::Settled => Refusal::NotOpen,
             },

@@ -46,6 +46,10 @@ impl Problem {
         Self { status, code, detail: detail.into(), message: None, header: None }
     }
 
+    pub(super) const fn code(&self) -> &'static str {
+        self.code
+    }
+
     pub(super) fn bad_parameter(name: &str, allowed: &str) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "bad_parameter", format!("{name}: {allowed}"))
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 
 pub use self::channels::{channels as channels_of, shared_fate};
-use crate::admin::{Access, RestartHook, Token, TokenRole};
+use crate::admin::{Access, RestartHook, Token, TokenRole, Trusted};
 use crate::channels::Recipients;
 use crate::clock::Clock;
 use crate::config::{
@@ -22,12 +22,13 @@ use crate::domain::id::ChatId;
 use crate::domain::live::LivePolicy;
 use crate::domain::order::NotificationType;
 use crate::domain::probe::ProbePolicy;
-use crate::domain::recovery::{Ambiguity, RecoveryPolicy};
+use crate::domain::recovery::{Ambiguity, MaxAge, RecoveryPolicy};
 use crate::domain::retention::RetentionPolicy;
 use crate::domain::status::StatusPolicy;
 use crate::errands::{Limits, Setup};
 use crate::events::SocketSettings;
 use crate::events::webhook::Hook;
+use crate::panel;
 use crate::proxy::{Intents, Retry, Settings, Upstream};
 use crate::store::StoreSettings;
 use crate::waha::client::WahaClient;
@@ -113,7 +114,7 @@ pub fn policy(config: &Config) -> Policy {
         recovery: RecoveryPolicy {
             enabled: config.recovery.enabled,
             interval: Duration::from_secs(60) / config.recovery.pace.max(1),
-            max_age: config.recovery.max_age,
+            max_age: max_age(config),
             ambiguous: match retry.ambiguous {
                 Ambiguous::Hold => Ambiguity::Hold,
                 Ambiguous::Resend => Ambiguity::Resend,
@@ -130,6 +131,12 @@ pub fn policy(config: &Config) -> Policy {
             remind_every: config.alerts.remind_every,
         },
     }
+}
+
+fn max_age(config: &Config) -> MaxAge {
+    let ages = config.recovery.max_age_for.iter();
+    let ages = ages.filter_map(|(word, age)| Some((NotificationType::parse(word)?, *age)));
+    ages.fold(MaxAge::all(config.recovery.max_age), |all, (kind, age)| all.but(kind, age))
 }
 
 /// WAHA's event feed, where it is followed by us.
@@ -188,7 +195,7 @@ pub(super) fn outside_routes(config: &Config) -> Vec<Steady> {
 pub(super) fn live(config: &Config) -> LivePolicy {
     LivePolicy {
         window: config.sends.window,
-        max_age: config.recovery.max_age,
+        max_age: max_age(config).longest(),
         live_max: config.sends.live_max,
     }
 }
@@ -211,17 +218,38 @@ pub(super) fn store(config: &Config) -> StoreSettings {
 /// Who may look.
 pub(super) fn access(config: &Config) -> Access {
     let admin = &config.admin;
-    let tokens = admin.tokens.iter().map(|token| {
-        let role = match token.role {
-            Role::Viewer => TokenRole::Viewer,
-            Role::Operator => TokenRole::Operator,
-            Role::Bot => TokenRole::Bot,
-        };
-        Token::new(token.name.clone(), role, token.secret.expose())
-    });
+    let role = |role| match role {
+        Role::Viewer => TokenRole::Viewer,
+        Role::Operator => TokenRole::Operator,
+        Role::Bot => TokenRole::Bot,
+    };
+    let tokens = admin
+        .tokens
+        .iter()
+        .map(|token| Token::new(token.name.clone(), role(token.role), token.secret.expose()));
     let public = config.panel.public_url.as_deref().and_then(host_of);
     let hosts = admin.allowed_hosts.iter().map(|host| host.to_ascii_lowercase()).chain(public);
-    Access { tokens: tokens.collect(), hosts: hosts.chain([admin.listen.ip().to_string()]).collect() }
+    let header = admin.trusted_header.as_deref().and_then(|header| header.parse().ok());
+    Access {
+        tokens: tokens.collect(),
+        hosts: hosts.chain([admin.listen.ip().to_string()]).collect(),
+        trusted: header.map(|header| Trusted {
+            header,
+            proxies: admin.trusted_proxies.clone(),
+            role: role(admin.trusted_role),
+            operators: admin.trusted_operators.clone(),
+        }),
+        secure: config.panel.public_url.as_deref().is_some_and(|url| url.starts_with("https://")),
+    }
+}
+
+/// The panel's settings.
+pub(super) fn panel(config: &Config) -> panel::Settings {
+    panel::Settings {
+        order_url: config.panel.order_url.clone(),
+        snapshot_file: config.panel.snapshot_file.clone(),
+        shown: config.shown.clone(),
+    }
 }
 
 /// The keys that differ and are read only at the start.

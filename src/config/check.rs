@@ -1,7 +1,7 @@
 //! Every key: its limits, and what must fit together. The order here is the order of `watchdog.toml` and of
 //! `config show`.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,6 +14,7 @@ use super::read::{Reader, Row, readable_file};
 use super::settings::*;
 use super::upstream;
 use super::{alerts, extract};
+use crate::domain::order::NotificationType as OrderType;
 
 const MS: Duration = Duration::from_millis(1);
 const S: Duration = Duration::from_secs(1);
@@ -63,6 +64,7 @@ pub(super) fn config(r: &mut Reader) -> Config {
             format: r.choice("log.format"),
         },
         extract: extract::rules(r),
+        shown: Vec::new(),
     };
     clashes(r, &config);
     config
@@ -116,7 +118,31 @@ fn admin(r: &mut Reader) -> AdminConfig {
                 (plain && !host.is_empty()).then(|| host.to_ascii_lowercase())
             },
         ),
+        trusted_header: r.optional("admin.trusted_header", "the name of a header", |header| {
+            header_name(header)
+                .ok_or_else(|| "must be the name of a header that nothing else uses".to_owned())
+        }),
+        trusted_proxies: addresses(r, "admin.trusted_proxies"),
+        trusted_role: r.choice("admin.trusted_role"),
+        trusted_operators: r.list("admin.trusted_operators", "a list of up to 100 names", 0..=100, name),
     }
+}
+
+fn addresses(r: &mut Reader, key: &str) -> Vec<IpAddr> {
+    let allowed = "a list of up to 100 addresses like 127.0.0.1";
+    let texts = r.list(key, allowed, 0..=100, |text| {
+        text.parse().ok().map(|address: IpAddr| address.to_canonical().to_string())
+    });
+    texts.iter().filter_map(|text| text.parse().ok()).collect()
+}
+
+/// A header that means nothing else, in lower case.
+fn header_name(text: &str) -> Option<String> {
+    const TAKEN: [&str; 6] = ["authorization", "cookie", "host", "origin", "x-csrf-token", "x-forwarded-for"];
+    let name = text.to_ascii_lowercase();
+    let plain =
+        !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    (plain && !TAKEN.contains(&name.as_str())).then_some(name)
 }
 
 fn token(row: &mut Row<'_>) -> Option<AdminToken> {
@@ -178,7 +204,17 @@ fn recovery(r: &mut Reader) -> RecoveryConfig {
         enabled: r.flag("recovery.enabled"),
         max_age: r.duration("recovery.max_age", S..=30 * D),
         pace: r.int("recovery.pace", 1..=600),
+        max_age_for: ages(r),
     }
+}
+
+fn ages(r: &mut Reader) -> Vec<(&'static str, Duration)> {
+    let types = OrderType::ALL.map(OrderType::as_str);
+    let age = |word: &'static str| {
+        let key = format!("recovery.max_age_for.{word}");
+        Some((word, r.optional_duration(&key, S..=30 * D)?))
+    };
+    types.into_iter().filter_map(age).collect()
 }
 
 fn healthcheck(r: &mut Reader) -> HealthcheckConfig {
@@ -224,6 +260,11 @@ fn panel(r: &mut Reader) -> PanelConfig {
             }
             people_url(&filled).map(|_| url.to_owned())
         }),
+        snapshot_file: r.optional("panel.snapshot_file", "the path of a file that ends in .html", |path| {
+            let path = PathBuf::from(path);
+            let named = path.extension().is_some_and(|kind| kind == "html") && path.file_stem().is_some();
+            named.then_some(path).ok_or_else(|| "must be the path of a file that ends in .html".to_owned())
+        }),
     }
 }
 
@@ -246,6 +287,20 @@ fn clashes(r: &mut Reader, config: &Config) {
         r.clash(&["admin.listen", "admin.tokens"], |_| {
             "must be a loopback address (127.0.0.1 or [::1]) while there are no admin.tokens".to_owned()
         });
+    }
+    if admin.trusted_header.is_some() && admin.trusted_proxies.is_empty() {
+        r.clash(&["admin.trusted_header", "admin.trusted_proxies"], |_| {
+            "needs admin.trusted_proxies: anybody could send it".to_owned()
+        });
+    }
+    if admin.trusted_header.is_some() && admin.tokens.is_empty() {
+        r.clash(&["admin.trusted_header", "admin.tokens"], |_| {
+            "needs admin.tokens: without one, whoever reaches the listener past the proxy may do everything"
+                .to_owned()
+        });
+    }
+    if admin.trusted_role == Role::Bot {
+        r.clash(&["admin.trusted_role"], |_| "must be viewer or operator: people are no bots".to_owned());
     }
     for (what, same) in [("name", same_name as fn(&AdminToken, &AdminToken) -> bool), ("secret", same_secret)]
     {

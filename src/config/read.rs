@@ -86,6 +86,20 @@ impl Reader {
         )
     }
 
+    /// A duration that may be empty, which means none.
+    pub(super) fn optional_duration(
+        &mut self,
+        key: &str,
+        range: RangeInclusive<Duration>,
+    ) -> Option<Duration> {
+        let (from, to) = (unit::format_duration(*range.start()), unit::format_duration(*range.end()));
+        let allowed = format!("a duration from {from} to {to}, or empty");
+        self.optional(key, &allowed, |text| {
+            let parsed = unit::parse_duration(text).filter(|duration| range.contains(duration));
+            parsed.ok_or_else(|| format!("must be {allowed}, like \"10s\" or \"3m\""))
+        })
+    }
+
     /// In bytes.
     pub(super) fn size(&mut self, key: &str, range: RangeInclusive<u64>) -> u64 {
         let (from, to) = (unit::format_size(*range.start()), unit::format_size(*range.end()));

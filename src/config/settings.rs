@@ -4,7 +4,7 @@
 //! told in `config/watchdog.toml`, its limits in [`super::check`].
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -56,6 +56,19 @@ pub struct Config {
     pub log: LogConfig,
     /// Rules that take order data out of texts, in the order they are tried.
     pub extract: Vec<ExtractRule>,
+    /// The same for people: every key with its value as text, secrets masked.
+    pub shown: Vec<ShownKey>,
+}
+
+/// A key as people see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShownKey {
+    /// Its name.
+    pub key: String,
+    /// Its value as in a file, secrets masked.
+    pub value: String,
+    /// Which layer said so; `None` where the default holds.
+    pub layer: Option<String>,
 }
 
 /// `[waha]`
@@ -109,6 +122,14 @@ pub struct AdminConfig {
     pub tokens: Vec<AdminToken>,
     /// Further `Host` names accepted, in lower case, without port.
     pub allowed_hosts: Vec<String>,
+    /// A header in which a proxy says who asks; only with tokens and proxies.
+    pub trusted_header: Option<String>,
+    /// The proxies it is believed from.
+    pub trusted_proxies: Vec<IpAddr>,
+    /// What those may do whom it names.
+    pub trusted_role: Role,
+    /// Those of them who may act all the same.
+    pub trusted_operators: Vec<String>,
 }
 
 /// One `{ name, role, secret }` of `admin.tokens`.
@@ -239,6 +260,8 @@ pub struct RecoveryConfig {
     pub enabled: bool,
     /// How long a failed send keeps its identity, and may be sent again.
     pub max_age: Duration,
+    /// The same for single types of notification, by their words; a type that is not there goes by `max_age`.
+    pub max_age_for: Vec<(&'static str, Duration)>,
     /// Replays a minute.
     pub pace: u32,
 }
@@ -270,6 +293,8 @@ pub struct PanelConfig {
     pub public_url: Option<String>,
     /// Link to an order, with `{order_id}` or `{order_number}` to be filled in.
     pub order_url: Option<String>,
+    /// Where the open call list is written as a file; its table of plain values lies beside it.
+    pub snapshot_file: Option<PathBuf>,
 }
 
 /// `[log]`

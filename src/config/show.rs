@@ -5,6 +5,7 @@ use serde_json::{Map, json};
 
 use super::literal;
 use super::read::Entry;
+use super::settings::ShownKey;
 
 /// As TOML that can be read again; the layer stands in a comment.
 pub(super) fn toml(entries: &[Entry]) -> String {
@@ -48,12 +49,23 @@ pub(super) fn json(entries: &[Entry]) -> String {
     format!("{:#}\n", json!({ "config": config, "layers": layers }))
 }
 
-fn put(section: &mut Map<String, serde_json::Value>, key: &str, value: serde_json::Value) {
+/// Key by key, for a page.
+pub(super) fn keys(entries: &[Entry]) -> Vec<ShownKey> {
+    let shown = entries.iter().map(|entry| ShownKey {
+        key: entry.key.clone(),
+        value: literal::toml(&entry.value),
+        layer: (!entry.is_default()).then(|| entry.layer.clone()),
+    });
+    shown.collect()
+}
+
+/// Puts a value where its key says: one map within the other.
+fn put(map: &mut Map<String, serde_json::Value>, key: &str, value: serde_json::Value) {
     match key.split_once('.') {
-        None => _ = section.insert(key.to_owned(), value),
-        Some((name, rest)) => {
-            if let Some(inner) = section.entry(name).or_insert_with(|| json!({})).as_object_mut() {
-                put(inner, rest, value);
+        None => _ = map.insert(key.to_owned(), value),
+        Some((section, name)) => {
+            if let Some(section) = map.entry(section).or_insert_with(|| json!({})).as_object_mut() {
+                put(section, name, value);
             }
         }
     }

@@ -35,6 +35,8 @@ pub enum Command {
     ResumeRecovery,
     /// A session is about to be restarted by hand: to be written down before it is.
     NoteRestart(SessionName),
+    /// A customer's number is about to be shown to a person: to be written down before it is.
+    NoteReveal(SendId),
     /// The bot is about to be restarted by hand: to be written down before it is.
     NoteBotRestart,
     /// The bot lives.
@@ -71,6 +73,7 @@ impl Command {
             Self::PauseRecovery => "pause_recovery",
             Self::ResumeRecovery => "resume_recovery",
             Self::NoteRestart(_) => "restart_session",
+            Self::NoteReveal(_) => "reveal_phone",
             Self::NoteBotRestart => "restart_bot",
             Self::Heartbeat => "heartbeat",
             Self::Diagnose { .. } => "diagnose",

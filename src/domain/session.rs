@@ -66,6 +66,8 @@ pub struct Session {
     pub unproven_since: Option<Timestamp>,
     /// Our own key is refused since then.
     pub key_refused_since: Option<Timestamp>,
+    /// The bot's last heartbeat; the same for all sessions.
+    pub last_heartbeat: Option<Timestamp>,
 }
 
 /// Something was rejected.
@@ -127,6 +129,7 @@ impl Session {
             last_device_ack: None,
             unproven_since: None,
             key_refused_since: None,
+            last_heartbeat: None,
         }
     }
 
@@ -235,6 +238,7 @@ impl Session {
             &mut self.last_device_ack,
             &mut self.unproven_since,
             &mut self.key_refused_since,
+            &mut self.last_heartbeat,
             &mut health.at,
             &mut health.last_success,
             &mut health.last_failure,

@@ -21,7 +21,7 @@ impl Hands {
             Ok(Some(request)) => request,
             Ok(None) => return Err(NotReplayed::NothingKept),
             // A store that cannot be read cannot be written either.
-            Err(_) => return Err(NotReplayed::Unrecorded),
+            Err(_) => return Err(NotReplayed::Unwritable),
         };
         let content = Content::of(&request.method, &request.target, &request.body);
         let identity = replay.what.identity;

@@ -12,7 +12,7 @@ use crate::domain::errand::{Letter, LetterKind, LetterText, Look};
 use crate::domain::id::{ChatId, RecordId, SessionName};
 use crate::domain::ledger::{AttemptId, Ended, Entry, Position, StoredRequest, Via};
 use crate::domain::order::OrderFacts;
-use crate::domain::probe::{Restriction, SessionState};
+use crate::domain::probe::{ProbeResult, Restriction, SessionState};
 use crate::domain::retention::RetentionPolicy;
 use crate::domain::send::{Description, SendKind};
 use crate::fake_waha::{FakeWaha, Fault, FaultKind, Options, SessionStatus};
@@ -245,7 +245,7 @@ fn a_replay_that_cannot_be_recorded_sends_nothing() {
         bench.keep().await;
         bench.store.clone().close().await;
         let report = bench.run(replay()).await;
-        assert_eq!(report, Report::NotReplayed { send: SEND, why: NotReplayed::Unrecorded });
+        assert_eq!(report, Report::NotReplayed { send: SEND, why: NotReplayed::Unwritable });
         assert_eq!(bench.waha.calls(), []);
     });
 }

@@ -9,7 +9,6 @@ use super::{
     code_label, counter_vec, float_vec, gauge, gauge_vec, histogram_vec, moment, opts, register, seconds,
     with_other,
 };
-use crate::domain::case::Case;
 use crate::domain::decide::Notice;
 use crate::domain::id::SessionName;
 use crate::domain::ledger::{Ended, Via};
@@ -22,6 +21,9 @@ use crate::domain::status::{Reason, Status};
 
 const LATENCY: [f64; 11] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 30.0, 60.0];
 const SEND_DURATION: [f64; 9] = [0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0];
+/// From the bot's own late success to a customer who is called the day after the next.
+const RESOLUTION: [f64; 10] =
+    [10.0, 60.0, 300.0, 900.0, 1800.0, 3600.0, 10_800.0, 21_600.0, 86_400.0, 259_200.0];
 const COMMIT: [f64; 10] = [0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25];
 
 /// Answers that WAHA gives, and what stands in their place where none came.
@@ -153,9 +155,9 @@ pub struct HeartMetrics {
     retries: IntCounterVec,
     recovered: IntCounterVec,
     exhausted: IntCounterVec,
-    open: IntGaugeVec,
     created: IntCounterVec,
     resolved: IntCounterVec,
+    resolution: HistogramVec,
 }
 
 impl HeartMetrics {
@@ -255,7 +257,6 @@ impl HeartMetrics {
                 "Sends that were given up.",
                 &["session", "kind"],
             )?,
-            open: gauges("failed_notifications", "Open failed notifications.", &["session", "notification"])?,
             created: counters(
                 "failed_notifications_total",
                 "Failed notifications opened.",
@@ -265,6 +266,12 @@ impl HeartMetrics {
                 "notifications_resolved_total",
                 "Failed notifications settled, by method.",
                 &["session", "method"],
+            )?,
+            resolution: histogram_vec(
+                registry,
+                "notification_resolution_seconds",
+                "From the opening of a failed notification to its settlement.",
+                &RESOLUTION,
             )?,
         };
         for session in with_other(sessions) {
@@ -296,6 +303,7 @@ impl HeartMetrics {
         self.consecutive_failures.with_label_values(&[session]);
         self.latched.with_label_values(&[session]);
         self.send_duration.with_label_values(&[session]);
+        self.resolution.with_label_values(&[session]);
         for outcome in Outcome::ALL {
             self.attempts.with_label_values(&[session, outcome.as_str()]);
         }
@@ -317,7 +325,6 @@ impl HeartMetrics {
             }
         }
         for kind in NotificationType::ALL {
-            self.open.with_label_values(&[session, kind.as_str()]);
             self.created.with_label_values(&[session, kind.as_str()]);
         }
         for method in Method::ALL {
@@ -363,6 +370,9 @@ impl HeartMetrics {
             | Notice::Diagnosed { .. }
             | Notice::Confirmed { .. }
             | Notice::Replayed { .. }
+            | Notice::NotReplayed { .. }
+            | Notice::RunOver { .. }
+            | Notice::Looked { .. }
             | Notice::IncidentOpened(_)
             | Notice::IncidentClosed(_)
             | Notice::Alerting(_)
@@ -371,8 +381,9 @@ impl HeartMetrics {
             Notice::Opened { what, .. } => {
                 self.created.with_label_values(&[session, notification(what.order.notification_type)]).inc();
             }
-            Notice::Settled { method, .. } => {
-                self.resolved.with_label_values(&[session, method.as_str()]).inc()
+            Notice::Settled { method, took, .. } => {
+                self.resolved.with_label_values(&[session, method.as_str()]).inc();
+                self.resolution.with_label_values(&[session]).observe(seconds(*took));
             }
             Notice::GivenUp { what } => {
                 self.sends.with_label_values(&[session, what.kind.as_str(), "exhausted"]).inc();
@@ -410,20 +421,6 @@ impl HeartMetrics {
         self.last_success.with_label_values(&[name]).set(moment(session.last_accepted));
         self.last_activity.with_label_values(&[name]).set(moment(session.last_activity));
         self.consecutive_failures.with_label_values(&[name]).set(i64::from(session.consecutive_failures));
-    }
-
-    /// The open failed notifications of a session.
-    pub fn open<'a>(&self, session: &str, open: impl Iterator<Item = &'a Case>) {
-        let mut by_type = [0i64; NotificationType::ALL.len()];
-        for case in open {
-            let kind = case.what.order.notification_type.unwrap_or_default();
-            if let Some(at) = NotificationType::ALL.iter().position(|known| *known == kind) {
-                by_type[at] += 1;
-            }
-        }
-        for (kind, count) in NotificationType::ALL.iter().zip(by_type) {
-            self.open.with_label_values(&[session, kind.as_str()]).set(count);
-        }
     }
 }
 

@@ -358,7 +358,7 @@ pub(super) fn fact(
             cause: cause.as_str(),
             attempts: *attempts,
         },
-        Notice::Settled { send, what, method } => Fact::NotificationResolved {
+        Notice::Settled { send, what, method, .. } => Fact::NotificationResolved {
             notification: send.to_string(),
             order_id: what.order.order_id.clone(),
             order_number: what.order.order_number.clone(),
@@ -425,7 +425,13 @@ pub(super) fn fact(
             }
         }
         Notice::Acted(audit) => return acted(audit, state),
-        Notice::Confirmed { .. } | Notice::GivenUp { .. } | Notice::Retried { .. } | Notice::Retry { .. } => {
+        Notice::Confirmed { .. }
+        | Notice::GivenUp { .. }
+        | Notice::Retried { .. }
+        | Notice::Retry { .. }
+        | Notice::NotReplayed { .. }
+        | Notice::RunOver { .. }
+        | Notice::Looked { .. } => {
             return None;
         }
     })

@@ -17,7 +17,8 @@ const ANNOTATIONS: [&str; 5] = ["description", "description_en", "runbook_url", 
 /// The dead man's switch: it always fires.
 const ALWAYS: &str = "Watchdog";
 /// What the watchdog itself pushes, with these very labels and no others.
-const PUSHED: [&str; 2] = ["WahaWatchdogBotIncomunicadoCritico", "WahaWatchdogBotIncomunicado"];
+const PUSHED: [&str; 3] =
+    ["WahaWatchdogBotIncomunicadoCritico", "WahaWatchdogBotIncomunicado", "WahaWatchdogSimulacro"];
 
 #[test]
 fn every_alert_says_what_it_must_in_both_languages() {
@@ -50,6 +51,11 @@ fn every_alert_says_what_it_must_in_both_languages() {
     for name in PUSHED {
         let rule = &alerts()[name];
         assert!(rule.expr.starts_with("max by (session) ("), "{name}: {}", rule.expr);
+        assert_eq!(
+            rule.keeps.as_deref(),
+            Some("2m"),
+            "{name}: as long as alerts.alertmanager.keep_firing_for"
+        );
         assert_eq!(rule.severity(), "critical", "{name}");
     }
 }
@@ -68,6 +74,15 @@ fn every_alert_has_a_page_that_says_what_to_do() {
     assert_eq!(bases.len(), 1, "the pages have one address: {bases:?}");
     let base = bases.first().unwrap();
     assert!(index.contains(&format!("`{base}`")), "docs/runbooks/README.md names the address {base}");
+    for file in files("config/alertmanager-templates", ".tmpl") {
+        let text = fs::read_to_string(&file).unwrap();
+        assert_eq!(
+            text.matches("https://").count(),
+            text.matches(base).count(),
+            "{} has {base}",
+            file.display()
+        );
+    }
     for name in alerts.keys() {
         let page = fs::read_to_string(folder.join(format!("{name}.md")))
             .unwrap_or_else(|error| panic!("docs/runbooks/{name}.md: {error}"));

@@ -10,12 +10,17 @@
 )]
 
 mod admin_commands;
+mod alertmanager;
 mod alerts;
+#[path = "../dashboards/board.rs"]
+#[allow(dead_code)]
+mod board;
 mod channels;
 mod channels_drill;
 mod channels_push;
 mod cli;
 mod clients;
+mod dashboards;
 mod disk_full;
 mod durability;
 mod feed;
@@ -24,6 +29,7 @@ mod joining;
 mod late_retry;
 mod lifecycle;
 mod outcomes;
+mod panel;
 mod proxy_mode;
 mod retention;
 mod scenario;

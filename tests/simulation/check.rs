@@ -7,7 +7,7 @@ use waha_watchdog::domain::confirmation::FeedItem;
 use waha_watchdog::domain::decide::{Change, Decision, Notice, Policy, State};
 use waha_watchdog::domain::delivery::Channel;
 use waha_watchdog::domain::diagnosis::Verdict;
-use waha_watchdog::domain::errand::{LetterKind, Report};
+use waha_watchdog::domain::errand::{Errand, LetterKind, Report};
 use waha_watchdog::domain::id::{ChatId, RecordId, SendId};
 use waha_watchdog::domain::ledger::{AttemptId, Ended, Entry, Position, Via};
 use waha_watchdog::domain::notification::{Failure, Method};
@@ -39,6 +39,8 @@ pub struct Check {
     claimed: BTreeSet<AttemptId>,
     /// Letters WAHA saw, and when a customer got his last quick message.
     letters: BTreeSet<(RecordId, u8)>,
+    /// Letters to the admin that went out although nothing could be written: after a crash nobody knows of them.
+    unrecorded_letters: BTreeSet<RecordId>,
     written: BTreeMap<usize, i64>,
     last_replay: Option<i64>,
     /// Messages an attempt of which was cut off by a crash and left no trace, as is documented.
@@ -121,6 +123,19 @@ impl Check {
         self.unsure.insert(message);
     }
 
+    /// The disk cannot be written, and this is done all the same: only what tells the admins.
+    pub fn goes_unrecorded(&mut self, errands: &[Errand]) {
+        for errand in errands {
+            match errand {
+                Errand::Write(letter) if errand.goes_unrecorded() => {
+                    _ = self.unrecorded_letters.insert(letter.id)
+                }
+                _ => self
+                    .breaks(0, "something was sent to a customer and could not be written down".to_owned()),
+            }
+        }
+    }
+
     /// A look said nothing that counts, and the bot's retry is forwarded all the same.
     pub fn unsaid(&mut self, message: usize) {
         self.unsaid.insert(message);
@@ -154,6 +169,8 @@ impl Check {
             let kind = letter.text.kind();
             if matches!(kind, LetterKind::QuickMessage | LetterKind::AdminNotice) {
                 let first = self.letters.insert((letter.id, kind as u8));
+                let first =
+                    first || kind == LetterKind::AdminNotice && self.unrecorded_letters.contains(&letter.id);
                 self.holds(now, first, || format!("a step of a diagnosis was sent twice: {kind:?}"));
             }
             if let (LetterKind::QuickMessage, Some(chat)) = (kind, request.chat) {
@@ -438,6 +455,10 @@ pub fn line(notice: &Notice) -> String {
         Notice::Diagnosed { finding, .. } => format!("diagnosis: {}", finding.verdict.as_str()),
         Notice::Probed { result, .. } => format!("probe: {}", result.as_str()),
         Notice::Replayed { outcome, .. } => format!("replay over: {outcome}"),
+        Notice::NotReplayed { .. } => "replay not begun".to_owned(),
+        Notice::RunOver { cut: false, .. } => "nothing more to send again".to_owned(),
+        Notice::RunOver { cut: true, .. } => "sending again was cut".to_owned(),
+        Notice::Looked { found, .. } => format!("look: {}", found.as_str()),
         Notice::Alerting(alert) => format!("alert raised: {}", alert.says.as_str()),
         Notice::Delivered { channel, how, .. } => {
             format!("alert by {}: {}", channel.as_str(), how.as_str())

@@ -21,7 +21,7 @@ use waha_watchdog::domain::ledger::{Entry, Position, StoredAnswer};
 use waha_watchdog::domain::live::{LivePolicy, LiveSends, Standing};
 use waha_watchdog::domain::outcome::Outcome;
 use waha_watchdog::domain::probe::ProbePolicy;
-use waha_watchdog::domain::recovery::{Ambiguity, RecoveryPolicy};
+use waha_watchdog::domain::recovery::{Ambiguity, MaxAge, RecoveryPolicy};
 use waha_watchdog::domain::send::Content;
 use waha_watchdog::domain::status::StatusPolicy;
 use waha_watchdog::domain::time::Timestamp;
@@ -84,7 +84,7 @@ pub fn policy(plan: &Plan, planted: Option<Planted>) -> Policy {
         recovery: RecoveryPolicy {
             enabled: true,
             interval: seconds(if planted == Some(Planted::UnpacedReplay) { 0 } else { 6 }),
-            max_age: seconds(24 * 3600),
+            max_age: MaxAge::all(seconds(24 * 3600)),
             ambiguous: if planted == Some(Planted::ResendAmbiguous) {
                 Ambiguity::Resend
             } else {
@@ -166,8 +166,11 @@ impl Life {
         for (position, intent) in disk.open_intents() {
             state.restore_intent(position, intent);
         }
-        let live_policy =
-            LivePolicy { window: Duration::from_secs(600), max_age: policy.recovery.max_age, live_max: 1000 };
+        let live_policy = LivePolicy {
+            window: Duration::from_secs(600),
+            max_age: policy.recovery.max_age.longest(),
+            live_max: 1000,
+        };
         let sidecar = Sidecar {
             state,
             desk: Desk::standing_at(applied),
@@ -425,8 +428,14 @@ impl Life {
         let after = sidecar.desk.handed_in(stored);
         if stored {
             self.check.told(&after.notices);
+        } else {
+            self.check.goes_unrecorded(&after.errands);
         }
         after.errands.into_iter().for_each(|errand| self.errand(errand));
+        for errand in after.undone {
+            self.story.tell(self.now, || "heart: an errand is not done, nothing can be written".to_owned());
+            self.decides(Event::Report(errand.undone()));
+        }
     }
 
     /// At the end: what does the sidecar know?

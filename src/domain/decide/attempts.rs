@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use super::super::case::Case;
+use super::super::command::Audit;
 use super::super::confirmation::MessageId;
-use super::super::id::SendId;
+use super::super::id::{RecordId, SendId};
 use super::super::ledger::{AttemptId, Ended, Intent, Via};
 use super::super::notification::{Attention, Failure, Method, Resolution};
 use super::super::outcome::{Cause, Outcome};
@@ -32,6 +33,8 @@ impl State {
         }
         if ended.via == Via::Replay {
             self.replay_over(ended, policy, decision);
+            let name = self.session_of(&ended.what).clone();
+            self.own_key_used(&name, ended.outcome, ended.cause, ended.ended, policy, decision);
         }
         if ended.outcome == Outcome::Accepted {
             self.told_now(ended, policy, decision);
@@ -126,6 +129,8 @@ impl State {
                 }
                 // Cut off by our own end, which says nothing of the channel: a restart alone changes no status.
                 _ if ended.cause == Some(Cause::Interrupted) => session.health.hurry(ended.ended),
+                // Our own key: the bot's may well be taken.
+                Outcome::Failed if ended.via == Via::Replay && ended.cause == Some(Cause::Unauthorized) => {}
                 Outcome::Failed | Outcome::Ambiguous => {
                     session.failed(ended.ended, ended.what.chat.as_ref(), latency);
                     session.day.took(ended.ended, latency);
@@ -219,6 +224,13 @@ impl State {
             resolution: None,
         });
         let (send, what, attempts) = (case.send, Arc::clone(&case.what), case.attempts);
+        // Somebody had settled it, and the bot has tried and failed again: that it is open again is written down.
+        if self.settled.remove(&send).is_some() {
+            let id = RecordId::from_bytes(self.ids.next(at));
+            let (who, action) = ("bot".to_owned(), "reopen".to_owned());
+            let audit = Audit { id, at, who, action, target: Some(send.to_string()) };
+            decision.changes.push(Change::Audit(Box::new(audit)));
+        }
         decision.notices.push(Notice::Opened { send, what, cause, attempts });
         self.failed_notification(case, at, policy, decision);
     }
@@ -354,10 +366,10 @@ pub(super) fn resolve(case: &mut Case, resolution: Resolution, decision: &mut De
     if let Some(finding) = &mut case.finding {
         finding.resolved_at.get_or_insert(resolution.at);
     }
-    let method = resolution.method;
+    let (method, took) = (resolution.method, resolution.at.since(failure.created_at));
     failure.resolution = Some(resolution);
     let (send, what) = (case.send, Arc::clone(&case.what));
-    decision.notices.push(Notice::Settled { send, what, method });
+    decision.notices.push(Notice::Settled { send, what, method, took });
 }
 
 pub(super) fn interrupted(intent: &Intent, now: Timestamp) -> Ended {

@@ -12,7 +12,7 @@ use super::super::recovery::ByHand;
 use super::super::send::{Description, SendKind};
 use super::super::time::Timestamp;
 use super::attempts::resolve;
-use super::{Change, Decision, Notice, Policy, State};
+use super::{Change, Decision, Notice, Policy, SETTLED_MAX, State};
 
 impl State {
     /// Does what is asked, or says why not. `who` is the name of the token.
@@ -52,6 +52,10 @@ impl State {
                 let mut case = self.open(send)?.clone();
                 self.cases.remove(&send);
                 self.drop_request(&mut case, decision);
+                self.settled.insert(send, now);
+                if self.settled.len() > SETTLED_MAX {
+                    self.settled.pop_first();
+                }
                 let resolution = Resolution { at: now, method, by: Some(who.to_owned()), note };
                 resolve(&mut case, resolution, decision);
                 self.file(case, decision);
@@ -70,6 +74,7 @@ impl State {
             }
             Command::Reopen(case) => self.reopen(*case, decision),
             Command::NoteRestart(name) => self.configured(&name).map(|()| Reply::Done),
+            Command::NoteReveal(_) => Ok(Reply::Done),
             Command::NoteBotRestart => Ok(Reply::Done),
             Command::Probe(name) => {
                 self.configured(&name)?;
@@ -82,6 +87,7 @@ impl State {
                 self.heartbeat = now;
                 let names: Vec<_> = self.sessions.keys().cloned().collect();
                 for name in names {
+                    self.with_session(&name, |session| session.last_heartbeat = Some(now));
                     self.look_at_session(&name, now, policy, decision);
                 }
                 Ok(Reply::Done)
@@ -219,7 +225,10 @@ impl State {
 
 fn target_of(command: &Command) -> Option<String> {
     match command {
-        Command::Retry(send) | Command::Claim(send) | Command::Resolve { send, .. } => Some(send.to_string()),
+        Command::Retry(send)
+        | Command::Claim(send)
+        | Command::NoteReveal(send)
+        | Command::Resolve { send, .. } => Some(send.to_string()),
         Command::Reopen(case) => Some(case.send.to_string()),
         Command::Probe(session)
         | Command::NoteRestart(session)

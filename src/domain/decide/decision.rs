@@ -10,7 +10,7 @@ use super::super::confirmation::{Awaiting, Confirmation, Confirmed, FeedItem, Fe
 use super::super::delivery::{Channel, Delivered};
 use super::super::diagnosis::{Diagnosis, Finding};
 use super::super::drill::Drill;
-use super::super::errand::{Errand, NotReplayed, Report};
+use super::super::errand::{Errand, Looked, NotReplayed, Report};
 use super::super::id::{ChatId, RecordId, SendId, SessionName};
 use super::super::incident::Incident;
 use super::super::ledger::{AttemptId, Ended, Entry, Position, StoredAnswer, StoredRequest};
@@ -123,6 +123,8 @@ pub enum Notice {
         what: Arc<Description>,
         /// How.
         method: Method,
+        /// How long it was open.
+        took: Duration,
     },
     /// A send was given up, whether or not it notifies anybody.
     GivenUp {
@@ -174,6 +176,25 @@ pub enum Notice {
         what: Arc<Description>,
         /// How it ended.
         outcome: Outcome,
+    },
+    /// A replay did not begin.
+    NotReplayed {
+        /// The session.
+        session: SessionName,
+    },
+    /// A run of replays is over: nothing more may go out, or a new outage cut it.
+    RunOver {
+        /// The session.
+        session: SessionName,
+        /// Was it cut?
+        cut: bool,
+    },
+    /// WAHA was asked whether a send had gone out.
+    Looked {
+        /// The session.
+        session: SessionName,
+        /// What it said.
+        found: Looked,
     },
     /// An incident was opened.
     IncidentOpened(Box<Incident>),

@@ -57,9 +57,21 @@ impl State {
 
     /// What is pending in a session, for people.
     pub fn outlook(&self, name: &SessionName, now: Timestamp, policy: &Policy) -> Outlook {
+        let holds = self.open_cases(name).map(|case| self.held(case, now, policy));
+        self.outlook_of(name, holds, now, policy)
+    }
+
+    /// The same, where it is known already what holds each.
+    pub(super) fn outlook_of(
+        &self,
+        name: &SessionName,
+        holds: impl Iterator<Item = Option<Held>>,
+        now: Timestamp,
+        policy: &Policy,
+    ) -> Outlook {
         let (mut pending, mut waiting) = (0usize, 0);
-        for case in self.open_cases(name) {
-            match self.held(case, now, policy) {
+        for held in holds {
+            match held {
                 None => pending += 1,
                 Some(held) if held.passes_by_itself() => pending += 1,
                 Some(_) => waiting += 1,
@@ -243,12 +255,22 @@ impl State {
             }
             return;
         }
-        if self.is_back(session, policy) {
-            if let Some(send) = self.next_replay(name, now, policy) {
+        let is_back = self.is_back(session, policy);
+        let run = recovery.run;
+        if is_back {
+            let next = self.next_replay(name, now, policy);
+            if let Some(send) = next {
                 self.replay(send, now, policy, decision);
             }
+            self.run_goes_on(name, next.is_some(), false, decision);
             return;
         }
+        if run {
+            self.run_goes_on(name, false, true, decision);
+        }
+        let (Some(session), Some(recovery)) = (self.sessions.get(name), self.recoveries.get(name)) else {
+            return;
+        };
         // Not back as far as sends tell: something has to be tried, but only where a probe says that it may work.
         let healthy = session.health.last.is_some_and(ProbeResult::is_healthy)
             && session.health.at.is_some_and(|at| session.last_failed.is_none_or(|failed| at >= failed));
@@ -264,6 +286,15 @@ impl State {
         } else if session.sends_failing() || session.total_loss_at.is_some() {
             self.prove_without_orders(name, now, policy, decision);
         }
+    }
+
+    /// A run of replays begins, goes on, or is over.
+    fn run_goes_on(&mut self, name: &SessionName, goes_on: bool, cut: bool, decision: &mut Decision) {
+        let Some(recovery) = self.recoveries.get_mut(name) else { return };
+        if recovery.run && !goes_on {
+            decision.notices.push(Notice::RunOver { session: name.clone(), cut });
+        }
+        recovery.run = goes_on;
     }
 
     /// Nothing to send again can show that the channel is back: the admin's phone may, or time.
@@ -283,8 +314,12 @@ impl State {
             }
             return;
         }
-        let healthy_since = self.sessions.get(name).and_then(|session| session.health.healthy_since);
-        if healthy_since.is_some_and(|since| now.since(since) >= HEALTHY_FOR) {
+        let Some(session) = self.sessions.get(name) else { return };
+        // One that nobody probes is believed once nothing has failed for as long.
+        let unprobed = !policy.probe.enabled || *name == self.other;
+        let quiet_since = session.last_failed.max(session.total_loss_at).filter(|_| unprobed);
+        let since = session.health.healthy_since.filter(|_| !unprobed).or(quiet_since);
+        if since.is_some_and(|since| now.since(since) >= HEALTHY_FOR) {
             self.with_session(name, |session| {
                 session.proven();
                 session.unproven_since = Some(now);
@@ -424,6 +459,9 @@ impl State {
     ) {
         decision.endings.push((Pending::Replay(send), Ending::NotReplayed(why)));
         self.by_hand.remove(&send);
+        if let Some(case) = self.cases.get(&send) {
+            decision.notices.push(Notice::NotReplayed { session: self.session_of(&case.what).clone() });
+        }
         // An intent that could not be recorded in time: nothing was sent under it, whether it was heard of already or comes later.
         let before = self.running.len();
         if why == NotReplayed::Unrecorded {
@@ -485,6 +523,14 @@ impl State {
         self.look_at_session(&name, now, policy, decision);
     }
 
+    /// The canary's letter was not begun: that says nothing, and it is tried again.
+    pub(super) fn canary_not_tried(&mut self, id: RecordId, now: Timestamp) {
+        let ours = |recovery: &&mut Recovery| recovery.canary.is_some_and(|(canary, _)| canary == id);
+        if let Some(recovery) = self.recoveries.values_mut().find(ours) {
+            (recovery.canary, recovery.next_canary) = (None, now + pause_after(0));
+        }
+    }
+
     /// Asks WAHA about what may have arrived.
     fn begin_looks(&mut self, now: Timestamp, policy: &Policy, decision: &mut Decision) {
         let due: Vec<_> = self.looks.iter().filter(|(_, at)| **at <= now).map(|(send, _)| *send).collect();
@@ -538,6 +584,11 @@ impl State {
         policy: &Policy,
         decision: &mut Decision,
     ) {
+        let what = self.awaiting.get(&send).map(|one| &one.what);
+        if let Some(what) = what.or_else(|| self.cases.get(&send).map(|case| &case.what)) {
+            let session = self.session_of(what).clone();
+            decision.notices.push(Notice::Looked { session, found: found.clone() });
+        }
         if self.looked_for_ack(send, &found, now, policy, decision) {
             return;
         }
@@ -619,7 +670,7 @@ impl State {
     }
 }
 
-fn is_open(case: &Case) -> bool {
+pub(super) fn is_open(case: &Case) -> bool {
     case.failure.as_ref().is_some_and(super::Failure::is_open)
 }
 

@@ -10,6 +10,7 @@ use crate::domain::decide::Outlook;
 use crate::domain::delivery::{Channel, Delivered, Steady};
 use crate::domain::diagnosis::{Finding, Reached, Verdict};
 use crate::domain::drill::Drill;
+use crate::domain::errand::Looked;
 use crate::domain::incident::Incident;
 use crate::domain::outcome::Outcome;
 use crate::domain::status::Status;
@@ -27,6 +28,9 @@ const FAILURES: [Verdict; 2] = [Verdict::WebhookOnly, Verdict::TotalLoss];
 /// What an incident can come to.
 const WORST: [Status; 4] =
     [Status::Degraded, Status::Incommunicado, Status::IncommunicadoCritico, Status::Offline];
+
+/// A replay that did not begin.
+const SKIPPED: &str = "skipped";
 
 /// Open communication failures of a session.
 #[derive(Clone, Copy, Default)]
@@ -50,6 +54,8 @@ pub(super) struct Deeds {
     failures: IntCounterVec,
     failures_open: IntGaugeVec,
     replays: IntCounterVec,
+    runs: IntCounterVec,
+    looks: IntCounterVec,
     pending: IntGaugeVec,
     held: IntGaugeVec,
     paused: IntGauge,
@@ -95,7 +101,19 @@ impl Deeds {
             replays: counter_vec(
                 registry,
                 "recovery_orders_total",
-                "Kept requests that were sent again, by how that went.",
+                "Kept requests that were sent again, by how that went; skipped ones did not begin.",
+                &["session", "result"],
+            )?,
+            runs: counter_vec(
+                registry,
+                "recovery_runs_total",
+                "Runs of replays that are over: complete where nothing more may go out, cut by a new outage.",
+                &["session", "result"],
+            )?,
+            looks: counter_vec(
+                registry,
+                "looks_total",
+                "Questions to WAHA whether a send had gone out, by what it said.",
                 &["session", "result"],
             )?,
             pending: gauge_vec(
@@ -190,8 +208,14 @@ impl Deeds {
             self.failures.with_label_values(&[session, failure]);
             self.failures_open.with_label_values(&[session, failure]);
         }
-        for result in ["sent", "failed"] {
+        for result in ["sent", "failed", SKIPPED] {
             self.replays.with_label_values(&[session, result]);
+        }
+        for cut in [false, true] {
+            self.runs.with_label_values(&[session, run_result(cut)]);
+        }
+        for result in Looked::WORDS {
+            self.looks.with_label_values(&[session, result]);
         }
         for gauge in [&self.pending, &self.held, &self.incident_open, &self.drill_active] {
             gauge.with_label_values(&[session]);
@@ -218,6 +242,21 @@ impl Deeds {
     pub(super) fn replayed(&self, session: &str, outcome: Outcome) {
         let result = if outcome == Outcome::Accepted { "sent" } else { "failed" };
         self.replays.with_label_values(&[session, result]).inc();
+    }
+
+    /// A replay did not begin.
+    pub(super) fn not_replayed(&self, session: &str) {
+        self.replays.with_label_values(&[session, SKIPPED]).inc();
+    }
+
+    /// A run of replays is over.
+    pub(super) fn run_over(&self, session: &str, cut: bool) {
+        self.runs.with_label_values(&[session, run_result(cut)]).inc();
+    }
+
+    /// WAHA was asked whether a send had gone out.
+    pub(super) fn looked(&self, session: &str, found: &Looked) {
+        self.looks.with_label_values(&[session, found.as_str()]).inc();
     }
 
     /// An incident is over.
@@ -291,6 +330,11 @@ impl Deeds {
         self.incident_open.with_label_values(&[session]).set(i64::from(incident.is_some()));
         self.incident_start.with_label_values(&[session]).set(moment(incident.map(|one| one.start)));
     }
+}
+
+/// How a run of replays ended.
+const fn run_result(cut: bool) -> &'static str {
+    if cut { "cut" } else { "complete" }
 }
 
 /// One of [`RESULTS`].

@@ -8,10 +8,11 @@ use prometheus::{GaugeVec, IntGaugeVec, Registry};
 
 use super::super::{count, float_vec, gauge_vec, moment};
 use crate::domain::case::Case;
-use crate::domain::decide::{Policy, State};
+use crate::domain::decide::{Policy, Waits};
 use crate::domain::diagnosis::Verdict;
-use crate::domain::id::{ChatId, SessionName};
+use crate::domain::id::ChatId;
 use crate::domain::notification::{Attention, Failure};
+use crate::domain::order::NotificationType;
 use crate::domain::outcome::{Cause, Outcome};
 use crate::domain::recovery::Held;
 use crate::domain::session::Session;
@@ -25,6 +26,8 @@ const CHATS: usize = 2;
 
 /// Who waits.
 pub(super) struct Waiting {
+    by_type: IntGaugeVec,
+    holds: IntGaugeVec,
     orders: IntGaugeVec,
     oldest: GaugeVec,
     oldest_critical: GaugeVec,
@@ -32,9 +35,20 @@ pub(super) struct Waiting {
     unconfirmed: IntGaugeVec,
 }
 
+/// An order whose customer was not told.
+pub(super) struct Unnotified<'a> {
+    /// Its oldest open failed notification.
+    pub(super) oldest: &'a Case,
+    /// When that was opened.
+    pub(super) since: Timestamp,
+    /// Why.
+    pub(super) cause: Cause,
+    critical: bool,
+}
+
 /// An open failed notification.
 #[derive(Clone, Copy)]
-pub(super) struct Open<'a> {
+struct Open<'a> {
     case: &'a Case,
     failure: &'a Failure,
 }
@@ -54,6 +68,18 @@ impl Waiting {
     pub(super) fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
         let float = |name: &str, help: &str| float_vec(registry, name, help, &["session"]);
         Ok(Self {
+            by_type: gauge_vec(
+                registry,
+                "failed_notifications",
+                "Open failed notifications.",
+                &["session", "notification"],
+            )?,
+            holds: gauge_vec(
+                registry,
+                "recovery_holds",
+                "Open failed notifications that are not sent again now, by what holds them.",
+                &["session", "held"],
+            )?,
             orders: gauge_vec(
                 registry,
                 "orders_unnotified",
@@ -88,6 +114,12 @@ impl Waiting {
         for priority in PRIORITIES {
             self.orders.with_label_values(&[session, priority]);
         }
+        for kind in NotificationType::ALL {
+            self.by_type.with_label_values(&[session, kind.as_str()]);
+        }
+        for held in Held::ALL {
+            self.holds.with_label_values(&[session, held.as_str()]);
+        }
         for gauge in [&self.oldest, &self.oldest_critical] {
             gauge.with_label_values(&[session]);
         }
@@ -96,28 +128,28 @@ impl Waiting {
         }
     }
 
-    /// The open failed notifications of a session; `going`: what is pending goes out by itself now.
-    pub(super) fn show(
+    /// What waits in a session. Gives its orders.
+    pub(super) fn show<'a>(
         &self,
-        state: &State,
-        (name, session): (&SessionName, &Session),
-        open: &[Open<'_>],
-        going: bool,
-        now: Timestamp,
+        session: &Session,
+        waits: &Waits<'a>,
         policy: &Policy,
-    ) {
-        let unclear: BTreeSet<&Option<ChatId>> = open
-            .iter()
-            .filter(|one| one.fault(session, policy.diagnose) == Fault::Unclear)
-            .map(|one| &one.case.what.chat)
+    ) -> Vec<Unnotified<'a>> {
+        let name = session.name.as_str();
+        // What is pending goes out by itself now.
+        let going = waits.outlook.finish.is_some();
+        let open = || waits.open.iter().filter_map(|(case, held)| Some((Open::of(case)?, *held)));
+        let unclear: BTreeSet<&Option<ChatId>> = open()
+            .filter(|(one, _)| one.fault(session, policy.diagnose) == Fault::Unclear)
+            .map(|(one, _)| &one.case.what.chat)
             .collect();
-        let mut orders: BTreeMap<&str, bool> = BTreeMap::new();
+        let mut orders: BTreeMap<&str, Unnotified<'_>> = BTreeMap::new();
         let (mut oldest, mut oldest_critical) = (None, None);
-        let (mut undecided, mut unconfirmed) = (0, 0);
-        for one in open {
-            let held = state.held(one.case, now, policy);
-            undecided += usize::from(held == Some(Held::MayHaveArrived));
-            unconfirmed += usize::from(held == Some(Held::NotConfirmed));
+        let (mut by_type, mut by_hold) = (BTreeMap::new(), BTreeMap::new());
+        for (one, held) in open() {
+            let kind = one.case.what.order.notification_type.unwrap_or_default();
+            *by_type.entry(kind).or_insert(0) += 1;
+            *by_hold.entry(held).or_insert(0) += 1;
             let Some(order) = one.case.what.order.key() else { continue };
             let at_fault = match one.fault(session, policy.diagnose) {
                 Fault::Channel => true,
@@ -125,26 +157,46 @@ impl Waiting {
                 Fault::Own => false,
             };
             let critical = at_fault && !takes_care_of_itself(held, going);
-            *orders.entry(order).or_default() |= critical;
-            older(&mut oldest, one.failure.created_at);
+            let since = one.failure.created_at;
+            older(&mut oldest, since);
             if critical {
-                older(&mut oldest_critical, one.failure.created_at);
+                older(&mut oldest_critical, since);
+            }
+            let this = Unnotified { oldest: one.case, since, cause: one.failure.cause, critical };
+            match orders.get_mut(order) {
+                None => _ = orders.insert(order, this),
+                Some(known) => {
+                    let critical = known.critical || critical;
+                    if since < known.since {
+                        *known = this;
+                    }
+                    known.critical = critical;
+                }
             }
         }
-        let critical = orders.values().filter(|critical| **critical).count();
+        let critical = orders.values().filter(|order| order.critical).count();
         for (priority, orders) in PRIORITIES.into_iter().zip([orders.len() - critical, critical]) {
-            self.orders.with_label_values(&[name.as_str(), priority]).set(count(orders));
+            self.orders.with_label_values(&[name, priority]).set(count(orders));
         }
-        self.oldest.with_label_values(&[name.as_str()]).set(moment(oldest));
-        self.oldest_critical.with_label_values(&[name.as_str()]).set(moment(oldest_critical));
-        self.undecided.with_label_values(&[name.as_str()]).set(count(undecided));
-        self.unconfirmed.with_label_values(&[name.as_str()]).set(count(unconfirmed));
+        self.oldest.with_label_values(&[name]).set(moment(oldest));
+        self.oldest_critical.with_label_values(&[name]).set(moment(oldest_critical));
+        let held = |why: Held| by_hold.get(&Some(why)).copied().unwrap_or_default();
+        for why in Held::ALL {
+            self.holds.with_label_values(&[name, why.as_str()]).set(held(why));
+        }
+        self.undecided.with_label_values(&[name]).set(held(Held::MayHaveArrived));
+        self.unconfirmed.with_label_values(&[name]).set(held(Held::NotConfirmed));
+        for kind in NotificationType::ALL {
+            let open = by_type.get(&kind).copied().unwrap_or_default();
+            self.by_type.with_label_values(&[name, kind.as_str()]).set(open);
+        }
+        orders.into_values().collect()
     }
 }
 
 impl<'a> Open<'a> {
     /// The case as an open failed notification, if it is one.
-    pub(super) fn of(case: &'a Case) -> Option<Self> {
+    fn of(case: &'a Case) -> Option<Self> {
         let failure = case.failure.as_ref().filter(|failure| failure.is_open())?;
         Some(Self { case, failure })
     }

@@ -74,6 +74,8 @@ struct SessionRow<'a> {
     key_refused_since: Option<i64>,
     #[n(22)]
     hours: Option<Vec<HourRow>>,
+    #[n(23)]
+    last_heartbeat: Option<i64>,
 }
 
 /// When the next probe is due is not here: a process that starts finds out for itself.
@@ -320,6 +322,7 @@ pub(in crate::store) fn session_row(session: &Session) -> Vec<u8> {
                 })
                 .collect(),
         ),
+        last_heartbeat: millis(session.last_heartbeat),
     })
 }
 
@@ -356,6 +359,7 @@ pub(in crate::store) fn session_of(bytes: &[u8]) -> Result<Session, RowError> {
         unproven_since: row.unproven_since.map(at),
         key_refused_since: row.key_refused_since.map(at),
         day: Day { hours: (row.hours.iter().flatten()).map(HourRow::to_domain).collect::<Result<_, _>>()? },
+        last_heartbeat: row.last_heartbeat.map(at),
     })
 }
 

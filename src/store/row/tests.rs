@@ -168,7 +168,7 @@ prop_compose! {
 prop_compose! {
     fn sessions()(
         (name, assessment, since) in (session_name_of(), assessments(), moment()),
-        moments in vec(of(moment()), 12),
+        moments in vec(of(moment()), 13),
         (consecutive_failures, failing_chats) in (any::<u32>(), vec(chat(), 0..4)),
         exhausted in vec((moment(), chat()), 0..4), minutes in vec(minutes(), 0..4), hours in vec(hours(), 0..4),
         (health, rejections) in (prop_oneof![Just(Health::default()), records::health()], records::rejections()),
@@ -183,7 +183,7 @@ prop_compose! {
             day: Day { hours: hours.into() },
             health, rejections, restricted_chats,
             total_loss_at: moments[6], webhook_only_at: moments[7], last_server_ack: moments[8], last_device_ack: moments[9],
-            unproven_since: moments[10], key_refused_since: moments[11],
+            unproven_since: moments[10], key_refused_since: moments[11], last_heartbeat: moments[12],
         }
     }
 }

@@ -39,7 +39,7 @@ pub struct Rule {
     #[serde(default, rename = "for")]
     _pending: Option<String>,
     #[serde(default, rename = "keep_firing_for")]
-    _keeps: Option<String>,
+    pub keeps: Option<String>,
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
     #[serde(default)]

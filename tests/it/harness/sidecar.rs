@@ -96,6 +96,13 @@ impl Log {
         self.0.lock().unwrap().clone()
     }
 
+    /// One more line.
+    pub fn push(&self, line: &str) {
+        let mut text = self.0.lock().unwrap();
+        text.push_str(line);
+        text.push('\n');
+    }
+
     /// Lines that are JSON, in order.
     pub fn lines(&self) -> Vec<Value> {
         self.text().lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
@@ -212,9 +219,7 @@ impl Sidecar {
             for line in BufReader::new(stderr).split(b'\n').map_while(Result::ok) {
                 let line = String::from_utf8_lossy(&line).into_owned();
                 for log in [&all, &log] {
-                    let mut text = log.0.lock().unwrap();
-                    text.push_str(&line);
-                    text.push('\n');
+                    log.push(&line);
                 }
                 if all.1.load(Ordering::Relaxed) {
                     break;

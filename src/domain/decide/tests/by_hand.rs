@@ -89,3 +89,32 @@ fn a_wish_that_waits_leaves_it_to_the_bot_that_sends_it() {
     assert!(bench.replays().is_empty());
     assert_eq!(bench.endings, [Ending::NotReplayed(crate::domain::errand::NotReplayed::BotHasIt)]);
 }
+
+/// What is written down about send 1 since then: is its notification open, and who did what.
+fn written(bench: &Bench) -> (Option<bool>, Vec<(String, String)>) {
+    let (mut open, mut audit) = (None, Vec::new());
+    for change in &bench.changes {
+        match change {
+            Change::Case(case) => open = case.failure.as_ref().map(|failure| failure.is_open()),
+            Change::Audit(one) => audit.push((one.who.clone(), one.action.clone())),
+            _ => {}
+        }
+    }
+    (open, audit)
+}
+
+#[test]
+fn what_a_person_settled_stays_settled_where_the_bot_succeeds_and_opens_again_where_it_fails() {
+    for (cause, expected) in [(None, None), (Some(Cause::ConnectionRefused), Some(true))] {
+        let mut bench = Bench::new();
+        bench.policy.diagnose = false;
+        bench.give_up(1, Cause::ConnectionRefused);
+        bench.command(Command::Resolve { send: SEND, method: Method::PhoneCall, note: None });
+        bench.changes.clear();
+        bench.attempt(1, 5, Via::Bot, cause);
+        let (open, audit) = written(&bench);
+        assert_eq!(open, expected, "no notification of its own: what is stored stays");
+        let reopened = ("bot".to_owned(), "reopen".to_owned());
+        assert_eq!(audit.contains(&reopened), cause.is_some(), "{audit:?}");
+    }
+}

@@ -88,6 +88,20 @@ fn what_our_own_end_cut_off_does_not_speak_against_the_channel() {
 }
 
 #[test]
+fn a_replay_that_had_not_even_an_intent_swallows_no_later_one() {
+    let (mut state, policy) = given_up(1, 0);
+    let attempt = (5..120).find_map(|second| replay_of(&state.tick(at(second), &policy))).expect("a canary");
+    let report = Report::NotReplayed { send: attempt.send, why: NotReplayed::Unwritable };
+    let _ = state.decide(Event::Report(report), at(121), &policy);
+    let again = (122..200).find_map(|second| replay_of(&state.tick(at(second), &policy)));
+    assert_eq!(again, Some(attempt), "it has its turn again");
+    let what = Arc::clone(&state.cases()[&attempt.send].what);
+    let intent = Intent { attempt, via: Via::Replay, first_at: at(0), started: at(200), what, request: None };
+    let _ = state.entry(Position(9), Entry::Intent(intent), &policy);
+    assert_eq!(state.oldest_running(), Some(Position(9)), "and this one may be sent");
+}
+
+#[test]
 fn what_got_through_while_the_ladder_ran_speaks_against_a_total_loss() {
     let mut state = state();
     for number in 1..=4 {

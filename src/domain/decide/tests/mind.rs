@@ -527,3 +527,19 @@ fn a_quiet_night_pages_nobody() {
     assert_eq!(bench.status(), (Status::Offline, Reason::BotSilent));
     assert!(bench.raised().is_empty() && bench.state.incidents().is_empty());
 }
+
+#[test]
+fn each_type_of_notification_has_its_own_age() {
+    use crate::domain::recovery::MaxAge;
+    let mut bench = Bench::new();
+    bench.give_up(1, DEAD);
+    let hours = |hours: u64| Duration::from_secs(hours * 3600);
+    bench.now = at(3 * 3600);
+    assert_eq!(bench.held(1), None);
+    bench.policy.recovery.max_age = MaxAge::all(hours(24)).but(NotificationType::OrderReceived, hours(2));
+    assert_eq!(bench.held(1), Some(Held::TooOld));
+    bench.policy.recovery.max_age = MaxAge::all(hours(2)).but(NotificationType::OrderReceived, hours(24));
+    assert_eq!(bench.held(1), None);
+    assert_eq!(bench.policy.recovery.max_age.longest(), hours(24));
+    assert_eq!(bench.policy.recovery.max_age.of(NotificationType::Other), hours(2));
+}

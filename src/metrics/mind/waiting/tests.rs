@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use super::super::super::Metrics;
 use super::*;
-use crate::domain::decide::Stored;
 use crate::domain::decide::tests::POLICY;
+use crate::domain::decide::{State, Stored};
 use crate::domain::diagnosis::{Finding, NotTried, Reached};
-use crate::domain::id::{RecordId, SendId};
+use crate::domain::id::{RecordId, SendId, SessionName};
 use crate::domain::order::{NotificationType, OrderFacts};
 use crate::domain::send::{Description, SendKind};
 use crate::domain::status::Status;
