@@ -211,7 +211,7 @@ fn unknown_keys_get_the_nearest_name() {
         &[
             "proxy.listn (environment WAHA_WATCHDOG__PROXY__LISTN): is an unknown key; did you mean proxy.listen?",
             "local (environment WAHA_WATCHDOG__LOCAL): is an unknown key; did you mean locale?",
-            "environment WAHA_WATCHDOG__: is an unknown key; at the top there are admin, alerts, diagnosis, events, extract, healthcheck, incommunicado, locale, log, offline, paging, panel, proxy, recovery, retry, sends, status, store, waha",
+            "environment WAHA_WATCHDOG__: is an unknown key; at the top there are admin, alerts, bot, diagnosis, events, extract, healthcheck, incommunicado, locale, log, offline, paging, panel, proxy, recovery, retry, sends, status, store, waha",
             "admin.tokens (environment WAHA_WATCHDOG__ADMIN__TOKENS__0__NAME): takes one value or list as a whole, not keys below it",
         ],
     );
