@@ -104,14 +104,14 @@ impl Email {
 
     pub(super) async fn tell(&self, alert: &Alert) -> Told {
         let mail = self.mail(alert)?;
-        let open = |to: &&Mailbox| !self.recipients.has(alert.id, Channel::Email, &to.email.to_string());
+        let open = |to: &&Mailbox| !self.recipients.has(alert.id, Channel::Email, to.email.as_ref());
         let open: Vec<_> = self.settings.to.iter().filter(open).collect();
         let mut connection = self.connect().await.map_err(Untold::this_time)?;
         let mut each = vec![Ok(()); self.settings.to.len() - open.len()];
         for to in open {
             let told = self.send(&mut connection, &to.email, &mail).await;
             if told.is_ok() {
-                self.recipients.note(alert.id, Channel::Email, &to.email.to_string());
+                self.recipients.note(alert.id, Channel::Email, to.email.as_ref());
             }
             let broken = told.as_ref().is_err_and(|untold| untold.outcome != Outcome::Rejected);
             each.push(told);

@@ -405,7 +405,7 @@ impl Say {
     }
 
     /// A word of the audit. A word we do not know is shown as it is.
-    pub(super) fn deed<'a>(self, action: &'a str) -> &'a str {
+    pub(super) fn deed(self, action: &str) -> &str {
         match action {
             "retry" => self.pick("re-intentó el envío", "sent it again", "reenviou"),
             "resolve" => {

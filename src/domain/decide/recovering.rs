@@ -545,7 +545,7 @@ impl State {
             let dead = policy.probe.enabled
                 && session.and_then(|session| session.health.last).is_some_and(|last| !last.is_healthy());
             let wished = self.by_hand.contains_key(&send);
-            if dead && !wished || case.ours_since.is_none() && !wished || self.runs(send) {
+            if !wished && (dead || case.ours_since.is_none()) || self.runs(send) {
                 self.looks.insert(send, now + LOOK_EVERY);
                 continue;
             }
