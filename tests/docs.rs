@@ -231,7 +231,8 @@ fn api_lists_all_causes_and_all_errors() {
 #[test]
 fn every_command_line_is_understood() {
     let mut lines = Vec::new();
-    for page in pages() {
+    // What `--help` says is written by the program itself, headings of groups included.
+    for page in pages().into_iter().filter(|page| page.path != "docs/CLI.md") {
         for fence in page.fences(&["", "sh", "bash", "console"]) {
             let numbered = fence.text.lines().enumerate();
             lines.extend(numbered.map(|(at, line)| (page.path.clone(), fence.line + at, line.to_owned())));
