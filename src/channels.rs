@@ -14,6 +14,7 @@ mod log_file;
 mod outside;
 mod pagerduty;
 mod recipients;
+mod signature;
 mod sms;
 #[cfg(test)]
 mod testing;
@@ -32,6 +33,7 @@ pub use log_file::LogFileSettings;
 pub use outside::ClientError;
 pub use pagerduty::PagerdutySettings;
 pub use recipients::Recipients;
+pub use signature::{NoBase64, Signer};
 pub use sms::SmsSettings;
 pub use steady::SteadyBoard;
 pub use webhook::WebhookSettings;
@@ -125,7 +127,8 @@ impl Channels {
             webhook: settings
                 .webhook
                 .zip(with(&outside))
-                .map(|(webhook, outside)| Webhook::new(webhook, outside, &wording, clock)),
+                .map(|(webhook, outside)| Webhook::new(webhook, outside, &wording, clock))
+                .transpose()?,
             pagerduty: settings
                 .pagerduty
                 .zip(with(&outside))

@@ -9,11 +9,7 @@ use std::time::Duration;
 use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
 use axum::{Extension, Json};
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
-use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::json;
-use sha2::Sha256;
 
 use super::Admin;
 use super::access::Who;
@@ -21,6 +17,7 @@ use super::body::{Nothing, read};
 use super::command::{ask, refused};
 use super::problem::{Problem, ProblemView};
 use super::view::{BotRestarted, SessionRestarted};
+use crate::channels::{NoBase64, Signer};
 use crate::clock::rfc3339;
 use crate::domain::command::{Command, Refusal};
 use crate::domain::id::SessionName;
@@ -58,15 +55,15 @@ impl Restarts {
 pub struct RestartHook {
     client: reqwest::Client,
     url: String,
-    secret: Option<Vec<u8>>,
+    signer: Option<Signer>,
 }
 
 /// Why no hook can be made.
 #[derive(Debug, thiserror::Error)]
 pub enum HookFault {
     /// The secret says that it is base64, and is not.
-    #[error("bot.restart_secret begins with whsec_, and what follows is not base64")]
-    Secret,
+    #[error("bot.restart_secret: {0}")]
+    Secret(#[from] NoBase64),
     /// No client.
     #[error("no HTTP client can be made: {0}")]
     Client(#[from] reqwest::Error),
@@ -78,37 +75,27 @@ impl RestartHook {
     /// # Errors
     /// See [`HookFault`].
     pub fn new(url: String, secret: Option<&str>) -> Result<Self, HookFault> {
-        let secret = secret.map(|secret| match secret.strip_prefix("whsec_") {
-            Some(encoded) => BASE64_STANDARD.decode(encoded).map_err(|_| HookFault::Secret),
-            None => Ok(secret.as_bytes().to_vec()),
-        });
+        let signer = secret.map(Signer::new).transpose()?;
+        // Where another part has set it already, that one stays.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
             .timeout(HOOK_WAIT)
             .build()?;
-        Ok(Self { client, url, secret: secret.transpose()? })
+        Ok(Self { client, url, signer })
     }
 
     async fn call(&self, id: &str, now: Timestamp, body: String) -> Result<StatusCode, reqwest::Error> {
         let seconds = now.millis().div_euclid(1_000);
         let mut request = self.client.post(&self.url).header("content-type", "application/json");
         request = request.header("webhook-id", id).header("webhook-timestamp", seconds.to_string());
-        if let Some(secret) = &self.secret
-            && let Some(signature) = signed(secret, id, seconds, &body)
-        {
-            request = request.header("webhook-signature", signature);
+        if let Some(signer) = &self.signer {
+            request = request.header("webhook-signature", signer.sign(id, seconds, &body));
         }
         Ok(request.body(body).send().await?.status())
     }
-}
-
-/// `v1,` and the signature of Standard Webhooks.
-fn signed(secret: &[u8], id: &str, seconds: i64, body: &str) -> Option<String> {
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret).ok()?;
-    mac.update(format!("{id}.{seconds}.{body}").as_bytes());
-    Some(format!("v1,{}", BASE64_STANDARD.encode(mac.finalize().into_bytes())))
 }
 
 /// Restarts the bot through the hook that its host has configured (`bot.restart_url`).
@@ -231,22 +218,5 @@ mod tests {
         assert!(restarts.take(Some(&other), at(59)) && restarts.take(None, at(59)));
         assert!(restarts.take(Some(&one), at(60)) && !restarts.take(Some(&one), at(61)));
         assert!(restarts.take(Some(&one), at(70)));
-    }
-
-    /// The example of Standard Webhooks' own documentation.
-    #[test]
-    fn signatures_are_those_of_standard_webhooks() {
-        let secret = BASE64_STANDARD.decode("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
-        let id = "msg_p5jXN8AQM9LWM0D4loKWxJek";
-        let signature = signed(&secret, id, 1_614_265_330, r#"{"test": 2432232314}"#);
-        assert_eq!(signature.as_deref(), Some("v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="));
-    }
-
-    #[test]
-    fn a_secret_that_is_no_base64_is_told() {
-        let hook = |secret| RestartHook::new("http://127.0.0.1:1/".into(), Some(secret));
-        assert!(matches!(hook("whsec_***"), Err(HookFault::Secret)));
-        assert_eq!(hook("whsec_aGk=").unwrap().secret.unwrap(), b"hi");
-        assert_eq!(hook("plain words here").unwrap().secret.unwrap(), b"plain words here");
     }
 }

@@ -1,15 +1,12 @@
 //! Signed JSON to an address of the shop's, after Standard Webhooks: the id is the alert's at every try, so that a receiver knows a second
 //! copy for one.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
-use sha2::Sha256;
 
 use super::Wording;
-use super::outside::{self, Outside, call, judge};
-use super::told::{Told, Untold};
+use super::outside::{self, ClientError, Outside, call, judge};
+use super::signature::Signer;
+use super::told::Told;
 use crate::clock::Clock;
 use crate::domain::alert::{Alert, Says};
 use crate::domain::time::Timestamp;
@@ -29,17 +26,22 @@ pub struct WebhookSettings {
 /// A webhook.
 pub(super) struct Webhook {
     url: String,
-    key: Vec<u8>,
+    signer: Signer,
     outside: Outside,
     wording: Wording,
     clock: Clock,
 }
 
 impl Webhook {
-    pub(super) fn new(settings: WebhookSettings, outside: Outside, wording: &Wording, clock: &Clock) -> Self {
-        let encoded = settings.secret.strip_prefix("whsec_").and_then(|text| STANDARD.decode(text).ok());
-        let key = encoded.unwrap_or_else(|| settings.secret.into_bytes());
-        Self { url: settings.url, key, outside, wording: wording.clone(), clock: clock.clone() }
+    pub(super) fn new(
+        settings: WebhookSettings,
+        outside: Outside,
+        wording: &Wording,
+        clock: &Clock,
+    ) -> Result<Self, ClientError> {
+        let signer = Signer::new(&settings.secret)
+            .map_err(|error| ClientError(format!("alerts.webhook.secret: {error}")))?;
+        Ok(Self { url: settings.url, signer, outside, wording: wording.clone(), clock: clock.clone() })
     }
 
     pub(super) async fn tell(&self, alert: &Alert) -> Told {
@@ -47,7 +49,7 @@ impl Webhook {
         let worded = worded(alert, Eyes::Others, *language, links);
         let body = body(alert, &worded).to_string();
         let (id, now) = (alert.id.to_string(), self.clock.now().millis() / 1000);
-        let signature = self.sign(&id, now, &body)?;
+        let signature = self.signer.sign(&id, now, &body);
         let request = self
             .outside
             .post(&self.url)
@@ -55,13 +57,6 @@ impl Webhook {
             .header("webhook-timestamp", now.to_string())
             .header("webhook-signature", signature);
         judge(call(outside::json(request, body.into_bytes())).await?.status)
-    }
-
-    fn sign(&self, id: &str, seconds: i64, body: &str) -> Result<String, Untold> {
-        let mac = Hmac::<Sha256>::new_from_slice(&self.key);
-        let mut mac = mac.map_err(|_| Untold::for_good("nothing can be signed with this secret"))?;
-        mac.update(format!("{id}.{seconds}.{body}").as_bytes());
-        Ok(format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes())))
     }
 
     pub(super) async fn reach(&self) -> Result<String, String> {

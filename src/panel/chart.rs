@@ -127,11 +127,11 @@ mod tests {
     #[test]
     fn bars_stand_on_the_ground_and_fit() {
         let mut window = Window::default();
+        window.exhausted(at(70));
         for _ in 0..9 {
             window.accepted(at(100), Duration::ZERO);
         }
         window.exhausted(at(100));
-        window.exhausted(at(70));
         let drawn = bars([&window].into_iter(), at(101));
         assert_eq!((drawn.accepted, drawn.failed), (9, 2));
         for bar in &drawn.bars {

@@ -6,6 +6,10 @@ use super::super::{Channels, Settings};
 use super::*;
 use crate::domain::delivery::Channel;
 use crate::domain::outcome::Outcome;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::Sha256;
 
 fn by(service: &Service, secret: &str) -> Channels {
     let webhook = WebhookSettings { url: service.url("/hook?x=1"), secret: secret.to_owned() };
