@@ -16,19 +16,22 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::task::LocalSet;
 use waha_watchdog::clock::Clock;
 use waha_watchdog::config::Config;
+use waha_watchdog::domain::decide::{Event, State};
 use waha_watchdog::domain::extract::{Rule, extract};
-use waha_watchdog::domain::id::{ChatId, SessionName};
-use waha_watchdog::domain::ledger::{AttemptId, Ended, Entry, Via};
-use waha_watchdog::domain::live::{Begin, Call, LivePolicy, LiveSends, RunEnd};
+use waha_watchdog::domain::id::{ChatId, SendId, SessionName};
+use waha_watchdog::domain::ledger::{AttemptId, Ended, Entry, Position, Via};
+use waha_watchdog::domain::live::{Begin, Call, LivePolicy, LiveSends, RunEnd, Standing};
 use waha_watchdog::domain::order::{NotificationType, OrderFacts};
-use waha_watchdog::domain::outcome::{Outcome, Reply, judge};
+use waha_watchdog::domain::outcome::{Cause, Outcome, Reply, judge};
 use waha_watchdog::domain::retention::RetentionPolicy;
 use waha_watchdog::domain::send::{Content, Description, Identity, SendKind};
 use waha_watchdog::domain::time::Timestamp;
+use waha_watchdog::metrics::Metrics;
 use waha_watchdog::store::{Feed, Lane, NoMeter, Opening, Store, StoreSettings};
 use waha_watchdog::waha::reply::read;
 use waha_watchdog::waha::request::FieldScan;
 use waha_watchdog::waha::route::classify;
+use waha_watchdog::watchdog::Heart;
 
 const PATH: &str = "/api/sendText";
 const TEXT: &str = "🤝 *Hemos recibido tu orden*\n\n*Orden:* ORD-123\n*Cliente:* María Gómez\n*Total:* $45.00\n\nGracias por tu compra.";
@@ -160,7 +163,8 @@ fn call(n: u64) -> Call {
 fn remembering(unsuccessful: u64, clock: &Clock, now: Timestamp) -> Live {
     let mut live = Live::new(policy());
     for n in 0..unsuccessful {
-        live.restore(call(n).identity, AttemptId { send: clock.send_id(), number: 1 }, now, now);
+        let attempt = AttemptId { send: clock.send_id(), number: 1 };
+        live.restore(call(n).identity, attempt, now, now, Standing::default());
     }
     live
 }
@@ -287,9 +291,60 @@ fn quick() -> Criterion {
     Criterion::default().sample_size(20).warm_up_time(warm_up).measurement_time(measure)
 }
 
+/// `/metrics` of a bad day: ten thousand orders not told, over fifty sessions.
+fn scrape(c: &mut Criterion) {
+    let sessions: Vec<_> = (0..50).filter_map(|n| SessionName::new(&format!("tienda-{n}"))).collect();
+    let policy = waha_watchdog::app::policy_of(&Config::default());
+    let mut state = State::new(&sessions, Timestamp::EPOCH, [0; 16]);
+    for number in 0..10_000_u32 {
+        let mut id = [0; 16];
+        id[..4].copy_from_slice(&number.to_be_bytes());
+        let at = Timestamp::from_millis(i64::from(number) * 1_000);
+        let order_number = Some(format!("ORD-{number}"));
+        let what = Description {
+            identity: None,
+            session: Some(sessions[number as usize % sessions.len()].clone()),
+            chat: ChatId::new(&format!("58424{number:07}@c.us")),
+            kind: SendKind::Text,
+            path: Arc::from(PATH),
+            order: OrderFacts { order_number, ..OrderFacts::default() },
+        };
+        let cause = Cause::ConnectionRefused;
+        for attempt in 1..=policy.attempts {
+            let ended = Ended {
+                attempt: AttemptId { send: SendId::from_bytes(id), number: attempt },
+                via: Via::Bot,
+                first_at: at,
+                started: at,
+                ended: at,
+                what: Arc::new(what.clone()),
+                outcome: cause.outcome(),
+                cause: Some(cause),
+                status: None,
+                detail: None,
+                message_id: None,
+                given_up: false,
+                unheard: None,
+                request: None,
+            };
+            let entry = Entry::Ended(Box::new(ended));
+            drop(state.decide(Event::Entry(Position(1), entry), at, &policy));
+        }
+    }
+    let now = Timestamp::from_millis(10_000_000);
+    let waiting: usize = state.survey(now, &policy).values().map(|waits| waits.open.len()).sum();
+    assert_eq!(waiting, 10_000);
+    let metrics = Metrics::new(&sessions).expect("metrics");
+    let heart = Heart::new(state, policy, now);
+    let mut group = c.benchmark_group("scrape");
+    group.bench_function("show/50_sessions_10000_orders", |b| b.iter(|| heart.show(&metrics, now)));
+    group.bench_function("encode/50_sessions_10000_orders", |b| b.iter(|| metrics.encode()));
+    group.finish();
+}
+
 criterion_group! {
     name = steps;
     config = quick();
-    targets = identity, route, scan, extraction, reply, live, commit
+    targets = identity, route, scan, extraction, reply, live, commit, scrape
 }
 criterion_main!(steps);

@@ -6,7 +6,11 @@
 //! | `GET /readyz` | all | it accepts calls; how recording goes |
 //! | `GET /metrics` | all | Prometheus' text, no personal data |
 //! | `POST /hooks/waha` | WAHA, by signature | its webhooks, where `events.mode = "webhook"` |
+//! | `GET /api/openapi.json` | viewer | what this table says, for programs |
 //! | `GET /api/bot/status` | viewer | the status, why, since when |
+//! | `GET /api/stats` | viewer | how the last day went |
+//! | `GET /api/logs` | viewer | the newest lines of our own log |
+//! | `GET /api/events` | viewer | what happens, as it happens |
 //! | `GET /api/notifications/failed` | viewer | failed notifications, a page at a time |
 //! | `GET /api/notifications/failed/{id}` | viewer | one of them with its attempts |
 //! | `GET /api/sends` | viewer | sends, a page at a time |
@@ -14,7 +18,9 @@
 //! | `GET /api/communication-failures` | viewer | what diagnoses found, a page at a time |
 //! | `GET /api/incidents` | viewer | incidents, a page at a time |
 //! | `GET /api/incidents/{id}` | viewer | one of them |
-//! | `GET /api/alerts` | viewer | the newest alerts |
+//! | `GET /api/alerts` | viewer | the newest alerts, and how the channels are |
+//! | `GET /api/alerts/{id}` | viewer | one of them |
+//! | `GET /api/drill` | viewer | the latest drill |
 //! | `GET /api/audit` | viewer | who did what, a page at a time |
 //! | `POST /api/notifications/failed/{id}/retry` | operator | sends it again now, and says how that ended |
 //! | `POST /api/notifications/failed/{id}/mark_resolved` | operator | a person has told the customer |
@@ -24,47 +30,75 @@
 //! | `POST /api/recovery/resume` | operator | it is again |
 //! | `POST /api/healthcheck` | operator | probes a session now |
 //! | `POST /api/sessions/{session}/restart` | operator | restarts it, where that may help |
+//! | `POST /api/bot/restart` | operator | asks the hook of the bot's host to restart it |
+//! | `POST /api/forget` | operator | takes a customer out of what is settled |
+//! | `GET /api/backup` | operator | a copy of the store |
+//! | `POST /api/alerts/test` | operator | sends a test through alert channels |
+//! | `POST /api/drill` | operator | begins a drill |
+//! | `POST /api/drill/end` | operator | ends it |
 //! | `POST /api/diagnoses` | bot, operator | why could a customer not be told? |
 //! | `POST /api/heartbeat` | bot, operator | the bot lives |
 //!
 //! Operators may look too. Errors are RFC 9457 problems. What is asked for goes to the heart as a wish and is answered once it is on disk.
 
-mod access;
+pub mod access;
+mod alerting;
 mod body;
 mod channel;
 mod command;
+mod deed;
+mod events;
 mod health;
 mod hook;
+mod keeping;
+mod login;
+mod openapi;
 mod page;
+mod patience;
 mod problem;
 mod query;
 mod records;
+mod restart;
+mod stats;
+mod tag;
 pub mod view;
 
+use std::convert::Infallible;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::HeaderValue;
 use axum::http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
-use axum::routing::{get, post};
 use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
-use access::Needs;
-pub use access::{Access, Token, TokenRole};
-pub use channel::Restarts;
+pub use access::{Access, Token, TokenRole, Trusted};
+use access::{Needs, Peer};
+pub use deed::{Deeds, Undone};
+pub use events::Listeners;
 pub use hook::HookDoor;
+pub use keeping::Turn;
+pub use login::{LASTS_MAX, Logins, RESTS_MAX};
+pub use openapi::document as openapi_document;
+use patience::Patient;
+pub use restart::{HookFault, RestartHook, Restarts};
+use view::Sight;
 
+use crate::channels::SteadyBoard;
 use crate::clock::Clock;
+use crate::domain::delivery::Steady;
 use crate::domain::id::SessionName;
 use crate::metrics::Metrics;
 use crate::store::Store;
@@ -84,6 +118,8 @@ pub struct Admin {
     pub clock: Clock,
     /// Who may see what; SIGHUP swaps it.
     pub access: ArcSwap<Access>,
+    /// Who has logged in to the panel.
+    pub logins: Logins,
     /// The language of sentences; SIGHUP swaps it.
     pub language: ArcSwap<Language>,
     /// Where wishes go.
@@ -92,28 +128,43 @@ pub struct Admin {
     pub sessions: Vec<SessionName>,
     /// WAHA, asked with the sidecar's own key; SIGHUP swaps it.
     pub waha: ArcSwap<WahaClient>,
-    /// Sessions restarted lately.
+    /// What was restarted lately.
     pub restarts: Restarts,
+    /// Who restarts the bot, if anybody; SIGHUP swaps it.
+    pub restart_hook: ArcSwapOption<RestartHook>,
+    /// Whose turn it is to go through all records.
+    pub turn: Turn,
+    /// Seats for those who listen to news.
+    pub listeners: Listeners,
     /// Where WAHA's webhooks come in, if it delivers them.
     pub hook: Option<HookDoor>,
+    /// How what is told again and again has been.
+    pub steady: Arc<SteadyBoard>,
+    /// What of it is configured; SIGHUP swaps it.
+    pub routes: ArcSwap<Vec<Steady>>,
     /// Told once the proxy accepts calls.
     pub ready: CancellationToken,
+    /// Says that it is over.
+    pub closing: CancellationToken,
 }
 
 /// Connections open at once; people and scrapers are few.
-const CONNECTIONS_MAX: usize = 256;
+const CONNECTIONS_MAX: usize = 512;
 /// Longest wait for a request's head, a rest between calls included.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+/// Most that waits for a reader who takes his time, in bytes.
+const BUFFER_MAX: usize = 64 * 1024;
 
-/// Serves `listener` until `stop`. Inside a `LocalRuntime`.
+/// Serves `listener` until [`Admin::closing`]: the API, and the routes of the panel. Inside a `LocalRuntime`.
 ///
 /// # Errors
 /// Where the listener cannot be watched.
-pub async fn serve(listener: TcpListener, admin: Arc<Admin>, stop: CancellationToken) -> std::io::Result<()> {
+pub async fn serve(listener: TcpListener, admin: Arc<Admin>, panel: Router) -> std::io::Result<()> {
     listener.set_nonblocking(true)?;
     let listener = tokio::net::TcpListener::from_std(listener)?;
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    let service = TowerToHyperService::new(routes(admin));
+    let stop = admin.closing.clone();
+    let service = TowerToHyperService::new(router(admin, panel));
     loop {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return Ok(()) };
         let accepted = tokio::select! {
@@ -121,7 +172,7 @@ pub async fn serve(listener: TcpListener, admin: Arc<Admin>, stop: CancellationT
             () = stop.cancelled() => return Ok(()),
             accepted = listener.accept() => accepted,
         };
-        let Ok((stream, _)) = accepted else {
+        let Ok((stream, peer)) = accepted else {
             // Out of descriptors, most likely: those that are served free some.
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
@@ -129,9 +180,15 @@ pub async fn serve(listener: TcpListener, admin: Arc<Admin>, stop: CancellationT
         let (service, stop) = (service.clone(), stop.clone());
         tokio::task::spawn_local(async move {
             let _place = place;
+            let service = service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
+                request.extensions_mut().insert(Peer(peer.ip()));
+                let answer = service.call(request);
+                async move { Ok::<_, Infallible>(answer.await.unwrap_or_else(|never| match never {})) }
+            });
             let mut builder = http1::Builder::new();
-            builder.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
-            let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
+            builder.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(BUFFER_MAX);
+            let stream = TokioIo::new(Patient::new(stream));
+            let mut connection = std::pin::pin!(builder.serve_connection(stream, service));
             tokio::select! {
                 _ = connection.as_mut() => {}
                 () = stop.cancelled() => {
@@ -143,45 +200,83 @@ pub async fn serve(listener: TcpListener, admin: Arc<Admin>, stop: CancellationT
     }
 }
 
-fn routes(admin: Arc<Admin>) -> Router {
-    let guarded = |routes: Router<Arc<Admin>>, needs: Needs| {
-        routes.layer(from_fn_with_state((Arc::clone(&admin), needs), access::check))
+fn router(admin: Arc<Admin>, panel: Router) -> Router {
+    let guarded = |routes: OpenApiRouter<Arc<Admin>>, needs: Needs| {
+        Router::from(routes).layer(from_fn_with_state((Arc::clone(&admin), needs), access::check))
     };
-    let looking = Router::new()
-        .route("/api/bot/status", get(query::bot_status))
-        .route("/api/notifications/failed", get(query::notifications))
-        .route("/api/notifications/failed/{id}", get(query::notification))
-        .route("/api/sends", get(query::sends))
-        .route("/api/orders/unnotified", get(records::unnotified))
-        .route("/api/communication-failures", get(records::communication_failures))
-        .route("/api/incidents", get(records::incidents))
-        .route("/api/incidents/{id}", get(records::incident))
-        .route("/api/alerts", get(records::alerts))
-        .route("/api/audit", get(records::audit));
-    let acting = Router::new()
-        .route("/api/notifications/failed/{id}/retry", post(command::retry))
-        .route("/api/notifications/failed/{id}/mark_resolved", post(command::mark_resolved))
-        .route("/api/notifications/failed/{id}/claim", post(command::claim))
-        .route("/api/notifications/failed/{id}/reopen", post(command::reopen))
-        .route("/api/recovery/pause", post(command::pause))
-        .route("/api/recovery/resume", post(command::resume))
-        .route("/api/healthcheck", post(channel::healthcheck))
-        .route("/api/sessions/{session}/restart", post(channel::restart));
-    let reporting = Router::new()
-        .route("/api/diagnoses", post(channel::diagnose))
-        .route("/api/heartbeat", post(channel::heartbeat));
-    Router::new()
-        .route("/healthz", get(health::healthz))
-        .route("/readyz", get(health::readyz))
-        .route("/metrics", get(health::metrics))
-        .route("/hooks/waha", post(hook::receive))
-        .merge(guarded(looking, Needs::Look))
-        .merge(guarded(acting, Needs::Act))
-        .merge(guarded(reporting, Needs::Report))
+    Router::from(open())
+        .merge(guarded(looking(), Needs::Look))
+        .merge(guarded(acting(), Needs::Act))
+        .merge(guarded(reporting(), Needs::Report))
+        .with_state(Arc::clone(&admin))
+        .merge(panel)
         .fallback(problem::not_found)
         .method_not_allowed_fallback(problem::method_not_allowed)
-        .layer(from_fn_with_state(Arc::clone(&admin), count))
-        .with_state(admin)
+        .layer(from_fn_with_state(admin, count))
+}
+
+/// All routes, as they describe themselves.
+fn described() -> utoipa::openapi::OpenApi {
+    open().merge(looking()).merge(acting()).merge(reporting()).into_openapi()
+}
+
+/// What takes no token.
+fn open() -> OpenApiRouter<Arc<Admin>> {
+    OpenApiRouter::new()
+        .routes(routes!(health::healthz))
+        .routes(routes!(health::readyz))
+        .routes(routes!(health::metrics))
+        .routes(routes!(hook::receive))
+}
+
+fn looking() -> OpenApiRouter<Arc<Admin>> {
+    OpenApiRouter::new()
+        .routes(routes!(openapi::openapi))
+        .routes(routes!(query::bot_status))
+        .routes(routes!(stats::stats))
+        .routes(routes!(stats::logs))
+        .routes(routes!(events::events))
+        .routes(routes!(query::notifications))
+        .routes(routes!(query::notification))
+        .routes(routes!(query::sends))
+        .routes(routes!(records::unnotified))
+        .routes(routes!(records::communication_failures))
+        .routes(routes!(records::incidents))
+        .routes(routes!(records::incident))
+        .routes(routes!(alerting::alerts))
+        .routes(routes!(alerting::alert))
+        .routes(routes!(alerting::drill))
+        .routes(routes!(records::audit))
+}
+
+/// What changes something: for programs behind their guard, for the panel behind its own.
+fn acting() -> OpenApiRouter<Arc<Admin>> {
+    OpenApiRouter::new()
+        .routes(routes!(command::retry))
+        .routes(routes!(command::mark_resolved))
+        .routes(routes!(command::claim))
+        .routes(routes!(command::reopen))
+        .routes(routes!(command::pause))
+        .routes(routes!(command::resume))
+        .routes(routes!(alerting::test))
+        .routes(routes!(alerting::begin_drill))
+        .routes(routes!(alerting::end_drill))
+        .routes(routes!(channel::healthcheck))
+        .routes(routes!(restart::restart_session))
+        .routes(routes!(restart::restart_bot))
+        .routes(routes!(keeping::forget))
+        .routes(routes!(keeping::backup))
+}
+
+fn reporting() -> OpenApiRouter<Arc<Admin>> {
+    OpenApiRouter::new().routes(routes!(channel::diagnose)).routes(routes!(channel::heartbeat))
+}
+
+/// Shows something with what the heart knows now.
+fn seen<T>(admin: &Admin, show: impl FnOnce(Sight<'_>) -> T) -> T {
+    let (policy, language) = (admin.heart.policy.load_full(), **admin.language.load());
+    let state = admin.heart.state();
+    show(Sight { state: &state, policy: &policy, language, now: admin.clock.now() })
 }
 
 /// Counts the call under its route's name, and keeps its answer out of caches.
@@ -191,7 +286,7 @@ async fn count(State(admin): State<Arc<Admin>>, request: Request, next: Next) ->
     let handler = handler.as_deref().map_or("other", handler_of);
     admin.metrics.admin_request(handler, response.status().as_u16());
     let headers = response.headers_mut();
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }
@@ -199,11 +294,20 @@ async fn count(State(admin): State<Arc<Admin>>, request: Request, next: Next) ->
 /// The name of a route in the metrics.
 fn handler_of(route: &str) -> &'static str {
     match route {
+        "/" => "panel",
+        route if route.starts_with("/panel") => "panel",
         "/healthz" => "healthz",
         "/readyz" => "readyz",
         "/metrics" => "metrics",
         "/hooks/waha" => "hook",
+        "/api/openapi.json" => "openapi",
         "/api/bot/status" => "bot_status",
+        "/api/bot/restart" => "bot_restart",
+        "/api/forget" => "forget",
+        "/api/backup" => "backup",
+        "/api/stats" => "stats",
+        "/api/logs" => "logs",
+        "/api/events" => "events",
         "/api/notifications/failed" => "notifications_failed",
         "/api/notifications/failed/{id}" => "notification_failed",
         "/api/notifications/failed/{id}/retry" => "notification_retry",
@@ -216,6 +320,10 @@ fn handler_of(route: &str) -> &'static str {
         "/api/incidents" => "incidents",
         "/api/incidents/{id}" => "incident",
         "/api/alerts" => "alerts",
+        "/api/alerts/{id}" => "alert",
+        "/api/alerts/test" => "alerts_test",
+        "/api/drill" => "drill",
+        "/api/drill/end" => "drill_end",
         "/api/audit" => "audit",
         "/api/recovery/pause" => "recovery_pause",
         "/api/recovery/resume" => "recovery_resume",

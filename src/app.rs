@@ -4,8 +4,9 @@
 //! then the store writes what waits, then the heart deals with it, then the admin goes.
 
 mod settings;
+mod steadily;
 
-pub use settings::{language as language_of, policy as policy_of};
+pub use settings::{channels_of, language as language_of, policy as policy_of, shared_fate};
 
 use std::cell::RefCell;
 use std::net::{SocketAddr, TcpListener};
@@ -16,29 +17,31 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::runtime::{Builder, LocalOptions};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::{self, Admin};
+use crate::channels::{Recipients, SteadyBoard};
 use crate::clock::Clock;
 use crate::config::{Config, EventsMode};
 use crate::domain::case::Case;
 use crate::domain::confirmation::{FeedEvent, FeedState};
 use crate::domain::decide::{Event, Reconciled, State, Stored, Unheard};
-use crate::domain::errand::{Errand, Replay, Report};
+use crate::domain::errand::{Errand, Look, Looked, Replay, Report};
 use crate::domain::id::{SendId, SessionName};
 use crate::domain::ledger::{AttemptId, StoredAnswer};
-use crate::domain::live::LiveSends;
+use crate::domain::live::{LiveSends, RunEnd, Standing};
 use crate::domain::outcome::Outcome;
 use crate::domain::send::{Content, Description, Identity};
 use crate::domain::time::Timestamp;
 use crate::errands::{Errands, Joining, Setup};
 use crate::events::{SocketSettings, socket};
 use crate::metrics::Metrics;
-use crate::proxy::{KeptAnswer, Proxy, Shared};
+use crate::panel::{self, Panel};
+use crate::proxy::{Asks, KeptAnswer, Proxy, Shared};
 use crate::store::{Feed, Loaded, Meter, Opening, Refused, Store};
 use crate::waha::compose;
 use crate::watchdog::{Hands, Heart, Inbox, Recall, Watchdog, Wish};
@@ -49,6 +52,8 @@ const OPEN_WAIT: Duration = Duration::from_secs(5);
 const ERRANDS_WAIT: Duration = Duration::from_secs(10);
 /// Reports that wait for the heart.
 const REPORTS_MAX: usize = 1024;
+/// Bots' calls that wait for a look at once; beyond that they are forwarded without.
+const LOOKS_MAX: usize = 64;
 /// Wishes of people that wait for it.
 const WISHES_MAX: usize = 256;
 /// So long the store may take to write its last.
@@ -78,7 +83,9 @@ pub struct Running {
     config: Config,
     shared: Arc<Shared>,
     admin_room: Arc<Admin>,
+    panel: Arc<Panel>,
     hands: Arc<ArcSwap<Setup>>,
+    recipients: Arc<Recipients>,
     heart: Arc<Heart>,
     metrics: Arc<Metrics>,
     clock: Clock,
@@ -110,9 +117,11 @@ pub fn start(config: &Config) -> Result<Running, StartError> {
         .map_err(failed)?;
     let workers =
         config.proxy.workers.or_else(|| std::thread::available_parallelism().ok()).map_or(1, Into::into);
+    let (ask, asked) = mpsc::channel(LOOKS_MAX);
     let shared = Arc::new(Shared::new(
         proxy_settings,
         LiveSends::new(settings::live(config)),
+        Box::new(OfficeAsks(ask)),
         clock.clone(),
         Arc::clone(&metrics),
     ));
@@ -124,8 +133,10 @@ pub fn start(config: &Config) -> Result<Running, StartError> {
         let _nothing = state.decide(Event::Feed(FeedState::Connecting), now, &policy);
     }
     let heart = Arc::new(Heart::new(state, policy, now));
-    let hands_setup =
-        Arc::new(ArcSwap::from_pointee(settings::hands(config).map_err(StartError::Configuration)?));
+    let recipients = Arc::new(Recipients::default());
+    let hands_setup = settings::hands(config, &clock, &recipients).map_err(StartError::Configuration)?;
+    let hands_setup = Arc::new(ArcSwap::from_pointee(hands_setup));
+    let steady = Arc::new(SteadyBoard::default());
     let (wishes, wished) = mpsc::channel(WISHES_MAX);
     let (told, events) = mpsc::channel(socket::CHANNEL);
     let (stop, kill) = (CancellationToken::new(), CancellationToken::new());
@@ -136,14 +147,24 @@ pub fn start(config: &Config) -> Result<Running, StartError> {
         metrics: Arc::clone(&metrics),
         clock: clock.clone(),
         access: ArcSwap::from_pointee(settings::access(config)),
+        logins: admin::Logins::new(clock.secret()),
         language: ArcSwap::from_pointee(settings::language(config)),
         wishes,
         sessions: sessions.clone(),
         waha: ArcSwap::new(Arc::clone(&hands_setup.load().client)),
         restarts: admin::Restarts::default(),
+        restart_hook: ArcSwapOption::from_pointee(
+            settings::restart_hook(config).map_err(StartError::Configuration)?,
+        ),
+        turn: admin::Turn::default(),
+        listeners: admin::Listeners::default(),
         hook: settings::hook(config).map(|hook| admin::HookDoor::new(hook, told.clone())),
+        steady: Arc::clone(&steady),
+        routes: ArcSwap::from_pointee(settings::outside_routes(config)),
         ready: ready.clone(),
+        closing: closed.clone(),
     });
+    let panel = Arc::new(Panel::new(Arc::clone(&admin_room), settings::panel(config)));
     let addresses =
         (|| Ok::<_, std::io::Error>((proxy_listener.local_addr()?, admin_listener.local_addr()?)))();
     let (proxy_address, admin_address) =
@@ -158,12 +179,15 @@ pub fn start(config: &Config) -> Result<Running, StartError> {
         sessions: sessions.clone(),
         shared: Arc::clone(&shared),
         hands: Arc::clone(&hands_setup),
+        asked,
+        steady,
         wished,
         follow: settings::follow(config).map_err(StartError::Configuration)?,
         told: told.clone(),
         events,
         listener: admin_listener,
         admin: Arc::clone(&admin_room),
+        panel: Arc::clone(&panel),
         loaded: loaded.clone(),
         finish: finish.clone(),
         dealt: dealt.clone(),
@@ -177,6 +201,9 @@ pub fn start(config: &Config) -> Result<Running, StartError> {
     ready.cancel();
     metrics.reload_successful.set(1);
     metrics.reload_timestamp.set(now.millis() / 1000);
+    if let Some(why) = shared_fate(config) {
+        tracing::warn!("{why}");
+    }
     tracing::info!(proxy = %proxy_address, admin = %admin_address, upstream = %config.waha.url, "accepting calls");
 
     let last = Last { proxy, store, office, finish, dealt, closed };
@@ -187,7 +214,9 @@ pub fn start(config: &Config) -> Result<Running, StartError> {
         config: config.clone(),
         shared,
         admin_room,
+        panel,
         hands: hands_setup,
+        recipients,
         heart,
         metrics,
         clock,
@@ -256,7 +285,8 @@ impl Running {
     /// Where the configuration cannot be put into force.
     pub fn reload(&self, config: &Config) -> anyhow::Result<()> {
         let proxy = settings::proxy(config)?;
-        let hands = settings::hands(config)?;
+        let hands = settings::hands(config, &self.clock, &self.recipients)?;
+        let restart_hook = settings::restart_hook(config)?;
         anyhow::ensure!(
             !config.admin.tokens.is_empty() || self.admin.ip().is_loopback(),
             "admin.tokens is empty, but the admin listener is bound to {}, which others can reach",
@@ -271,7 +301,15 @@ impl Running {
         self.shared.live().set_policy(settings::live(config));
         self.heart.policy.store(Arc::new(settings::policy(config)));
         self.admin_room.access.store(Arc::new(settings::access(config)));
+        self.panel.settings.store(Arc::new(settings::panel(config)));
+        self.admin_room.restart_hook.store(restart_hook.map(Arc::new));
         self.admin_room.language.store(Arc::new(settings::language(config)));
+        self.admin_room.routes.store(Arc::new(settings::outside_routes(config)));
+        // What is pushed again and again is pushed the new way.
+        self.heart.moved.notify_one();
+        if let Some(why) = shared_fate(config) {
+            tracing::warn!("{why}");
+        }
         Ok(())
     }
 
@@ -313,6 +351,9 @@ struct Office {
     sessions: Vec<SessionName>,
     shared: Arc<Shared>,
     hands: Arc<ArcSwap<Setup>>,
+    /// What the proxy wants to know of WAHA.
+    asked: mpsc::Receiver<Asked>,
+    steady: Arc<SteadyBoard>,
     wished: mpsc::Receiver<Wish>,
     /// WAHA's event feed, where it is followed by us.
     follow: Option<SocketSettings>,
@@ -320,6 +361,7 @@ struct Office {
     events: mpsc::Receiver<FeedEvent>,
     listener: TcpListener,
     admin: Arc<Admin>,
+    panel: Arc<Panel>,
     /// Told once what is stored was taken up.
     loaded: CancellationToken,
     finish: CancellationToken,
@@ -335,8 +377,10 @@ impl Office {
             Err(error) => return tracing::error!(%error, "the office has no runtime"),
         };
         runtime.block_on(async {
-            let admin =
-                tokio::task::spawn_local(admin::serve(self.listener, self.admin, self.closed.clone()));
+            self.tell_steadily();
+            let pages = panel::routes(&self.panel);
+            tokio::task::spawn_local(panel::keep_snapshot(Arc::clone(&self.panel), self.closed.clone()));
+            let admin = tokio::task::spawn_local(admin::serve(self.listener, self.admin, pages));
             let joins = Arc::new(ProxyJoins(Arc::clone(&self.shared)));
             let errands = Errands::new(
                 self.hands,
@@ -346,6 +390,12 @@ impl Office {
                 Arc::clone(&joins) as Arc<dyn Joining>,
             );
             let errands = Rc::new(errands);
+            let (asking, mut asked) = (Rc::clone(&errands), self.asked);
+            tokio::task::spawn_local(async move {
+                while let Some((look, to)) = asked.recv().await {
+                    asking.answer(look, to);
+                }
+            });
             let (done, reports) = mpsc::channel(REPORTS_MAX);
             if let Some(feed) = self.follow {
                 let follow = socket::follow(feed, self.clock.clone(), self.told, self.finish.clone());
@@ -380,6 +430,21 @@ impl Office {
             // A browser that keeps its connection must not keep the process.
             let _ = timeout(Duration::from_secs(1), admin).await;
         });
+    }
+}
+
+/// A question of the proxy, and where the answer goes.
+type Asked = (Look, oneshot::Sender<Looked>);
+
+/// Asks in the office, where WAHA is asked everything.
+struct OfficeAsks(mpsc::Sender<Asked>);
+
+impl Asks for OfficeAsks {
+    fn ask(&self, look: Look) -> oneshot::Receiver<Looked> {
+        let (to, answer) = oneshot::channel();
+        // Where too many ask already, nobody answers this one.
+        let _full = self.0.try_send((look, to));
+        answer
     }
 }
 
@@ -489,7 +554,13 @@ struct ProxyJoins(Arc<Shared>);
 impl Recall for ProxyJoins {
     fn unsuccessful(&self, case: &Case) {
         if let Some(identity) = case.what.identity.filter(|_| case.outcome != Outcome::Accepted) {
-            self.0.live().restore(identity, case.attempt(), case.first_at, case.last_at);
+            self.0.live().restore(identity, case.attempt(), case.first_at, case.last_at, standing(case));
+        }
+    }
+
+    fn stands(&self, case: &Case) {
+        if let Some(identity) = case.what.identity {
+            self.0.live().stands(identity, case.attempt(), standing(case));
         }
     }
 
@@ -522,11 +593,19 @@ impl Joining for ProxyJoins {
         self.0.live().begin_replay(identity, Some(content), replay.attempt, replay.first_at, now)
     }
 
-    fn end(&self, identity: Option<Identity>, send: SendId, accepted: Option<StoredAnswer>) {
+    fn end(&self, identity: Option<Identity>, send: SendId, end: RunEnd<StoredAnswer>) {
         let Some(identity) = identity else { return };
-        let answer = accepted.map(|answer| KeptAnswer::from_stored(&answer));
-        self.0.finish_run(identity, send, self.0.clock.now(), answer);
+        let end = match end {
+            RunEnd::Accepted(answer) => RunEnd::Accepted(KeptAnswer::from_stored(&answer)),
+            RunEnd::Unsuccessful { doubtful } => RunEnd::Unsuccessful { doubtful },
+            RunEnd::NotBegun => RunEnd::NotBegun,
+        };
+        self.0.finish_run(identity, send, self.0.clock.now(), end);
     }
+}
+
+fn standing(case: &Case) -> Standing {
+    Standing { ours: case.ours_since.is_some(), doubtful: case.doubt.is_some() }
 }
 
 /// Counts what the store's writer does.

@@ -1,14 +1,21 @@
 //! The command line: one file per command. Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 store refused (SPEC 13).
 
 mod act;
+mod alert;
+mod backup;
 mod check;
+mod drill;
 mod export;
 mod failed;
 mod healthcheck;
 mod incidents;
+mod live;
 mod output;
+mod records;
 mod run;
+mod shell;
 mod source;
+mod stats;
 mod status;
 mod stored;
 
@@ -17,6 +24,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use self::records::List;
 use crate::app::StartError;
 use crate::config::command::{ConfigArgs, ConfigCommandError};
 use crate::config::{self, ConfigFaults, Loaded};
@@ -44,7 +52,7 @@ enum Command {
     /// SIGTERM and SIGINT take nothing new, finish what is in flight within 30 seconds and end; a second one ends at once. SIGHUP reads the
     /// configuration again (all but listeners and store); a bad one is told and changes nothing.
     Run,
-    /// Check configuration, WAHA, key, sessions and store: a line each, with the way out. Exit code 0 if all is well.
+    /// Check configuration, WAHA, key, sessions, store and alert channels: a line each, with the way out. Exit code 0 if all is well.
     Check(check::CheckArgs),
     /// Show the bot's status: is it speaking, why not, since when.
     Status(status::StatusArgs),
@@ -53,9 +61,49 @@ enum Command {
     Failed(failed::FailedCommand),
     /// List incidents: when the bot could not speak, for how long, and whom it left untold.
     Incidents(incidents::IncidentsArgs),
+    /// List orders whose customers were not told, the longest waiting first: whom to call.
+    Orders(records::ListArgs),
+    /// List what diagnoses found, the newest first.
+    Failures(records::ListArgs),
+    /// List sends as they stand after their latest attempts, the newest first.
+    Sends(records::ListArgs),
+    /// List who did what, the newest first.
+    Audit(records::ListArgs),
+    /// Show how the last day went: counts, success rate, latencies, what is open.
+    Stats(stats::StatsArgs),
+    /// Show the newest lines of the running sidecar's log.
+    Logs(live::LogsArgs),
+    /// Show what happens as it happens, until interrupted.
+    Events(live::EventsArgs),
+    /// Probe a session of WAHA now. Exit code 0 where it works, 1 where it does not.
+    Probe(act::ProbeArgs),
+    /// WAHA's sessions.
+    #[command(subcommand)]
+    Session(act::SessionCommand),
+    /// The bot itself.
+    #[command(subcommand)]
+    Bot(act::BotCommand),
+    /// Find out why a customer could not be told: writes a simple message to them, else to the admin.
+    ///
+    /// Exit code 0 where somebody was reached, so that the channel lives; 1 where nobody was.
+    Diagnose(act::DiagnoseArgs),
+    /// Alerts: what was told to whom, and whether the channels work.
+    #[command(subcommand)]
+    Alert(alert::AlertCommand),
+    /// Try the way to the admins: a labelled incident that is none goes through every alert channel.
+    ///
+    /// Prints how long each channel took to accept it, and ends it after --for, at Ctrl-C, or when this command dies. No customer, no
+    /// status and no counter of sends is touched. Exit code 1 where a channel did not accept it.
+    Drill(drill::DrillArgs),
     /// Pause or resume what the sidecar sends again by itself.
     #[command(subcommand)]
     Recovery(act::RecoveryCommand),
+    /// Take a customer's name and phone out of all settled records.
+    ///
+    /// What was sent, when, and how it ended stays. Exit code 1 where open records still name the customer.
+    Forget(act::ForgetArgs),
+    /// Copy the whole store into a new file, while the sidecar runs or not.
+    Backup(backup::BackupArgs),
     /// Write every send as a line of JSON, the oldest first.
     ///
     /// Beside a running process it asks that one; without, it reads the store's file. A send whose attempt was cut off is "ambiguous".
@@ -67,6 +115,12 @@ enum Command {
     /// A pretend WAHA with fault switches: try things without WhatsApp.
     FakeWaha(FakeWahaArgs),
     Demo(crate::demo::DemoArgs),
+    /// Print the completions of the command line for a shell.
+    #[command(hide = true)]
+    Completions(shell::CompletionsArgs),
+    /// Print the manual page of a command.
+    #[command(hide = true)]
+    Man(shell::ManArgs),
 }
 
 /// Why a command failed, with its exit code.
@@ -144,6 +198,23 @@ impl Cli {
             Command::Status(args) => return status::run(&args, &load()?.config),
             Command::Failed(command) => return failed::run(&command, &load()?.config),
             Command::Incidents(args) => incidents::run(&args, &load()?.config)?,
+            Command::Orders(args) => records::run(List::Orders, &args, &load()?.config)?,
+            Command::Failures(args) => records::run(List::Failures, &args, &load()?.config)?,
+            Command::Sends(args) => records::run(List::Sends, &args, &load()?.config)?,
+            Command::Audit(args) => records::run(List::Audit, &args, &load()?.config)?,
+            Command::Stats(args) => stats::run(&args, &load()?.config)?,
+            Command::Logs(args) => live::logs(&args, &load()?.config)?,
+            Command::Events(args) => live::events(&args, &load()?.config)?,
+            Command::Probe(args) => return act::probe(&args, &load()?.config),
+            Command::Session(command) => return act::session(&command, &load()?.config),
+            Command::Bot(command) => return act::bot(&command, &load()?.config),
+            Command::Diagnose(args) => return act::diagnose(&args, &load()?.config),
+            Command::Forget(args) => return act::forget(&args, &load()?.config),
+            Command::Backup(args) => backup::run(&args, &load()?.config)?,
+            Command::Completions(args) => shell::completions(&args)?,
+            Command::Man(args) => shell::man(&args)?,
+            Command::Alert(command) => return alert::run(&command, &load()?.config),
+            Command::Drill(args) => return drill::run(&args, &load()?.config),
             Command::Recovery(command) => return act::recovery(&command, &load()?.config),
             Command::Export(args) => export::run(&args, &load()?.config)?,
             Command::Healthcheck => healthcheck::run(&load()?.config)?,

@@ -55,6 +55,13 @@ impl Clock {
         f64::from(rand::rng().next_u32()) / (f64::from(u32::MAX) + 1.0)
     }
 
+    /// Thirty-two bytes that nobody can guess.
+    pub fn secret(&self) -> [u8; 32] {
+        let mut random = [0; 32];
+        rand::rng().fill_bytes(&mut random);
+        random
+    }
+
     /// A fresh name for a send: a version 7 UUID, so that names sort by creation to the millisecond.
     pub fn send_id(&self) -> SendId {
         let millis = u64::try_from(self.now().millis()).unwrap_or(0);
@@ -120,6 +127,13 @@ fn boot() -> Option<u64> {
         let digits: String = text.chars().filter(char::is_ascii_hexdigit).take(16).collect();
         u64::from_str_radix(&digits, 16).ok()
     })
+}
+
+/// A moment as machines read it: RFC 3339 in UTC with milliseconds.
+pub fn rfc3339(at: Timestamp) -> String {
+    chrono::DateTime::from_timestamp_millis(at.millis())
+        .unwrap_or_default()
+        .to_rfc3339_opts(chrono::SecondsFormat::Millis, true)
 }
 
 /// A mark on the monotonic clock, for timers and for how long something took. Waits follow it, and tests may pause it.

@@ -6,6 +6,7 @@
 //! Not here: acting on settings, watching the file, reading the process environment other than in [`environment`].
 //! Everything else takes the environment as an argument.
 
+mod alerts;
 mod check;
 pub mod command;
 mod extract;
@@ -26,6 +27,7 @@ use std::path::{Path, PathBuf};
 
 use figment::Figment;
 
+pub use alerts::*;
 pub use fault::{ConfigFaults, Fault};
 pub use init::InitError;
 pub use layers::DEFAULTS;
@@ -87,8 +89,9 @@ pub fn load(file: Option<&Path>, env: &[(String, String)]) -> Result<Loaded, Con
         figment = figment.merge(layer);
     }
     let mut reader = Reader::new(figment, defaults.dict().clone(), complete, faults);
-    let config = check::config(&mut reader);
+    let mut config = check::config(&mut reader);
     let (entries, faults) = reader.finish();
+    config.shown = show::keys(&entries);
     if faults.is_empty() { Ok(Loaded { config, entries }) } else { Err(ConfigFaults(faults)) }
 }
 

@@ -20,20 +20,20 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use futures_util::FutureExt as _;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 
 use crate::channels::Channels;
 use crate::clock::Clock;
-use crate::domain::errand::{Errand, Looked, NotReplayed, Replay, Report, Telling};
+use crate::domain::errand::{Errand, Look, Looked, NotReplayed, Replay, Report, Telling};
 use crate::domain::id::SendId;
 use crate::domain::ledger::{AttemptId, StoredAnswer};
+use crate::domain::live::RunEnd;
 use crate::domain::outcome::{Cause, Outcome};
-use crate::domain::probe::ProbeResult;
 use crate::domain::send::{Content, Identity};
 use crate::store::{Lane, Reader};
 use crate::waha::client::WahaClient;
-use crate::words::Language;
+use crate::words::{Language, Links};
 
 /// Messages that go out at once; the next wait their turn.
 const SENDING_MAX: usize = 32;
@@ -48,6 +48,8 @@ pub struct Setup {
     pub client: Arc<WahaClient>,
     /// The language of our own messages.
     pub language: Language,
+    /// Links into the panel, for alerts.
+    pub links: Links,
     /// Tells alerts.
     pub channels: Arc<Channels>,
     /// For how long.
@@ -75,8 +77,8 @@ impl Default for Limits {
 pub trait Joining: Send + Sync {
     /// A replay begins, under the attempt this gives. `None` where the bot has the send right now; then nothing has begun.
     fn begin(&self, replay: &Replay, content: Content) -> Option<AttemptId>;
-    /// It has ended: with the answer of a success, or without one.
-    fn end(&self, identity: Option<Identity>, send: SendId, accepted: Option<StoredAnswer>);
+    /// It has ended so.
+    fn end(&self, identity: Option<Identity>, send: SendId, end: RunEnd<StoredAnswer>);
 }
 
 /// Runs errands. Stays on its thread, inside a `LocalRuntime`.
@@ -128,6 +130,24 @@ impl Errands {
                 // Where nobody listens any more, the heart has ended.
                 let _ = done.send(report).await;
             }
+        });
+    }
+
+    /// Answers a question that is not the heart's: the proxy asks before it forwards what may have arrived. Ends where nobody waits for the
+    /// answer any more.
+    pub fn answer(&self, look: Look, mut to: oneshot::Sender<Looked>) {
+        let hands = Rc::clone(&self.hands);
+        self.tasks.spawn_local(async move {
+            let looked = async {
+                let _turn = hands.asking.acquire().await.ok();
+                hands.look(&look).await
+            };
+            let found = tokio::select! {
+                found = looked => found,
+                () = to.closed() => return,
+            };
+            // Whoever asked may just have gone.
+            let _gone = to.send(found);
         });
     }
 
@@ -191,13 +211,6 @@ fn told(telling: &Telling, outcome: Outcome) -> Report {
 /// The report of an errand of which nobody knows how far it got.
 fn undone(errand: Errand) -> Report {
     match errand {
-        Errand::Probe(session) => {
-            Report::Probed { session, result: ProbeResult::Strange, took: Duration::ZERO }
-        }
-        Errand::Look(look) => Report::Looked { send: look.send, found: Looked::Failed },
-        Errand::Replay(replay) => {
-            Report::NotReplayed { send: replay.attempt.send, why: NotReplayed::Unrecorded }
-        }
         Errand::Write(letter) => Report::Wrote {
             id: letter.id,
             kind: letter.text.kind(),
@@ -206,6 +219,10 @@ fn undone(errand: Errand) -> Report {
             message: None,
         },
         Errand::Tell(telling) => told(&telling, Outcome::Ambiguous),
-        Errand::CheckNumber { diagnosis, .. } => Report::NumberChecked { diagnosis, exists: None },
+        // Its intent may have been handed in.
+        Errand::Replay(replay) => {
+            Report::NotReplayed { send: replay.attempt.send, why: NotReplayed::Unrecorded }
+        }
+        nothing_sent => nothing_sent.undone(),
     }
 }

@@ -21,6 +21,7 @@ pub mod events;
 pub mod fake_waha;
 pub mod logging;
 pub mod metrics;
+pub mod panel;
 pub mod proxy;
 pub mod store;
 pub mod waha;

@@ -1,7 +1,13 @@
-//! The log: to standard error, as text or JSON lines. What must not be in it is kept out by the types that print masked.
+//! The log: to standard error, as text or JSON lines, and its newest lines kept in memory for whoever asks through the API. What must not be
+//! in it is kept out by the types that print masked.
 
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::format::FmtSpan;
+mod recent;
+
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _, Registry, fmt};
+
+pub use recent::{Line, Recent, recent};
 
 /// How lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,16 +24,16 @@ pub enum Format {
 /// Where the filter cannot be read, or logging was started before.
 pub fn start(level: &str, format: Format) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(level)?;
-    let lines = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let lines = fmt::layer::<Registry>()
         .with_writer(std::io::stderr)
         // It would complain to standard error, and panic where that is what is broken: nobody's thread dies of a log that nobody reads.
         .log_internal_errors(false)
-        .with_target(false)
-        .with_span_events(FmtSpan::NONE);
-    let started = match format {
-        Format::Text => lines.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).try_init(),
-        Format::Json => lines.json().flatten_event(true).try_init(),
+        .with_target(false);
+    let lines = match format {
+        Format::Text => lines.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).boxed(),
+        Format::Json => lines.json().flatten_event(true).boxed(),
     };
+    let started =
+        tracing_subscriber::registry().with(lines.and_then(recent::Keep).with_filter(filter)).try_init();
     started.map_err(|error| anyhow::anyhow!("logging cannot be started: {error}"))
 }

@@ -5,6 +5,7 @@
 
 mod families;
 mod mind;
+mod snapshot;
 
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use prometheus::{
 
 pub use families::{HeartMetrics, ProxyMetrics, StoreMetrics};
 pub use mind::MindMetrics;
+pub use snapshot::SnapshotMetrics;
 
 use crate::domain::decide::OTHER_SESSIONS;
 use crate::domain::id::SessionName;
@@ -23,6 +25,12 @@ use crate::domain::time::Timestamp;
 
 /// The prefix of all names.
 pub const PREFIX: &str = "waha_watchdog";
+
+/// Which source this was built from, where the one who builds says so: the image does.
+const REVISION: &str = match option_env!("WAHA_WATCHDOG_REVISION") {
+    Some(revision) => revision,
+    None => "unknown",
+};
 
 /// All families of this process.
 pub struct Metrics {
@@ -35,6 +43,8 @@ pub struct Metrics {
     pub mind: MindMetrics,
     /// Counted by the store's writer.
     pub store: StoreMetrics,
+    /// Counted by the panel, where it keeps the call list as a file.
+    pub snapshot: SnapshotMetrics,
     /// 1 where the last reload of the configuration took effect.
     pub reload_successful: IntGauge,
     /// When the configuration was last loaded.
@@ -49,9 +59,13 @@ impl Metrics {
     /// Where two families have one name: a fault of this program, seen by its first test.
     pub fn new(sessions: &[SessionName]) -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
-        let build =
-            gauge_vec(&registry, "build_info", "Version of the running sidecar, always 1.", &["version"])?;
-        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        let build = gauge_vec(
+            &registry,
+            "build_info",
+            "Version and source revision of the running sidecar, always 1.",
+            &["version", "revision"],
+        )?;
+        build.with_label_values(&[env!("CARGO_PKG_VERSION"), REVISION]).set(1);
         #[cfg(target_os = "linux")]
         registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
         Ok(Self {
@@ -59,6 +73,7 @@ impl Metrics {
             heart: HeartMetrics::new(&registry, sessions)?,
             mind: MindMetrics::new(&registry, sessions)?,
             store: StoreMetrics::new(&registry)?,
+            snapshot: SnapshotMetrics::new(&registry)?,
             reload_successful: gauge(
                 &registry,
                 "config_last_reload_successful",
@@ -206,6 +221,8 @@ mod tests {
         for series in [
             r#"waha_watchdog_sends_total{kind="text",result="exhausted",session="default"} 0"#,
             r#"waha_watchdog_bot_status{session="other",status="unknown"} 1"#,
+            r#"waha_watchdog_bot_status_reason{reason="nothing_seen",session="default"} 1"#,
+            r#"waha_watchdog_bot_status_reason{reason="total_loss",session="default"} 0"#,
             r#"waha_watchdog_upstream_requests_total{code="none",endpoint="text",error="connect",session="default"} 0"#,
             "waha_watchdog_store_unrecorded_total 0",
         ] {

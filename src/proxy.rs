@@ -11,6 +11,7 @@ mod body;
 mod budget;
 mod connection;
 mod describe;
+mod doubt;
 mod forward;
 mod guard;
 mod headers;
@@ -25,6 +26,7 @@ mod thread;
 mod upstream;
 mod worker;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -43,6 +45,7 @@ use crate::domain::time::Timestamp;
 use crate::metrics::Metrics;
 use crate::store::Store;
 
+pub use doubt::Asks;
 pub use kept::KeptAnswer;
 pub use settings::{Intents, Retry, Settings};
 pub use upstream::{Upstream, UpstreamError};
@@ -62,6 +65,10 @@ pub struct Shared {
     budget: Arc<budget::Budget>,
     /// One send of a chat at a time, where the proxy retries.
     order: order::ChatOrder,
+    /// Who asks WAHA about what may have arrived.
+    asks: Box<dyn Asks>,
+    /// When each worker last went round.
+    beats: Mutex<BTreeMap<usize, Timestamp>>,
     /// Time and chance.
     pub clock: Clock,
     /// Counters.
@@ -70,26 +77,47 @@ pub struct Shared {
 
 impl Shared {
     /// What workers share under `settings`, with the sends that `live` remembers from before.
-    pub fn new(settings: Settings, live: Live, clock: Clock, metrics: Arc<Metrics>) -> Self {
+    pub fn new(
+        settings: Settings,
+        live: Live,
+        asks: Box<dyn Asks>,
+        clock: Clock,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         Self {
+            asks,
             live: Mutex::new(live),
             connections: Arc::new(Semaphore::new(settings.connections_max)),
             budget: Arc::new(budget::Budget::new(settings.copy_budget)),
             order: order::ChatOrder::default(),
+            beats: Mutex::default(),
             settings: ArcSwap::from_pointee(settings),
             clock,
             metrics,
         }
     }
 
-    /// A run has ended, with the answer of a success or without one: whoever waited for it is told.
-    pub fn finish_run(&self, identity: Identity, send: SendId, now: Timestamp, success: Option<KeptAnswer>) {
-        let end = success.clone().map_or(RunEnd::Unsuccessful, RunEnd::Accepted);
+    /// A run has ended: whoever waited for it is told.
+    pub fn finish_run(&self, identity: Identity, send: SendId, now: Timestamp, end: RunEnd<KeptAnswer>) {
+        let success = match &end {
+            RunEnd::Accepted(answer) => Some(answer.clone()),
+            RunEnd::Unsuccessful { .. } | RunEnd::NotBegun => None,
+        };
         let waiting = self.live().end(identity, send, now, end);
         for (wake, attempt) in waiting {
             // Whoever waited may have gone.
             let _gone = wake.send(attempt.zip(success.clone()));
         }
+    }
+
+    /// A worker goes round.
+    fn beat(&self, worker: usize) {
+        self.beats.lock().unwrap_or_else(PoisonError::into_inner).insert(worker, self.clock.now());
+    }
+
+    /// When the slowest worker last went round; `None` before the first has.
+    pub fn last_beat(&self) -> Option<Timestamp> {
+        self.beats.lock().unwrap_or_else(PoisonError::into_inner).values().min().copied()
     }
 
     /// The table of live sends. A panic while it was held cannot have left it half changed in a way that matters more than going on.

@@ -7,12 +7,15 @@
 //! - `table`: the tables. `row`: what is in them. `file`, `tentative`: making, opening, setting aside.
 //! - `queue`, `lane`, `feed`: the ways to and from the writer. `writer`: commits, failures, recovery.
 //! - `apply`: the heart's changes. `prune`: what goes. `query`, `records`, `sends`: reading.
+//! - `forget`: taking a customer out. `copy`: a copy of it all.
 //!
 //! Trouble with the disk is never the bot's trouble: waits are bounded, and a store that is not there answers `false` at once.
 
 mod apply;
+mod copy;
 mod feed;
 mod file;
+mod forget;
 mod health;
 mod lane;
 mod prune;
@@ -43,6 +46,7 @@ use tokio::sync::{oneshot, watch};
 
 pub use feed::{Feed, Handed};
 pub use file::Refused;
+pub use forget::Found;
 pub use health::{StoreFigures, StoreHealth, StoreState};
 pub use lane::Lane;
 pub use query::{Loaded, NotificationCursor, Notifications, Order, Page, ReadError, Reader, StoreStats};
@@ -279,9 +283,21 @@ impl Store {
         answer.await.unwrap_or(Err(StoreError::Closed))
     }
 
+    /// Does the writer live, with a file that it can use? It answers after what it does now; where it cannot, never or with `false`.
+    pub async fn pulse(&self) -> bool {
+        let (pulse, felt) = oneshot::channel();
+        self.shared.queue.feel(pulse);
+        felt.await.is_ok()
+    }
+
     /// Reads the store.
     pub fn reader(&self) -> Reader {
         Reader::live(Arc::clone(&self.shared))
+    }
+
+    /// Where the file is.
+    pub fn path(&self) -> &Path {
+        &self.shared.place.path
     }
 
     /// Reads a file that no process has open. Makes nothing; where a process has the file open, the error says so.

@@ -5,19 +5,22 @@
 //! stored, meets the entries that came after, and writes down the attempts an earlier process left open.
 
 pub mod desk;
+pub mod news;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use self::desk::Desk;
+use self::desk::{After, Desk};
+use self::news::News;
 use crate::clock::Clock;
 use crate::domain::case::Case;
 use crate::domain::command::{Command, Pending, Reply};
@@ -41,6 +44,8 @@ use crate::store::{Feed, Handed, Lane, Loaded, Opening, ReadError, Reader, Store
 const QUIET_COMMIT: Duration = Duration::from_millis(500);
 /// How long to wait before a failed commit is tried again.
 const COMMIT_AGAIN: Duration = Duration::from_secs(1);
+/// A commit that takes longer is not waited for any more by those who tell the admins; nor is a store that does not open.
+const COMMIT_LONG: Duration = Duration::from_secs(30);
 /// Entries read at a time while the state is taken up.
 const CATCH_UP: usize = 2_000;
 /// So much is taken out of each part of the inbox between two looks at the ledger.
@@ -57,18 +62,44 @@ pub struct Heart {
     state: Mutex<State>,
     /// The rules' numbers; SIGHUP swaps them.
     pub policy: ArcSwap<Policy>,
+    /// What it told, for whoever listens.
+    pub news: News,
     shown_at: Mutex<Timestamp>,
+    /// How often records were written, or were to be.
+    written: watch::Sender<u64>,
+    /// When the loop last went round, in milliseconds.
+    beat: AtomicI64,
+    /// Told when something worth telling is on disk.
+    pub moved: Notify,
 }
 
 impl Heart {
     /// A heart that knows nothing yet.
     pub fn new(state: State, policy: Policy, now: Timestamp) -> Self {
-        Self { state: Mutex::new(state), policy: ArcSwap::from_pointee(policy), shown_at: Mutex::new(now) }
+        Self {
+            state: Mutex::new(state),
+            policy: ArcSwap::from_pointee(policy),
+            news: News::new(now),
+            shown_at: Mutex::new(now),
+            written: watch::Sender::new(0),
+            beat: AtomicI64::new(now.millis()),
+            moved: Notify::new(),
+        }
+    }
+
+    /// Tells when the records may look different than before.
+    pub fn written(&self) -> watch::Receiver<u64> {
+        self.written.subscribe()
     }
 
     /// The state, for a moment.
     pub fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// When the loop last went round: it does so every few seconds, however little happens.
+    pub fn last_beat(&self) -> Timestamp {
+        Timestamp::from_millis(self.beat.load(Ordering::Relaxed))
     }
 
     /// Brings the gauges up to date, before they are scraped.
@@ -78,15 +109,7 @@ impl Heart {
             now.since(std::mem::replace(&mut *shown_at, now))
         };
         let state = self.state();
-        let mut open: BTreeMap<&str, Vec<&Case>> = BTreeMap::new();
-        for case in state.cases().values().filter(|case| case.failure.is_some()) {
-            open.entry(state.session_of(&case.what).as_str()).or_default().push(case);
-        }
-        for (name, session) in state.sessions() {
-            metrics.heart.session(session, elapsed);
-            let cases = open.remove(name.as_str()).unwrap_or_default();
-            metrics.heart.open(name.as_str(), cases.into_iter());
-        }
+        state.sessions().values().for_each(|session| metrics.heart.session(session, elapsed));
         metrics.mind.show(&state, now, &self.policy.load());
     }
 }
@@ -95,6 +118,8 @@ impl Heart {
 pub trait Recall: Send + Sync {
     /// A send that did not succeed and may be tried again.
     fn unsuccessful(&self, case: &Case);
+    /// How the case of an unsuccessful send stands now: whose it is, and whether it may have arrived.
+    fn stands(&self, case: &Case);
     /// A success nobody heard of.
     fn unheard(&self, unheard: &Unheard);
     /// A send that was thought unsuccessful and had gone out. Gives the answer that now waits for its bot, if one can: `asked` is what the
@@ -175,6 +200,7 @@ impl Watchdog {
         let mut desk = Desk::default();
         let mut committing: Option<Committing> = None;
         let mut commit_at = began;
+        let mut waits_since = began;
         let mut files_replaced = 0;
         loop {
             let policy = self.heart.policy.load_full();
@@ -198,6 +224,7 @@ impl Watchdog {
                     committing = None;
                     let now = self.clock.now();
                     commit_at = now + self.committed(&mut desk, done.unwrap_or(Err(StoreError::Closed)));
+                    waits_since = now;
                 }
                 handed = self.feed.next() => match handed {
                     Some(handed) => self.receive(handed, &mut desk),
@@ -211,6 +238,7 @@ impl Watchdog {
             }
             self.empty_inbox(&mut desk);
             let now = self.clock.now();
+            self.heart.beat.store(now.millis(), Ordering::Relaxed);
             self.happened(Event::Tick, &mut desk);
             self.waiting.borrow_mut().retain(|_, ends| {
                 ends.retain(|end| !end.is_closed());
@@ -225,6 +253,15 @@ impl Watchdog {
             let due = desk.is_urgent() && !desk.failed() || now >= commit_at;
             if committing.is_none() && opening.is_none() && desk.has_work() && due {
                 committing = Some(self.commit(&mut desk));
+                waits_since = now;
+            }
+            let hangs = (committing.is_some() || opening.is_some()) && now.since(waits_since) >= COMMIT_LONG;
+            if hangs && desk.keeps_waiting() {
+                let after = desk.without_disk();
+                self.act(after, &mut desk);
+            }
+            for errand in desk.crowded_out() {
+                self.happened(Event::Report(errand.undone()), &mut desk);
             }
         }
         self.end(&mut desk, committing).await;
@@ -422,6 +459,11 @@ impl Watchdog {
                 note.unheard = Some(answer);
             }
         }
+        for change in &decision.changes {
+            if let Change::Case(case) = change {
+                self.recall.stands(case);
+            }
+        }
         for ended in std::mem::take(&mut decision.notes) {
             self.lane.note(Entry::Ended(Box::new(ended)));
         }
@@ -473,20 +515,33 @@ impl Watchdog {
             tracing::error!(%error, "records cannot be written; trying again");
         }
         let after = desk.handed_in(done.is_ok());
+        self.heart.written.send_modify(|times| *times = times.wrapping_add(1));
+        self.act(after, desk);
+        if done.is_ok() { QUIET_COMMIT } else { COMMIT_AGAIN }
+    }
+
+    /// What waited for a commit is told and done.
+    fn act(&self, after: After, desk: &mut Desk) {
         after.notices.iter().for_each(|notice| self.tell(notice));
+        if !after.notices.is_empty() || !after.replies.is_empty() {
+            self.heart.moved.notify_one();
+        }
         after.errands.into_iter().for_each(|errand| self.hands.begin(errand));
+        for errand in after.undone {
+            self.happened(Event::Report(errand.undone()), desk);
+        }
         for (to, reply) in after.replies {
             // Whoever asked may have gone.
             let _gone = to.send(reply);
         }
-        if done.is_ok() { QUIET_COMMIT } else { COMMIT_AGAIN }
     }
 
     /// Counts a notice, and says it where somebody should read it.
     fn tell(&self, notice: &Notice) {
-        let session = {
+        let (policy, now) = (self.heart.policy.load(), self.clock.now());
+        let (session, fact) = {
             let state = self.heart.state();
-            match notice {
+            let session = match notice {
                 Notice::Opened { what, .. }
                 | Notice::Settled { what, .. }
                 | Notice::GivenUp { what }
@@ -496,22 +551,32 @@ impl Watchdog {
                 Notice::Status(change) => change.session.clone(),
                 Notice::Probed { session, .. }
                 | Notice::Diagnosed { session, .. }
-                | Notice::Confirmed { session, .. } => session.clone(),
+                | Notice::Confirmed { session, .. }
+                | Notice::NotReplayed { session }
+                | Notice::RunOver { session, .. }
+                | Notice::Looked { session, .. } => session.clone(),
                 Notice::IncidentOpened(incident) | Notice::IncidentClosed(incident) => {
                     incident.session.clone()
                 }
                 Notice::Alerting(alert) => alert.session.clone(),
                 Notice::Delivered { session, .. } => session.clone(),
-            }
+                // Of no session, or of one that does not matter here.
+                Notice::Acted(_) => state.worst().name.clone(),
+            };
+            let fact = news::fact(notice, &session, &state, &policy, now);
+            (session, fact)
         };
+        if let Some(fact) = fact {
+            self.heart.news.publish(fact, now);
+        }
         self.metrics.heart.notice(session.as_str(), notice);
-        self.metrics.mind.notice(session.as_str(), notice, self.clock.now());
+        self.metrics.mind.notice(session.as_str(), notice, now);
         match notice {
             Notice::Opened { send, what, cause, attempts } => {
                 let order = what.order.order_number.as_deref().unwrap_or("-");
                 tracing::warn!(%session, %send, order, %cause, attempts, "a customer was not told: failed notification opened");
             }
-            Notice::Settled { send, what, method } => {
+            Notice::Settled { send, what, method, took: _ } => {
                 let order = what.order.order_number.as_deref().unwrap_or("-");
                 tracing::info!(%session, %send, order, method = method.as_str(), "failed notification settled");
             }
@@ -567,8 +632,12 @@ impl Watchdog {
                     }
                 }
             }
-            Notice::Probed { .. }
+            Notice::Acted(_)
+            | Notice::Probed { .. }
             | Notice::Confirmed { .. }
+            | Notice::NotReplayed { .. }
+            | Notice::RunOver { .. }
+            | Notice::Looked { .. }
             | Notice::GivenUp { .. }
             | Notice::Retried { .. }
             | Notice::Retry { .. } => {}

@@ -8,21 +8,27 @@ mod duration;
 mod evidence;
 mod instruction;
 mod letter;
+mod link;
 mod moment;
 mod plain;
 mod refusal;
+mod standing;
 mod status;
 mod template;
+mod worded;
 
 pub use cause::cause;
 pub use duration::duration;
 pub use evidence::evidence;
 pub use instruction::{instruction, seen};
-pub use letter::letter;
+pub use letter::{Eyes, letter, letter_with};
+pub use link::Links;
 pub use moment::moment;
 pub use plain::plain;
 pub use refusal::refusal;
+pub use standing::standing;
 pub use status::{interpretation, not_recording, reason};
+pub use worded::{Worded, worded};
 
 /// The language of sentences.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

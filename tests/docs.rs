@@ -12,6 +12,7 @@ mod sidecar;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser as _};
@@ -19,24 +20,34 @@ use page::Page;
 use regex::Regex;
 use serde_json::Value;
 use sidecar::Sidecar;
+use waha_watchdog::admin;
+use waha_watchdog::app::policy_of;
 use waha_watchdog::cli::Cli;
-use waha_watchdog::config;
-use waha_watchdog::domain::id::SessionName;
+use waha_watchdog::config::{self, Config};
+use waha_watchdog::domain::decide::{Event, State};
+use waha_watchdog::domain::id::{SendId, SessionName};
+use waha_watchdog::domain::ledger::{AttemptId, Ended, Entry, Position, Via};
+use waha_watchdog::domain::order::OrderFacts;
 use waha_watchdog::domain::outcome::{Cause, Outcome};
 use waha_watchdog::domain::refusal::Refusal;
+use waha_watchdog::domain::send::{Description, SendKind};
+use waha_watchdog::domain::time::Timestamp;
 use waha_watchdog::metrics::Metrics;
 
 /// Look like keys of the configuration, and are none.
-const NOT_KEYS: [&str; 1] = ["meta.version"];
+const NOT_KEYS: [&str; 4] = ["meta.version", "message.any", "message.ack", "session.status"];
 /// Endings of file names that look like keys of the configuration.
-const FILES: [&str; 7] = [".json", ".md", ".redb", ".rs", ".sh", ".svg", ".toml"];
+const FILES: [&str; 8] = [".json", ".md", ".redb", ".rs", ".sh", ".svg", ".toml", ".yml"];
 
 #[test]
 fn metrics_lists_the_families_that_are_served() {
-    let metrics = Metrics::new(&[SessionName::new("default").unwrap()]).unwrap();
-    // Its series begin with the first call.
-    metrics.admin_request("healthz", 200);
-    let served = families(&String::from_utf8(metrics.encode().unwrap()).unwrap());
+    let mut served = all_families();
+    // Its causes are those of the API; the words of the label are told of the other families.
+    served
+        .get_mut("waha_watchdog_order_unnotified_info")
+        .unwrap()
+        .values
+        .retain(|(label, _)| label != "reason");
     let page = Page::read(root(), "docs/METRICS.md");
     let rows: Vec<_> = page.rows().into_iter().filter(|row| row.len() == 4).collect();
     let mut documented = BTreeMap::new();
@@ -64,19 +75,19 @@ fn metrics_lists_the_families_that_are_served() {
         served.remove("");
         assert_eq!(documented, served, "docs/METRICS.md: the values of the label {}", row[0]);
     }
-    let open = ["code", "from", "handler", "session", "to", "version"];
+    let open = ["code", "from", "handler", "order", "revision", "session", "to", "version"];
     assert_eq!(values.into_keys().collect::<Vec<_>>(), open, "docs/METRICS.md has no row for these labels");
 }
 
 #[test]
 fn every_metric_named_anywhere_exists() {
-    let metrics = Metrics::new(&[]).unwrap();
-    metrics.admin_request("healthz", 200);
-    let served = families(&String::from_utf8(metrics.encode().unwrap()).unwrap());
-    let name = Regex::new("waha_watchdog_[a-z_]+").unwrap();
+    let served = all_families();
+    // Recorded ones have a level in front; their names are checked with the rules.
+    let name = Regex::new("(:?)(waha_watchdog_[a-z_]+)").unwrap();
     for page in pages() {
-        for found in name.find_iter(&page.text) {
-            assert!(served.contains_key(found.as_str()), "{}: no metric {}", page.path, found.as_str());
+        for found in name.captures_iter(&page.text).filter(|found| found[1].is_empty()) {
+            let name = found[2].strip_suffix("_bucket").unwrap_or(&found[2]);
+            assert!(served.contains_key(name), "{}: no metric {}", page.path, &found[2]);
         }
     }
 }
@@ -84,16 +95,20 @@ fn every_metric_named_anywhere_exists() {
 #[test]
 fn api_has_the_routes_of_the_admin_listener() {
     let source = fs::read_to_string(root().join("src/admin.rs")).unwrap();
-    let route = Regex::new(r#"\.route\(\s*"([^"]+)",\s*((?:[^()]|\([^()]*\))*)\)"#).unwrap();
-    let method = Regex::new(r"\b(get|post|put|patch|delete)\(").unwrap();
+    let described: Value = serde_json::from_str(admin::openapi_document()).unwrap();
     let mut served = BTreeSet::new();
-    for found in route.captures_iter(&source) {
-        for method in method.captures_iter(&found[2]) {
-            served.insert(format!("{} {}", method[1].to_uppercase(), &found[1]));
-        }
+    for (path, item) in described["paths"].as_object().unwrap() {
+        let methods =
+            item.as_object().unwrap().keys().filter(|key| !["summary", "parameters"].contains(&key.as_str()));
+        served.extend(methods.map(|method| format!("{} {path}", method.to_uppercase())));
     }
-    let registered = source.matches(", get(").count() + source.matches(", post(").count();
-    assert_eq!(served.len(), registered, "each route of src/admin.rs was understood");
+    // A route that is added otherwise would be served without being described.
+    let registered = source.matches("routes!(").count();
+    assert_eq!(served.len(), registered, "each route of src/admin.rs describes itself");
+    assert!(
+        !source.contains(".route("),
+        "src/admin.rs adds routes by routes!, so that they describe themselves"
+    );
     let call = Regex::new("`((?:GET|POST|PUT|PATCH|DELETE) /[^`?]*)`").unwrap();
     let calls =
         |text: &str| call.captures_iter(text).map(|found| found[1].to_owned()).collect::<BTreeSet<_>>();
@@ -108,6 +123,50 @@ fn api_has_the_routes_of_the_admin_listener() {
             assert!(served.contains(code), "{}:{line} there is no {code}", page.path);
         }
     }
+}
+
+#[test]
+fn the_openapi_document_is_the_one_that_is_served() {
+    let path = root().join("docs/openapi.json");
+    if std::env::var_os("WRITE_OPENAPI").is_some() {
+        fs::write(&path, admin::openapi_document()).unwrap();
+    }
+    let kept = fs::read_to_string(&path).unwrap_or_default();
+    let hint =
+        "docs/openapi.json is not what is served; WRITE_OPENAPI=1 cargo test --test docs openapi writes it";
+    assert!(kept == admin::openapi_document(), "{hint}");
+}
+
+#[test]
+fn the_openapi_document_holds_together() {
+    let described: Value = serde_json::from_str(admin::openapi_document()).unwrap();
+    assert_eq!(described["openapi"], "3.1.0");
+    // Every reference leads somewhere, and every operation says how it may fail.
+    let schemas = described["components"]["schemas"].as_object().unwrap();
+    let text = described.to_string();
+    let reference = Regex::new(r##""\$ref":"#/components/schemas/([^"]+)""##).unwrap();
+    for found in reference.captures_iter(&text) {
+        assert!(schemas.contains_key(&found[1]), "no schema {}", &found[1]);
+    }
+    let mut operations = 0;
+    for (path, item) in described["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let responses = operation["responses"].as_object().unwrap();
+            assert!(operation["summary"].is_string(), "{method} {path} has no summary");
+            if path.starts_with("/api/") {
+                for status in ["401", "403", "421", "503"] {
+                    assert!(responses.contains_key(status), "{method} {path} says nothing of {status}");
+                }
+            }
+            for (status, response) in responses.iter().filter(|(status, _)| status.as_str() >= "400") {
+                let kinds = response["content"].as_object().unwrap();
+                let is_problem = kinds.contains_key("application/problem+json") || path == "/readyz";
+                assert!(is_problem, "{method} {path} {status} is no problem");
+            }
+            operations += 1;
+        }
+    }
+    assert!(operations >= 29, "{operations} operations");
 }
 
 #[test]
@@ -172,7 +231,8 @@ fn api_lists_all_causes_and_all_errors() {
 #[test]
 fn every_command_line_is_understood() {
     let mut lines = Vec::new();
-    for page in pages() {
+    // What `--help` says is written by the program itself, headings of groups included.
+    for page in pages().into_iter().filter(|page| page.path != "docs/CLI.md") {
         for fence in page.fences(&["", "sh", "bash", "console"]) {
             let numbered = fence.text.lines().enumerate();
             lines.extend(numbered.map(|(at, line)| (page.path.clone(), fence.line + at, line.to_owned())));
@@ -191,6 +251,40 @@ fn every_command_line_is_understood() {
         }
     }
     assert!(understood >= 8, "{understood} command lines are shown");
+}
+
+#[test]
+fn cli_says_what_help_says() {
+    let path = root().join("docs/CLI.md");
+    let kept = fs::read_to_string(&path).unwrap_or_default();
+    let (head, _) = kept.split_once("## `waha-watchdog`").expect("docs/CLI.md has a head of its own");
+    let mut wanted = head.to_owned();
+    let mut cli = Cli::command().term_width(100);
+    cli.build();
+    describe(&mut cli, &mut wanted);
+    let wanted = format!("{}\n", wanted.trim_end());
+    if std::env::var_os("WRITE_CLI").is_some() {
+        fs::write(&path, &wanted).unwrap();
+        return;
+    }
+    assert!(
+        kept == wanted,
+        "docs/CLI.md is not what --help says; WRITE_CLI=1 cargo test --test docs cli writes it"
+    );
+}
+
+/// A command's help, and that of the commands in it.
+fn describe(command: &mut clap::Command, text: &mut String) {
+    if command.get_name() == "help" {
+        return;
+    }
+    let name = command.get_bin_name().unwrap_or(command.get_name()).to_owned();
+    let help = command.render_long_help().to_string();
+    let help: Vec<_> = help.lines().map(str::trim_end).collect();
+    text.push_str(&format!("## `{name}`\n\n```text\n{}\n```\n\n", help.join("\n").trim_end()));
+    for inside in command.get_subcommands_mut() {
+        describe(inside, text);
+    }
 }
 
 #[test]
@@ -309,6 +403,42 @@ impl Family {
     }
 }
 
+/// All families, those too whose series begin with a call or an order.
+fn all_families() -> BTreeMap<String, Family> {
+    let session = SessionName::new("default").unwrap();
+    let metrics = Metrics::new(std::slice::from_ref(&session)).unwrap();
+    metrics.admin_request("healthz", 200);
+    let (now, policy) = (Timestamp::EPOCH, policy_of(&Config::default()));
+    let mut state = State::new([&session], now, [0; 16]);
+    let cause = Cause::NumberNotOnWhatsapp;
+    let rejected = Ended {
+        attempt: AttemptId { send: SendId::from_bytes([1; 16]), number: 1 },
+        via: Via::Bot,
+        first_at: now,
+        started: now,
+        ended: now,
+        what: Arc::new(Description {
+            identity: None,
+            session: Some(session),
+            chat: None,
+            kind: SendKind::Text,
+            path: "/send".into(),
+            order: OrderFacts { order_number: Some("ORD-1".into()), ..OrderFacts::default() },
+        }),
+        outcome: cause.outcome(),
+        cause: Some(cause),
+        status: None,
+        detail: None,
+        message_id: None,
+        given_up: false,
+        unheard: None,
+        request: None,
+    };
+    drop(state.decide(Event::Entry(Position(1), Entry::Ended(Box::new(rejected))), now, &policy));
+    metrics.mind.show(&state, now, &policy);
+    families(&String::from_utf8(metrics.encode().unwrap()).unwrap())
+}
+
 fn families(text: &str) -> BTreeMap<String, Family> {
     let label = Regex::new(r#"([a-z_]+)="([^"]*)""#).unwrap();
     let mut families: BTreeMap<String, Family> = BTreeMap::new();
@@ -379,13 +509,15 @@ fn same_shape(shown: &Value, answer: &Value, place: &str) {
     }
 }
 
-/// README, the changelog and docs/.
+/// README, the changelog, docs/ and its runbooks.
 fn pages() -> Vec<Page> {
     let mut paths = vec!["README.md".to_owned(), "CHANGELOG.md".to_owned()];
-    for entry in fs::read_dir(root().join("docs")).unwrap() {
-        let name = entry.unwrap().file_name().into_string().unwrap();
-        if name.ends_with(".md") {
-            paths.push(format!("docs/{name}"));
+    for folder in ["docs", "docs/runbooks"] {
+        for entry in fs::read_dir(root().join(folder)).unwrap() {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            if name.ends_with(".md") {
+                paths.push(format!("{folder}/{name}"));
+            }
         }
     }
     paths.iter().map(|path| Page::read(root(), path)).collect()

@@ -1,4 +1,4 @@
-//! The seeded simulation: thousands of lives under faults, in which everything that was promised holds, and ten planted bugs that are all
+//! The seeded simulation: thousands of lives under faults, in which everything that was promised holds, and eleven planted bugs that are all
 //! caught.
 //!
 //! `SEED=123 cargo test --test simulation one_seed -- --nocapture` tells the story of one seed.

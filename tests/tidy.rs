@@ -20,7 +20,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("domain", &[]),
     // hands: each touches one outside thing
     ("clock", &["domain"]),
-    ("logging", &[]),
+    ("logging", &["domain", "clock"]),
     ("metrics", &["domain"]),
     ("words", &["domain"]),
     ("config", &["domain"]),
@@ -35,14 +35,25 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("events", &["domain", "clock", "metrics", "waha"]),
     ("watchdog", &["domain", "clock", "metrics", "config", "store", "waha"]),
     // admin shows the heart's state, and so stands on it; WAHA's webhooks come in through its listener
-    ("admin", &["domain", "clock", "metrics", "config", "store", "waha", "words", "events", "watchdog"]),
+    (
+        "admin",
+        &[
+            "domain", "clock", "logging", "metrics", "config", "store", "waha", "words", "channels",
+            "events", "watchdog",
+        ],
+    ),
+    // the panel shows what admin shows, to people: it stands on admin's access and deeds
+    (
+        "panel",
+        &["domain", "clock", "logging", "metrics", "config", "store", "waha", "words", "watchdog", "admin"],
+    ),
     ("proxy", &["domain", "clock", "metrics", "config", "store", "waha"]),
     // roof: joins
     (
         "app",
         &[
-            "domain", "clock", "metrics", "config", "store", "waha", "watchdog", "admin", "proxy", "words",
-            "channels", "errands", "events",
+            "domain", "clock", "metrics", "config", "store", "waha", "watchdog", "admin", "panel", "proxy",
+            "words", "channels", "errands", "events",
         ],
     ),
     ("demo", EVERY_ROOM_BELOW),

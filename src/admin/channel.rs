@@ -1,71 +1,59 @@
-//! About the channel itself: a probe now, a session's restart, a diagnosis the bot asks for, its sign of life (SPEC 5, 6, 11).
+//! About the channel itself: a probe now, a diagnosis the bot asks for, its sign of life (SPEC 5, 6, 11).
 
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Path, Request, State};
-use axum::http::StatusCode;
+use axum::extract::{Request, State};
 use axum::{Extension, Json};
 use serde::Deserialize;
-use serde_json::{Value, json};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaType, Type};
+use utoipa::{PartialSchema, ToSchema};
 
+use super::Admin;
 use super::access::Who;
 use super::body::{Nothing, read};
 use super::command::{ask, refused, still_running};
-use super::problem::Problem;
-use super::{Admin, view};
+use super::problem::{Problem, ProblemView};
+use super::view::{Diagnosed, Done, Probed};
 use crate::domain::command::{Command, Pending, Refusal, Reply};
 use crate::domain::decide::Ending;
 use crate::domain::diagnosis::{Finding, Reached, Verdict};
 use crate::domain::id::{Phone, SessionName};
 use crate::domain::order::{OrderFacts, fact};
-use crate::domain::probe::ProbeResult;
 use crate::domain::status::Status;
-use crate::domain::time::Timestamp;
-use crate::words::{self, Language};
+use crate::words;
 
 /// A probe or a diagnosis is over by then.
 const ENDING_WAIT: Duration = Duration::from_secs(60);
-/// How long WAHA may take to say how a session is, before it is restarted.
-const LOOK_WAIT: Duration = Duration::from_secs(10);
-/// A session is restarted so often within [`RESTARTS_WITHIN`].
-const RESTARTS_MAX: usize = 3;
-const RESTARTS_WITHIN: Duration = Duration::from_secs(60 * 60);
-
-/// When sessions were restarted by hand lately.
-#[derive(Debug, Default)]
-pub struct Restarts(Mutex<BTreeMap<SessionName, VecDeque<Timestamp>>>);
-
-impl Restarts {
-    /// Takes one of the hour's restarts; `false` where they are spent.
-    fn take(&self, session: &SessionName, now: Timestamp) -> bool {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let times = all.entry(session.clone()).or_default();
-        times.retain(|at| now.since(*at) < RESTARTS_WITHIN);
-        let free = times.len() < RESTARTS_MAX;
-        if free {
-            times.push_back(now);
-        }
-        free
-    }
-}
 
 /// Which session to probe.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Probe {
+pub(super) struct Probe {
+    /// One of `waha.sessions`; the first where none is said.
     session: Option<String>,
 }
 
-/// `POST /api/healthcheck`: probes now.
+/// Probes a session now.
+#[utoipa::path(
+    post,
+    path = "/api/healthcheck",
+    tag = "channel",
+    request_body(content = Probe),
+    responses(
+        (status = 200, description = "What was found", body = Probed),
+        (status = 404, description = "Not one of `waha.sessions` (`unknown_session`)", body = ProblemView, content_type = "application/problem+json"),
+        (status = 504, description = "It takes too long, and goes on (`still_running`)", body = ProblemView, content_type = "application/problem+json"),
+    ),
+)]
 pub(super) async fn healthcheck(
     State(admin): State<Arc<Admin>>,
     Extension(who): Extension<Who>,
     request: Request,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<Probed>, Problem> {
     let Probe { session } = read(request).await?;
     let session = session_named(&admin, session.as_deref())?;
     let (ending, ended) = oneshot::channel();
@@ -74,13 +62,13 @@ pub(super) async fn healthcheck(
         return Err(still_running());
     };
     let language = **admin.language.load();
-    Ok(Json(json!({
-        "session": session.as_str(),
-        "result": result.as_str(),
-        "healthy": result.is_healthy(),
-        "message": words::seen(result, language),
-        "instruction": (!result.is_healthy()).then(|| words::instruction(result, language)),
-    })))
+    Ok(Json(Probed {
+        session: session.to_string(),
+        result: result.into(),
+        healthy: result.is_healthy(),
+        message: words::seen(result, language),
+        instruction: (!result.is_healthy()).then(|| words::instruction(result, language)),
+    }))
 }
 
 /// The session that is meant: the first one where nobody says.
@@ -91,58 +79,21 @@ fn session_named(admin: &Admin, name: Option<&str>) -> Result<SessionName, Probl
     }
 }
 
-/// `POST /api/sessions/{session}/restart`: only where that may help, and not too often.
-pub(super) async fn restart(
-    State(admin): State<Arc<Admin>>,
-    Path(name): Path<String>,
-    Extension(who): Extension<Who>,
-    request: Request,
-) -> Result<Json<Value>, Problem> {
-    let Nothing {} = read(request).await?;
-    let known = admin.sessions.iter().find(|session| session.as_str() == name);
-    let session = known.ok_or_else(|| refused(&admin, Refusal::UnknownSession))?;
-    let waha = admin.waha.load_full();
-    // What the last probe found may be minutes old.
-    let result = waha.probe(session, admin.clock.now(), LOOK_WAIT).await;
-    let language = **admin.language.load();
-    if !helps(result) {
-        let why = words::seen(result, Language::En);
-        let detail = format!("a restart cannot help. {why} {}", words::instruction(result, Language::En));
-        return Err(Problem::new(StatusCode::CONFLICT, "restart_cannot_help", detail)
-            .with_message(words::instruction(result, language)));
-    }
-    if !admin.restarts.take(session, admin.clock.now()) {
-        let detail = "this session was restarted 3 times within the hour: one more will not help either, and WhatsApp may take it for abuse";
-        return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_restarts", detail));
-    }
-    ask(&admin, &who, Command::NoteRestart(session.clone()), None).await?;
-    tracing::warn!(%session, "the session is restarted by hand");
-    waha.restart_session(session).await.map_err(|error| {
-        let detail = format!("WAHA did not restart the session: {error}");
-        Problem::new(StatusCode::BAD_GATEWAY, "restart_failed", detail)
-    })?;
-    Ok(Json(json!({ "success": true, "session": session.as_str(), "was": result.as_str() })))
-}
-
-/// May a restart help? Not where a restricted account is all that is wrong.
-const fn helps(result: ProbeResult) -> bool {
-    match result {
-        ProbeResult::State { restriction, .. } if restriction.holds_new_contacts() && result.is_healthy() => {
-            false
-        }
-        _ => result.restart_may_help(),
-    }
-}
-
 /// What the bot could not tell, and to whom. Numbers are taken as they are written.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Report {
+pub(super) struct Report {
+    /// The shop's internal id.
     order_id: Option<Word>,
+    /// The number that people say.
     order_number: Option<Word>,
+    /// The customer's name.
     customer_name: Option<String>,
+    /// The customer's phone.
     customer_phone: Option<Word>,
+    /// The total as it is to be written.
     order_total: Option<Word>,
+    /// The session it tried; the first of `waha.sessions` where none is said.
     session: Option<String>,
 }
 
@@ -154,6 +105,15 @@ enum Word {
     Number(serde_json::Number),
 }
 
+impl PartialSchema for Word {
+    fn schema() -> RefOr<Schema> {
+        let kinds = SchemaType::Array(vec![Type::String, Type::Number]);
+        ObjectBuilder::new().schema_type(kinds).description(Some("A text, or a number for one.")).into()
+    }
+}
+
+impl ToSchema for Word {}
+
 impl Word {
     fn text(self) -> String {
         match self {
@@ -163,12 +123,25 @@ impl Word {
     }
 }
 
-/// `POST /api/diagnoses`: the bot could not tell a customer, and wants to know why (SPEC 5).
+/// The bot could not tell a customer, and wants to know why.
+///
+/// A simple message is written to the customer, else to the admin. Without a phone there must be an order.
+#[utoipa::path(
+    post,
+    path = "/api/diagnoses",
+    tag = "bot",
+    request_body(content = Report),
+    responses(
+        (status = 200, description = "What was found", body = Diagnosed),
+        (status = 404, description = "Not one of `waha.sessions` (`unknown_session`)", body = ProblemView, content_type = "application/problem+json"),
+        (status = 504, description = "It takes too long, and goes on (`still_running`)", body = ProblemView, content_type = "application/problem+json"),
+    ),
+)]
 pub(super) async fn diagnose(
     State(admin): State<Arc<Admin>>,
     Extension(who): Extension<Who>,
     request: Request,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<Diagnosed>, Problem> {
     let report: Report = read(request).await?;
     let session = session_named(&admin, report.session.as_deref())?;
     let known = |word: Option<Word>| word.and_then(|word| fact(&word.text()));
@@ -199,7 +172,7 @@ pub(super) async fn diagnose(
     Ok(Json(diagnosed(&admin, &session, &finding, failure)))
 }
 
-fn diagnosed(admin: &Admin, session: &SessionName, finding: &Finding, failure: Option<String>) -> Value {
+fn diagnosed(admin: &Admin, session: &SessionName, finding: &Finding, failure: Option<String>) -> Diagnosed {
     let (reachable, status) = match finding.verdict {
         Verdict::WebhookOnly => (Some(true), Status::Degraded),
         Verdict::TotalLoss => (Some(false), Status::IncommunicadoCritico),
@@ -214,42 +187,32 @@ fn diagnosed(admin: &Admin, session: &SessionName, finding: &Finding, failure: O
         Reached::NotTried(_) => None,
         reached => Some(reached == Reached::Yes),
     };
-    json!({
-        "bot_reachable": reachable,
-        "user_reached": finding.user == Reached::Yes,
-        "admin_reached": admin_reached,
-        "status": status.as_str(),
-        "failure_id": failure,
-        "failure_type": finding.verdict.as_str(),
-        "evidence": words::evidence(finding, **admin.language.load()),
-        "created_at": view::moment(finding.at),
-    })
+    Diagnosed {
+        bot_reachable: reachable,
+        user_reached: finding.user == Reached::Yes,
+        admin_reached,
+        status: status.into(),
+        failure_id: failure,
+        failure_type: finding.verdict.into(),
+        evidence: words::evidence(finding, **admin.language.load()),
+        created_at: finding.at.into(),
+    }
 }
 
-/// `POST /api/heartbeat`: the bot lives.
+/// The bot lives.
+#[utoipa::path(
+    post,
+    path = "/api/heartbeat",
+    tag = "bot",
+    request_body(content = Nothing),
+    responses((status = 200, description = "Heard", body = Done)),
+)]
 pub(super) async fn heartbeat(
     State(admin): State<Arc<Admin>>,
     Extension(who): Extension<Who>,
     request: Request,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<Done>, Problem> {
     let Nothing {} = read(request).await?;
     ask(&admin, &who, Command::Heartbeat, None).await?;
-    Ok(Json(json!({ "success": true })))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn three_restarts_an_hour_and_session() {
-        let (restarts, at) = (Restarts::default(), |minutes: i64| Timestamp::from_millis(minutes * 60_000));
-        let [one, other] = ["one", "other"].map(|name| SessionName::new(name).unwrap());
-        for minute in [0, 10, 20] {
-            assert!(restarts.take(&one, at(minute)));
-        }
-        assert!(!restarts.take(&one, at(59)));
-        assert!(restarts.take(&other, at(59)));
-        assert!(restarts.take(&one, at(60)) && !restarts.take(&one, at(61)) && restarts.take(&one, at(70)));
-    }
+    Ok(Json(Done::YES))
 }

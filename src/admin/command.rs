@@ -9,20 +9,21 @@ use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
 use axum::{Extension, Json};
 use serde::Deserialize;
-use serde_json::{Value, json};
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
+use utoipa::ToSchema;
 
 use super::access::Who;
 use super::body::{Nothing, read};
-use super::problem::Problem;
+use super::problem::{Problem, ProblemView};
+use super::view::{Acted, RecoverySet, Retried};
 use super::{Admin, query};
 use crate::domain::command::{Command, Refusal, Reply};
 use crate::domain::decide::Ending;
 use crate::domain::errand::NotReplayed;
 use crate::domain::id::SendId;
 use crate::domain::notification::Method;
-use crate::domain::outcome::Outcome;
+use crate::domain::outcome::{Cause, Outcome};
 use crate::watchdog::Wish;
 use crate::words;
 
@@ -89,40 +90,80 @@ pub(super) fn still_running() -> Problem {
     Problem::new(StatusCode::GATEWAY_TIMEOUT, "still_running", detail)
 }
 
-/// `POST /api/notifications/failed/{id}/retry`: sends it again now, and says how that truly ended.
+/// Sends it again now, and says how that truly ended.
+#[utoipa::path(
+    post,
+    path = "/api/notifications/failed/{id}/retry",
+    tag = "notifications",
+    params(("id" = String, Path, description = "The failed notification's id")),
+    request_body(content = Nothing),
+    responses(
+        (status = 200, description = "How it ended", body = Retried),
+        (status = 404, description = "No open failed notification (`not_open`, `unknown_notification`)", body = ProblemView, content_type = "application/problem+json"),
+        (status = 409, description = "It cannot be sent again, or the bot is sending it (`nothing_kept`, `rejected_for_good`, `bot_has_it`)", body = ProblemView, content_type = "application/problem+json"),
+        (status = 504, description = "It takes too long, and goes on (`still_running`)", body = ProblemView, content_type = "application/problem+json"),
+    ),
+)]
 pub(super) async fn retry(
     State(admin): State<Arc<Admin>>,
     Path(id): Path<String>,
     Extension(who): Extension<Who>,
     request: Request,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<Retried>, Problem> {
     let Nothing {} = read(request).await?;
     let send = query::send_id(&id)?;
     let (ending, ended) = oneshot::channel();
     ask(&admin, &who, Command::Retry(send), Some(ending)).await?;
     match timeout(REPLAY_WAIT, ended).await {
-        Ok(Ok(Ending::Replayed(outcome, cause))) => {
-            let success = outcome == Outcome::Accepted;
-            if success {
-                await_record(&admin, send).await;
-            }
-            Ok(Json(json!({
-                "success": success,
-                "outcome": outcome.as_str(),
-                "cause": cause.map(|cause| cause.as_str()),
-                "message": cause.map(|cause| words::cause(cause, **admin.language.load())),
-            })))
+        Ok(Ok(Ending::Replayed(outcome, cause))) => Ok(retried(&admin, send, outcome, cause, None).await),
+        Ok(Ok(Ending::ReplayedUnchecked(outcome, cause))) => {
+            Ok(retried(&admin, send, outcome, cause, Some(Looked::Impossible)).await)
+        }
+        Ok(Ok(Ending::HadGoneOut)) => {
+            Ok(retried(&admin, send, Outcome::Accepted, None, Some(Looked::Found)).await)
         }
         Ok(Ok(Ending::NotReplayed(why))) => Err(refused(
             &admin,
             match why {
                 NotReplayed::BotHasIt => Refusal::BotHasIt,
-                NotReplayed::Unrecorded => Refusal::Unrecorded,
+                NotReplayed::Unrecorded | NotReplayed::Unwritable => Refusal::Unrecorded,
                 NotReplayed::NothingKept => Refusal::NothingKept,
+                NotReplayed::Settled => Refusal::NotOpen,
             },
         )),
         _ => Err(still_running()),
     }
+}
+
+/// How it ended. `mark`: it was found to have gone out already, or sent although WAHA could not say whether it had.
+async fn retried(
+    admin: &Admin,
+    send: SendId,
+    outcome: Outcome,
+    cause: Option<Cause>,
+    looked: Option<Looked>,
+) -> Json<Retried> {
+    let success = outcome == Outcome::Accepted;
+    if success {
+        await_record(admin, send).await;
+    }
+    Json(Retried {
+        success,
+        outcome: outcome.into(),
+        cause: cause.map(Into::into),
+        message: cause.map(|cause| words::cause(cause, **admin.language.load())),
+        reconciled: looked == Some(Looked::Found),
+        unchecked: looked == Some(Looked::Impossible),
+    })
+}
+
+/// What a look before sending again came to, where there had to be one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Looked {
+    /// It had gone out: nothing was sent.
+    Found,
+    /// WAHA could not tell, and the person's wish counted.
+    Impossible,
 }
 
 /// Whoever is told of a success and looks at once must find it settled.
@@ -136,20 +177,35 @@ async fn await_record(admin: &Admin, send: SendId) {
 }
 
 /// How somebody settled it.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Resolved {
+pub(super) struct Resolved {
+    /// `phone_call`, `sms`, `email`, `manual_contact`, `retry` or `expired`.
+    #[schema(pattern = "^(phone_call|sms|email|manual_contact|retry|expired)$")]
     resolution_method: String,
+    /// What is worth remembering.
+    #[schema(max_length = 1000)]
     note: Option<String>,
 }
 
-/// `POST /api/notifications/failed/{id}/mark_resolved`.
+/// A person has told the customer.
+#[utoipa::path(
+    post,
+    path = "/api/notifications/failed/{id}/mark_resolved",
+    tag = "notifications",
+    params(("id" = String, Path, description = "The failed notification's id")),
+    request_body(content = Resolved),
+    responses(
+        (status = 200, description = "The record as it is now", body = Acted),
+        (status = 404, description = "No open failed notification (`not_open`, `unknown_notification`)", body = ProblemView, content_type = "application/problem+json"),
+    ),
+)]
 pub(super) async fn mark_resolved(
     State(admin): State<Arc<Admin>>,
     Path(id): Path<String>,
     Extension(who): Extension<Who>,
     request: Request,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<Acted>, Problem> {
     let Resolved { resolution_method, note } = read(request).await?;
     let send = query::send_id(&id)?;
     let method =
@@ -165,26 +221,50 @@ pub(super) async fn mark_resolved(
     done(&admin, send)
 }
 
-/// `POST /api/notifications/failed/{id}/claim`: so that two do not call the same customer.
+/// Takes it, so that two do not call the same customer.
+#[utoipa::path(
+    post,
+    path = "/api/notifications/failed/{id}/claim",
+    tag = "notifications",
+    params(("id" = String, Path, description = "The failed notification's id")),
+    request_body(content = Nothing),
+    responses(
+        (status = 200, description = "The record as it is now", body = Acted),
+        (status = 404, description = "No open failed notification (`not_open`, `unknown_notification`)", body = ProblemView, content_type = "application/problem+json"),
+        (status = 409, description = "Somebody else has it (`claimed_by_another`)", body = ProblemView, content_type = "application/problem+json"),
+    ),
+)]
 pub(super) async fn claim(
     State(admin): State<Arc<Admin>>,
     Path(id): Path<String>,
     Extension(who): Extension<Who>,
     request: Request,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<Acted>, Problem> {
     let Nothing {} = read(request).await?;
     let send = query::send_id(&id)?;
     ask(&admin, &who, Command::Claim(send), None).await?;
     done(&admin, send)
 }
 
-/// `POST /api/notifications/failed/{id}/reopen`: it was not settled after all.
+/// It was not settled after all.
+#[utoipa::path(
+    post,
+    path = "/api/notifications/failed/{id}/reopen",
+    tag = "notifications",
+    params(("id" = String, Path, description = "The failed notification's id")),
+    request_body(content = Nothing),
+    responses(
+        (status = 200, description = "The record as it is now", body = Acted),
+        (status = 404, description = "No failed notification (`unknown_notification`)", body = ProblemView, content_type = "application/problem+json"),
+        (status = 409, description = "It is open already (`not_settled`)", body = ProblemView, content_type = "application/problem+json"),
+    ),
+)]
 pub(super) async fn reopen(
     State(admin): State<Arc<Admin>>,
     Path(id): Path<String>,
     Extension(who): Extension<Who>,
     request: Request,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<Acted>, Problem> {
     let Nothing {} = read(request).await?;
     let send = query::send_id(&id)?;
     let case = admin.store.reader().case(send)?.ok_or_else(query::unknown_notification)?;
@@ -198,30 +278,44 @@ pub(super) async fn reopen(
 }
 
 /// The record as it is now.
-fn done(admin: &Admin, send: SendId) -> Result<Json<Value>, Problem> {
+fn done(admin: &Admin, send: SendId) -> Result<Json<Acted>, Problem> {
     let case = admin.store.reader().case(send)?.ok_or_else(query::unknown_notification)?;
     let notification = query::shown(admin, &[case])?;
-    Ok(Json(json!({ "success": true, "notification": notification.into_iter().next() })))
+    Ok(Json(Acted { success: true, notification: notification.into_iter().next() }))
 }
 
-/// `POST /api/recovery/pause`: nothing is sent again by itself until resumed.
+/// Nothing is sent again by itself until resumed.
+#[utoipa::path(
+    post,
+    path = "/api/recovery/pause",
+    tag = "recovery",
+    request_body(content = Nothing),
+    responses((status = 200, description = "Done", body = RecoverySet)),
+)]
 pub(super) async fn pause(
     State(admin): State<Arc<Admin>>,
     Extension(who): Extension<Who>,
     request: Request,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<RecoverySet>, Problem> {
     let Nothing {} = read(request).await?;
     ask(&admin, &who, Command::PauseRecovery, None).await?;
-    Ok(Json(json!({ "success": true, "paused": true })))
+    Ok(Json(RecoverySet { success: true, paused: true }))
 }
 
-/// `POST /api/recovery/resume`.
+/// What is pending goes out again in turn.
+#[utoipa::path(
+    post,
+    path = "/api/recovery/resume",
+    tag = "recovery",
+    request_body(content = Nothing),
+    responses((status = 200, description = "Done", body = RecoverySet)),
+)]
 pub(super) async fn resume(
     State(admin): State<Arc<Admin>>,
     Extension(who): Extension<Who>,
     request: Request,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<RecoverySet>, Problem> {
     let Nothing {} = read(request).await?;
     ask(&admin, &who, Command::ResumeRecovery, None).await?;
-    Ok(Json(json!({ "success": true, "paused": false })))
+    Ok(Json(RecoverySet { success: true, paused: false }))
 }

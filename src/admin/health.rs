@@ -7,26 +7,49 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use serde_json::{Value, json};
 
 use super::Admin;
-use super::problem::Problem;
-use super::view;
+use super::problem::{Problem, ProblemView};
+use super::view::{self, Readiness};
 use crate::store::StoreState;
 
-/// The process answers.
+/// The process answers. It says nothing of WAHA or the store.
+#[utoipa::path(
+    get,
+    path = "/healthz",
+    tag = "health",
+    responses((status = 200, description = "The text `ok`", body = String, content_type = "text/plain")),
+)]
 pub(super) async fn healthz() -> &'static str {
     "ok\n"
 }
 
 /// The proxy accepts calls. A store in trouble is told here and does not make it unready: sends go through.
-pub(super) async fn readyz(State(admin): State<Arc<Admin>>) -> (StatusCode, Json<Value>) {
+#[utoipa::path(
+    get,
+    path = "/readyz",
+    tag = "health",
+    responses(
+        (status = 200, description = "Calls are accepted", body = Readiness),
+        (status = 503, description = "Not yet", body = Readiness),
+    ),
+)]
+pub(super) async fn readyz(State(admin): State<Arc<Admin>>) -> (StatusCode, Json<Readiness>) {
     let ready = admin.ready.is_cancelled();
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(json!({ "ready": ready, "store": view::store(&admin.store.health()) })))
+    (status, Json(Readiness { ready, store: view::store(&admin.store.health()) }))
 }
 
 /// Prometheus' text.
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    tag = "health",
+    responses(
+        (status = 200, description = "Prometheus' text format", body = String, content_type = "text/plain"),
+        (status = 500, description = "The metrics cannot be encoded (`metrics`)", body = ProblemView, content_type = "application/problem+json"),
+    ),
+)]
 pub(super) async fn metrics(State(admin): State<Arc<Admin>>) -> Result<Response, Problem> {
     admin.heart.show(&admin.metrics, admin.clock.now());
     show_store(&admin);

@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, StatusCode};
 use tokio::sync::mpsc;
 
 use super::Admin;
-use super::problem::Problem;
+use super::problem::{Problem, ProblemView};
 use crate::domain::confirmation::{FeedEvent, FeedState};
 use crate::events::webhook::{BODY_MAX, Delivery, Hook, HookError};
 use crate::waha::events::{ALGORITHM_HEADER, REQUEST_ID_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER};
@@ -26,6 +26,21 @@ impl HookDoor {
     }
 }
 
+/// WAHA delivers its events here where `events.mode` is `webhook`, signed with `events.webhook_secret`.
+#[utoipa::path(
+    post,
+    path = "/hooks/waha",
+    tag = "bot",
+    security(()),
+    request_body(content = String, content_type = "application/json", description = "As WAHA sends it"),
+    responses(
+        (status = 204, description = "Taken"),
+        (status = 403, description = "Not signed by WAHA, or here before (`refused`)", body = ProblemView, content_type = "application/problem+json"),
+        (status = 404, description = "`events.mode` is not `webhook` (`no_webhooks`)", body = ProblemView, content_type = "application/problem+json"),
+        (status = 413, description = "Too large (`too_large`)", body = ProblemView, content_type = "application/problem+json"),
+        (status = 503, description = "The sidecar is ending (`stopping`)", body = ProblemView, content_type = "application/problem+json"),
+    ),
+)]
 pub(super) async fn receive(
     State(admin): State<Arc<Admin>>,
     request: Request,

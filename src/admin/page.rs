@@ -1,6 +1,7 @@
 //! Pages: how many, and where they go on. A cursor is opaque to its user.
 
 use serde::Deserialize;
+use utoipa::{IntoParams, ToSchema};
 
 use super::problem::Problem;
 use crate::domain::id::RecordId;
@@ -14,11 +15,26 @@ const LIMIT: usize = 50;
 const LIMIT_MAX: usize = 1_000;
 
 /// What all lists take.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct PageQuery {
+    /// So many at the most.
+    #[param(value_type = Option<u16>, minimum = 1, maximum = 1000, default = 50)]
     pub(super) limit: Option<String>,
+    /// `next_cursor` of the page before.
     pub(super) cursor: Option<String>,
+    /// Which come first.
+    #[param(value_type = Option<OrderBy>, inline)]
     pub(super) order_by: Option<String>,
+}
+
+/// Which come first.
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+#[expect(dead_code, reason = "only described; a value is read leniently")]
+enum OrderBy {
+    Newest,
+    Oldest,
 }
 
 impl PageQuery {

@@ -5,6 +5,9 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
+use serde::Serialize;
+use utoipa::ToSchema;
+
 use crate::store::ReadError;
 
 /// A problem.
@@ -19,9 +22,32 @@ pub(super) struct Problem {
     header: Option<(HeaderName, &'static str)>,
 }
 
+/// What is wrong, and the way out (RFC 9457).
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ProblemView {
+    /// `urn:waha-watchdog:problem:` and the code.
+    r#type: String,
+    /// The status in words.
+    title: &'static str,
+    /// The HTTP status.
+    status: u16,
+    /// For programs.
+    code: &'static str,
+    /// For people.
+    detail: String,
+    /// The same for the shop's people, in the language of `locale`; where somebody's wish is refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    message: Option<&'static str>,
+}
+
 impl Problem {
     pub(super) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
         Self { status, code, detail: detail.into(), message: None, header: None }
+    }
+
+    pub(super) const fn code(&self) -> &'static str {
+        self.code
     }
 
     pub(super) fn bad_parameter(name: &str, allowed: &str) -> Self {
@@ -52,18 +78,17 @@ impl From<ReadError> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let mut body = serde_json::json!({
-            "type": format!("urn:waha-watchdog:problem:{}", self.code),
-            "title": self.status.canonical_reason().unwrap_or("Error"),
-            "status": self.status.as_u16(),
-            "code": self.code,
-            "detail": self.detail,
-        });
-        if let Some(message) = self.message {
-            body["message"] = message.into();
-        }
+        let body = ProblemView {
+            r#type: format!("urn:waha-watchdog:problem:{}", self.code),
+            title: self.status.canonical_reason().unwrap_or("Error"),
+            status: self.status.as_u16(),
+            code: self.code,
+            detail: self.detail,
+            message: self.message,
+        };
+        let body = serde_json::to_string(&body).unwrap_or_default();
         let kind = (CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        let mut response = (self.status, [kind], body.to_string()).into_response();
+        let mut response = (self.status, [kind], body).into_response();
         if let Some((name, value)) = self.header {
             response.headers_mut().insert(name, HeaderValue::from_static(value));
         }

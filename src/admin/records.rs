@@ -1,4 +1,4 @@
-//! Reads of what the heart made of the sends: unnotified orders, communication failures, incidents, alerts, the audit.
+//! Reads of what the heart made of the sends: unnotified orders, communication failures, incidents, the audit.
 //!
 //! What is open is shown from the heart, what is over from the store, a page at a time.
 
@@ -8,18 +8,16 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
-use serde_json::{Value, json};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
 
 use super::page::{PageQuery, before_cursor, notification_cursor};
-use super::problem::Problem;
-use super::{Admin, view};
+use super::problem::{Problem, ProblemView};
+use super::view::{AuditLine, CommunicationFailure, IncidentView, Orders, Page};
+use super::{Admin, tag, view};
 use crate::domain::case::Case;
 use crate::domain::notification::Failure;
 use crate::store::{NotificationCursor, Order};
-
-/// Alerts shown.
-const ALERTS_MAX: usize = 100;
 
 /// A list that is kept by moment goes from the newest on.
 fn newest_first(page: &PageQuery) -> Result<(), Problem> {
@@ -29,11 +27,22 @@ fn newest_first(page: &PageQuery) -> Result<(), Problem> {
     }
 }
 
-/// `GET /api/orders/unnotified`: open failed notifications by order, the longest waiting first.
+/// Open failed notifications by order, the longest waiting first: whom to call.
+#[utoipa::path(
+    get,
+    path = "/api/orders/unnotified",
+    tag = "notifications",
+    params(PageQuery, ("If-None-Match" = Option<String>, Header, description = "The `ETag` of an earlier answer")),
+    responses(
+        (status = 200, description = "A page", body = Orders, headers(("ETag" = String, description = "For `If-None-Match`"))),
+        (status = 304, description = "Nothing has changed but the clock"),
+    ),
+)]
 pub(super) async fn unnotified(
     State(admin): State<Arc<Admin>>,
+    headers: HeaderMap,
     query: Result<Query<PageQuery>, QueryRejection>,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Response, Problem> {
     let Query(page) = query?;
     let (limit, after) = (page.limit()?, page.notification()?);
     let now = admin.clock.now();
@@ -58,69 +67,91 @@ pub(super) async fn unnotified(
     waiting.sort_unstable_by_key(|(at, _)| key(at));
     let more = waiting.len() > limit;
     waiting.truncate(limit);
-    let items: Vec<_> = waiting.iter().filter_map(|(_, cases)| view::unnotified(cases, now)).collect();
-    let next = waiting.pop().filter(|_| more).map(|(at, _)| notification_cursor(at));
-    Ok(Json(json!({ "items": items, "total": total, "next_cursor": next })))
+    let items = waiting.iter().filter_map(|(_, cases)| view::unnotified(cases, now)).collect();
+    let next_cursor = waiting.pop().filter(|_| more).map(|(at, _)| notification_cursor(at));
+    Ok(tag::answer(&headers, &Orders { items, total, next_cursor }))
 }
 
-/// `GET /api/communication-failures`: what diagnoses found, the newest first.
+/// What diagnoses found, the newest first.
+#[utoipa::path(
+    get,
+    path = "/api/communication-failures",
+    tag = "notifications",
+    params(PageQuery),
+    responses((status = 200, description = "A page", body = Page<CommunicationFailure>)),
+)]
 pub(super) async fn communication_failures(
     State(admin): State<Arc<Admin>>,
     query: Result<Query<PageQuery>, QueryRejection>,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<Page<CommunicationFailure>>, Problem> {
     let Query(query) = query?;
     newest_first(&query)?;
     let page = admin.store.reader().communication_failures(query.notification()?, query.limit()?)?;
     let language = **admin.language.load();
-    let items: Vec<_> =
-        page.items.iter().filter_map(|case| view::communication_failure(case, language)).collect();
-    Ok(Json(json!({ "items": items, "next_cursor": page.next.map(notification_cursor) })))
+    let items = page.items.iter().filter_map(|case| view::communication_failure(case, language)).collect();
+    Ok(Json(Page { items, next_cursor: page.next.map(notification_cursor) }))
 }
 
-/// `GET /api/incidents`: the newest first, open ones among them.
+/// Times in which a session was not online, the newest first.
+#[utoipa::path(
+    get,
+    path = "/api/incidents",
+    tag = "incidents",
+    params(PageQuery),
+    responses((status = 200, description = "A page", body = Page<IncidentView>)),
+)]
 pub(super) async fn incidents(
     State(admin): State<Arc<Admin>>,
     query: Result<Query<PageQuery>, QueryRejection>,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<Page<IncidentView>>, Problem> {
     let Query(query) = query?;
     newest_first(&query)?;
     let limit = query.limit()?;
     let incidents = admin.store.reader().incidents(query.before()?, limit)?;
     let (language, now) = (**admin.language.load(), admin.clock.now());
-    let items: Vec<_> = incidents.iter().map(|one| view::incident(one, language, now)).collect();
+    let items = incidents.iter().map(|one| view::incident(one, language, now)).collect();
     let next = incidents.last().filter(|_| incidents.len() == limit);
-    Ok(Json(json!({ "items": items, "next_cursor": next.map(|last| before_cursor(last.start, last.id)) })))
+    Ok(Json(Page { items, next_cursor: next.map(|last| before_cursor(last.start, last.id)) }))
 }
 
-/// `GET /api/incidents/{id}`.
+/// One incident.
+#[utoipa::path(
+    get,
+    path = "/api/incidents/{id}",
+    tag = "incidents",
+    params(("id" = String, Path, description = "The incident's id")),
+    responses(
+        (status = 200, description = "The incident", body = IncidentView),
+        (status = 404, description = "No incident has this id (`unknown_incident`)", body = ProblemView, content_type = "application/problem+json"),
+    ),
+)]
 pub(super) async fn incident(
     State(admin): State<Arc<Admin>>,
     Path(id): Path<String>,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<IncidentView>, Problem> {
     let unknown = || Problem::new(StatusCode::NOT_FOUND, "unknown_incident", "no incident has this id");
     let id = id.parse().map_err(|_| unknown())?;
     let incident = admin.store.reader().incident(id)?.ok_or_else(unknown)?;
     Ok(Json(view::incident(&incident, **admin.language.load(), admin.clock.now())))
 }
 
-/// `GET /api/alerts`: the newest hundred, told or not.
-pub(super) async fn alerts(State(admin): State<Arc<Admin>>) -> Result<Json<Value>, Problem> {
-    let language = **admin.language.load();
-    let alerts = admin.store.reader().alerts(ALERTS_MAX)?;
-    let items: Vec<_> = alerts.iter().map(|alert| view::alert(alert, language)).collect();
-    Ok(Json(json!({ "items": items })))
-}
-
-/// `GET /api/audit`: who did what, the newest first.
+/// Who did what, the newest first.
+#[utoipa::path(
+    get,
+    path = "/api/audit",
+    tag = "incidents",
+    params(PageQuery),
+    responses((status = 200, description = "A page", body = Page<AuditLine>)),
+)]
 pub(super) async fn audit(
     State(admin): State<Arc<Admin>>,
     query: Result<Query<PageQuery>, QueryRejection>,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<Page<AuditLine>>, Problem> {
     let Query(query) = query?;
     newest_first(&query)?;
     let limit = query.limit()?;
     let lines = admin.store.reader().audit(query.before()?, limit)?;
-    let items: Vec<_> = lines.iter().map(view::audit).collect();
+    let items = lines.iter().map(view::audit).collect();
     let next = lines.last().filter(|_| lines.len() == limit);
-    Ok(Json(json!({ "items": items, "next_cursor": next.map(|last| before_cursor(last.at, last.id)) })))
+    Ok(Json(Page { items, next_cursor: next.map(|last| before_cursor(last.at, last.id)) }))
 }

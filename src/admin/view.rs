@@ -1,23 +1,36 @@
 //! The JSON forms of what the API and the command line show: promises to their readers, apart from the domain's types.
 //!
-//! Everything here is for authorized eyes: customers' names and phones are whole. Keys are added, never renamed.
+//! Everything here is for authorized eyes: customers' names and phones are whole. Keys are added, never renamed. Each form is a type, so
+//! that the OpenAPI document says exactly what is answered.
 
+mod answers;
 mod records;
+mod sends;
+mod stats;
 mod status;
+mod word;
 
-use serde_json::{Map, Value, json};
+use std::borrow::Cow;
 
-pub use self::records::{alert, audit, communication_failure, incident, unnotified};
-pub use self::status::{bot_status, store};
-use crate::domain::case::Case;
-use crate::domain::confirmation::Confirmation;
+use serde::{Serialize, Serializer};
+use serde_json::Value;
+use smol_str::SmolStr;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, Schema, SchemaFormat, SchemaType, Type};
+use utoipa::{PartialSchema, ToSchema};
+
+pub use self::answers::*;
+pub use self::records::*;
+pub use self::sends::*;
+pub use self::stats::*;
+pub use self::status::*;
+pub use self::word::*;
+use crate::clock;
 use crate::domain::decide::{Policy, State};
-use crate::domain::diagnosis::Finding;
-use crate::domain::id::{ChatId, Phone, SessionName};
+use crate::domain::id::Phone;
 use crate::domain::order::OrderFacts;
 use crate::domain::time::Timestamp;
-use crate::store::SendSummary;
-use crate::words::{self, Language};
+use crate::words::Language;
 
 /// What a record is seen with: what the heart knows, and for whom it is worded.
 #[derive(Clone, Copy)]
@@ -33,132 +46,85 @@ pub struct Sight<'a> {
 }
 
 /// A moment, RFC 3339 in UTC with milliseconds.
-pub fn moment(at: Timestamp) -> String {
-    chrono::DateTime::from_timestamp_millis(at.millis())
-        .unwrap_or_default()
-        .to_rfc3339_opts(chrono::SecondsFormat::Millis, true)
-}
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment(pub Timestamp);
 
-fn order(order: &OrderFacts) -> Map<String, Value> {
-    let facts = json!({
-        "order_id": order.order_id,
-        "order_number": order.order_number,
-        "order_total": order.order_total,
-        "customer_name": order.customer_name,
-        "customer_phone": order.customer_phone.as_ref().map(Phone::expose),
-        "notification_type": order.notification_type.unwrap_or_default().as_str(),
-    });
-    match facts {
-        Value::Object(facts) => facts,
-        _ => Map::new(),
+impl From<Timestamp> for Moment {
+    fn from(at: Timestamp) -> Self {
+        Self(at)
     }
 }
 
-fn with(mut facts: Map<String, Value>, more: Value) -> Value {
-    if let Value::Object(more) = more {
-        facts.extend(more);
+impl Serialize for Moment {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&clock::rfc3339(self.0))
     }
-    Value::Object(facts)
 }
 
-/// A send in one line (SPEC 13).
-pub fn send(send: &SendSummary) -> Value {
-    let what = &send.what;
-    with(
-        order(&what.order),
-        json!({
-            "send_id": send.send.to_string(),
-            "session": what.session.as_ref().map(SessionName::as_str),
-            "chat_id": what.chat.as_ref().map(ChatId::expose),
-            "kind": what.kind.as_str(),
-            "outcome": send.outcome.as_str(),
-            "cause": send.cause.map(|cause| cause.as_str()),
-            "attempts": send.attempts,
-            "first_at": moment(send.first_at),
-            "last_at": moment(send.last_at),
-            "status": send.last_status,
-            "message_id": send.message_id,
-            "via": send.via.as_str(),
-        }),
-    )
+impl PartialSchema for Moment {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(SchemaType::Type(Type::String))
+            .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))
+            .description(Some("A moment, RFC 3339 in UTC with milliseconds."))
+            .into()
+    }
 }
 
-/// A failed notification (SPEC 8) and how far its message got, where that is known; `None` for a case that is none.
-pub fn notification(case: &Case, confirmation: Option<Confirmation>, sight: Sight<'_>) -> Option<Value> {
-    let failure = case.failure.as_ref()?;
-    let held = failure.is_open().then(|| sight.state.held(case, sight.now, sight.policy)).flatten();
-    let resolution = failure.resolution.as_ref();
-    let kind = case.what.order.notification_type.unwrap_or_default().as_str();
-    Some(with(
-        order(&case.what.order),
-        json!({
-            "id": case.send.to_string(),
-            "type": kind,
-            "session": case.what.session.as_ref().map(SessionName::as_str),
-            "chat_id": case.what.chat.as_ref().map(ChatId::expose),
-            "attempts": case.attempts,
-            "first_attempt": moment(case.first_at),
-            "last_attempt": moment(case.last_at),
-            "outcome": case.outcome.as_str(),
-            "cause": failure.cause.as_str(),
-            "attention": failure.attention.as_str(),
-            "status_at_creation": failure.status_at_creation.as_str(),
-            "replayable": case.replayable,
-            "held": held.map(|held| held.as_str()),
-            "replays": case.replays,
-            "ours_since": case.ours_since.map(moment),
-            "confirmation": confirmation.map(Confirmation::as_str),
-            "claimed_by": failure.claimed_by,
-            "resolved": resolution.is_some(),
-            "manually_resolved": resolution.is_some_and(|resolution| resolution.by.is_some()),
-            "resolved_by": resolution.and_then(|resolution| resolution.by.as_deref()),
-            "resolution_method": resolution.map(|resolution| resolution.method.as_str()),
-            "note": resolution.and_then(|resolution| resolution.note.as_deref()),
-            "created_at": moment(failure.created_at),
-            "resolved_at": resolution.map(|resolution| moment(resolution.at)),
-            "finding": case.finding.as_deref().map(|found| finding(found, sight.language)),
-        }),
-    ))
+impl ToSchema for Moment {
+    fn name() -> Cow<'static, str> {
+        Cow::Borrowed("Moment")
+    }
 }
 
-/// What a diagnosis found.
-fn finding(finding: &Finding, language: Language) -> Value {
-    json!({
-        "id": finding.id.to_string(),
-        "verdict": finding.verdict.as_str(),
-        "at": moment(finding.at),
-        "user_reached": finding.user.answer(),
-        "admin_reached": finding.admin.answer(),
-        "number_exists": finding.number_exists,
-        "evidence": words::evidence(finding, language),
-        "resolved_at": finding.resolved_at.map(moment),
-    })
+/// A part of a list.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Page<T> {
+    /// What is on it.
+    pub items: Vec<T>,
+    /// The `cursor` of the next page; null at the end.
+    pub next_cursor: Option<String>,
 }
 
-/// The same with its attempts, oldest first.
-pub fn notification_with_attempts(
-    case: &Case,
-    confirmation: Option<Confirmation>,
-    sight: Sight<'_>,
-) -> Option<Value> {
-    let mut shown = notification(case, confirmation, sight)?;
-    let lines: Vec<_> = case
-        .lines
-        .iter()
-        .map(|line| {
-            json!({
-                "number": line.number,
-                "via": line.via.as_str(),
-                "started_at": moment(line.started),
-                "ended_at": moment(line.ended),
-                "outcome": line.outcome.as_str(),
-                "cause": line.cause.map(|cause| cause.as_str()),
-                "status": line.status,
-                "detail": line.detail,
-                "message_id": line.message_id,
-            })
-        })
-        .collect();
-    shown["timeline"] = Value::Array(lines);
-    Some(shown)
+/// A whole list.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Items<T> {
+    /// All there is.
+    pub items: Vec<T>,
+}
+
+/// What is known of an order.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct OrderView {
+    /// The shop's internal id.
+    order_id: Option<String>,
+    /// The number that people say.
+    order_number: Option<String>,
+    /// The total as written, with its currency where it had one.
+    order_total: Option<String>,
+    /// The customer's name.
+    customer_name: Option<String>,
+    /// The customer's phone, whole.
+    customer_phone: Option<String>,
+    notification_type: TypeWord,
+}
+
+fn text(fact: &Option<SmolStr>) -> Option<String> {
+    fact.as_ref().map(ToString::to_string)
+}
+
+fn order(order: &OrderFacts) -> OrderView {
+    OrderView {
+        order_id: text(&order.order_id),
+        order_number: text(&order.order_number),
+        order_total: text(&order.order_total),
+        customer_name: text(&order.customer_name),
+        customer_phone: order.customer_phone.as_ref().map(|phone| Phone::expose(phone).to_owned()),
+        notification_type: order.notification_type.unwrap_or_default().into(),
+    }
+}
+
+/// A form as plain JSON.
+pub fn json(shown: &impl Serialize) -> Value {
+    serde_json::to_value(shown).unwrap_or(Value::Null)
 }

@@ -1,26 +1,34 @@
 //! The configuration in each room's own words, so that no room below knows the configuration.
 
+mod channels;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 
-use crate::admin::{Access, Token, TokenRole};
-use crate::config::{Ambiguous, Config, EventsMode, IntentMode, LivenessSource, Locale, RetryMode, Role};
+pub use self::channels::{channels as channels_of, shared_fate};
+use crate::admin::{Access, RestartHook, Token, TokenRole, Trusted};
+use crate::channels::Recipients;
+use crate::clock::Clock;
+use crate::config::{
+    Ambiguous, Config, EventsMode, IntentMode, LivenessSource, Locale, PagingOwner, RetryMode, Role,
+};
 use crate::domain::backoff::Backoff;
 use crate::domain::decide::{AlertPolicy, Liveness, Policy, Retries};
-use crate::domain::delivery::{Channel, Route};
+use crate::domain::delivery::Steady;
 use crate::domain::extract::Rule;
 use crate::domain::id::ChatId;
 use crate::domain::live::LivePolicy;
 use crate::domain::order::NotificationType;
 use crate::domain::probe::ProbePolicy;
-use crate::domain::recovery::{Ambiguity, RecoveryPolicy};
+use crate::domain::recovery::{Ambiguity, MaxAge, RecoveryPolicy};
 use crate::domain::retention::RetentionPolicy;
 use crate::domain::status::StatusPolicy;
 use crate::errands::{Limits, Setup};
 use crate::events::SocketSettings;
 use crate::events::webhook::Hook;
+use crate::panel;
 use crate::proxy::{Intents, Retry, Settings, Upstream};
 use crate::store::StoreSettings;
 use crate::waha::client::WahaClient;
@@ -106,7 +114,7 @@ pub fn policy(config: &Config) -> Policy {
         recovery: RecoveryPolicy {
             enabled: config.recovery.enabled,
             interval: Duration::from_secs(60) / config.recovery.pace.max(1),
-            max_age: config.recovery.max_age,
+            max_age: max_age(config),
             ambiguous: match retry.ambiguous {
                 Ambiguous::Hold => Ambiguity::Hold,
                 Ambiguous::Resend => Ambiguity::Resend,
@@ -117,12 +125,18 @@ pub fn policy(config: &Config) -> Policy {
             LivenessSource::Heartbeat => Liveness::Heartbeat,
         },
         alerts: AlertPolicy {
-            routes: config.alerts.admin_phone.iter().map(|_| Route::usual(Channel::Whatsapp)).collect(),
+            routes: channels::routes(config),
             gather_for: config.alerts.gather_for,
             every: config.alerts.every,
             remind_every: config.alerts.remind_every,
         },
     }
+}
+
+fn max_age(config: &Config) -> MaxAge {
+    let ages = config.recovery.max_age_for.iter();
+    let ages = ages.filter_map(|(word, age)| Some((NotificationType::parse(word)?, *age)));
+    ages.fold(MaxAge::all(config.recovery.max_age), |all, (kind, age)| all.but(kind, age))
 }
 
 /// WAHA's event feed, where it is followed by us.
@@ -144,7 +158,7 @@ pub(super) fn hook(config: &Config) -> Option<Hook> {
 }
 
 /// What the heart's hands work with.
-pub(super) fn hands(config: &Config) -> anyhow::Result<Setup> {
+pub(super) fn hands(config: &Config, clock: &Clock, recipients: &Arc<Recipients>) -> anyhow::Result<Setup> {
     let waha = &config.waha;
     let key = waha.api_key.as_ref().map(|key| key.expose().to_owned());
     let ca = waha.ca_file.as_ref().map(std::fs::read).transpose().context("failed to read waha.ca_file")?;
@@ -153,7 +167,8 @@ pub(super) fn hands(config: &Config) -> anyhow::Result<Setup> {
     Ok(Setup {
         client: Arc::new(client),
         language: language(config),
-        channels: Arc::default(),
+        links: channels::links(config),
+        channels: Arc::new(channels::channels(config, clock, recipients)?),
         limits: Limits {
             probe: config.healthcheck.timeout,
             send: config.proxy.response_timeout,
@@ -162,11 +177,25 @@ pub(super) fn hands(config: &Config) -> anyhow::Result<Setup> {
     })
 }
 
+/// Who restarts the bot, if anybody.
+pub(super) fn restart_hook(config: &Config) -> anyhow::Result<Option<RestartHook>> {
+    let Some(url) = config.bot.restart_url.clone() else { return Ok(None) };
+    let secret = config.bot.restart_secret.as_ref().map(|secret| secret.expose());
+    RestartHook::new(url, secret).map(Some).context("failed to prepare bot.restart_url")
+}
+
+/// The ways out that are told what stands.
+pub(super) fn outside_routes(config: &Config) -> Vec<Steady> {
+    let push = config.alerts.owner == PagingOwner::Push;
+    let manager = push.then_some(Steady::Alertmanager);
+    manager.into_iter().chain(config.alerts.heartbeat.as_ref().map(|_| Steady::Heartbeat)).collect()
+}
+
 /// How long and how many sends are joined.
 pub(super) fn live(config: &Config) -> LivePolicy {
     LivePolicy {
         window: config.sends.window,
-        max_age: config.recovery.max_age,
+        max_age: max_age(config).longest(),
         live_max: config.sends.live_max,
     }
 }
@@ -189,17 +218,38 @@ pub(super) fn store(config: &Config) -> StoreSettings {
 /// Who may look.
 pub(super) fn access(config: &Config) -> Access {
     let admin = &config.admin;
-    let tokens = admin.tokens.iter().map(|token| {
-        let role = match token.role {
-            Role::Viewer => TokenRole::Viewer,
-            Role::Operator => TokenRole::Operator,
-            Role::Bot => TokenRole::Bot,
-        };
-        Token::new(token.name.clone(), role, token.secret.expose())
-    });
+    let role = |role| match role {
+        Role::Viewer => TokenRole::Viewer,
+        Role::Operator => TokenRole::Operator,
+        Role::Bot => TokenRole::Bot,
+    };
+    let tokens = admin
+        .tokens
+        .iter()
+        .map(|token| Token::new(token.name.clone(), role(token.role), token.secret.expose()));
     let public = config.panel.public_url.as_deref().and_then(host_of);
     let hosts = admin.allowed_hosts.iter().map(|host| host.to_ascii_lowercase()).chain(public);
-    Access { tokens: tokens.collect(), hosts: hosts.chain([admin.listen.ip().to_string()]).collect() }
+    let header = admin.trusted_header.as_deref().and_then(|header| header.parse().ok());
+    Access {
+        tokens: tokens.collect(),
+        hosts: hosts.chain([admin.listen.ip().to_string()]).collect(),
+        trusted: header.map(|header| Trusted {
+            header,
+            proxies: admin.trusted_proxies.clone(),
+            role: role(admin.trusted_role),
+            operators: admin.trusted_operators.clone(),
+        }),
+        secure: config.panel.public_url.as_deref().is_some_and(|url| url.starts_with("https://")),
+    }
+}
+
+/// The panel's settings.
+pub(super) fn panel(config: &Config) -> panel::Settings {
+    panel::Settings {
+        order_url: config.panel.order_url.clone(),
+        snapshot_file: config.panel.snapshot_file.clone(),
+        shown: config.shown.clone(),
+    }
 }
 
 /// The keys that differ and are read only at the start.

@@ -1,4 +1,5 @@
-//! Acting through the running process: `failed retry|resolve|claim|reopen` and `recovery pause|resume`. Exit code 0 done, 1 not done.
+//! Acting through the running process: `failed retry|resolve|claim|reopen`, `recovery pause|resume`, `probe`, `session restart`, `bot restart|
+//! heartbeat`, `diagnose`, `forget`. Exit code 0 done, 1 not done.
 //!
 //! Without a running process nothing can be done: only the heart changes records.
 
@@ -6,6 +7,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
 use super::output::{plain, print};
@@ -68,16 +70,166 @@ pub(super) struct RecoveryArgs {
     json: bool,
 }
 
+/// Which session to probe.
+#[derive(Debug, Args)]
+pub(super) struct ProbeArgs {
+    /// One of `waha.sessions`; the first where none is said.
+    session: Option<String>,
+    /// Print the API's JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// WAHA's sessions.
+#[derive(Debug, Subcommand)]
+pub(super) enum SessionCommand {
+    /// Restart a session, where that may help: at most three times an hour.
+    Restart(SessionArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SessionArgs {
+    /// One of `waha.sessions`.
+    session: String,
+    /// Print the API's JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// The bot itself.
+#[derive(Debug, Subcommand)]
+pub(super) enum BotCommand {
+    /// Restart the bot through bot.restart_url: at most three times an hour.
+    Restart(RecoveryArgs),
+    /// Give the bot's sign of life for it: for scripts that watch it.
+    Heartbeat(RecoveryArgs),
+}
+
+/// What could not be told, and to whom.
+#[derive(Debug, Args)]
+pub(super) struct DiagnoseArgs {
+    /// The customer's phone; where it is missing, there must be an order.
+    #[arg(long, required_unless_present_any = ["order_id", "order_number"])]
+    phone: Option<String>,
+    /// The shop's internal id of the order.
+    #[arg(long)]
+    order_id: Option<String>,
+    /// The number that people say.
+    #[arg(long)]
+    order_number: Option<String>,
+    /// The customer's name.
+    #[arg(long)]
+    name: Option<String>,
+    /// The total as it is to be written.
+    #[arg(long)]
+    total: Option<String>,
+    /// One of `waha.sessions`; the first where none is said.
+    #[arg(long)]
+    session: Option<String>,
+    /// Print the API's JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Whom to forget.
+#[derive(Debug, Args)]
+pub(super) struct ForgetArgs {
+    /// The customer's phone, with its country code.
+    phone: String,
+    /// Print the API's JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn probe(args: &ProbeArgs, config: &Config) -> Result<ExitCode, Failure> {
+    let answer = call(config, "/api/healthcheck", &json!({ "session": args.session }))?;
+    let healthy = answer.get("healthy") == Some(&Value::Bool(true));
+    let word = |key: &str| plain(answer.get(key).and_then(Value::as_str).unwrap_or(""));
+    let mut said = format!("{}: {}. {}\n", word("session"), word("result"), word("message"));
+    if !healthy {
+        said.push_str(&format!("{}\n", word("instruction")));
+    }
+    show(args.json, &answer, &said)?;
+    Ok(if healthy { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+pub(super) fn session(command: &SessionCommand, config: &Config) -> Result<ExitCode, Failure> {
+    let SessionCommand::Restart(args) = command;
+    let name = utf8_percent_encode(&args.session, NON_ALPHANUMERIC);
+    let answer = call(config, &format!("/api/sessions/{name}/restart"), &json!({}))?;
+    show(args.json, &answer, &format!("{}: WAHA restarts it\n", plain(&args.session)))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) fn bot(command: &BotCommand, config: &Config) -> Result<ExitCode, Failure> {
+    let (args, path, said) = match command {
+        BotCommand::Restart(args) => (args, "/api/bot/restart", "the hook has taken the wish\n"),
+        BotCommand::Heartbeat(args) => (args, "/api/heartbeat", "heard\n"),
+    };
+    let answer = call(config, path, &json!({}))?;
+    show(args.json, &answer, said)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Exit code 0 where the channel lives, 1 where nobody could be reached or there was nobody to write to.
+pub(super) fn diagnose(args: &DiagnoseArgs, config: &Config) -> Result<ExitCode, Failure> {
+    let fields = [
+        ("order_id", &args.order_id),
+        ("order_number", &args.order_number),
+        ("customer_name", &args.name),
+        ("customer_phone", &args.phone),
+        ("order_total", &args.total),
+        ("session", &args.session),
+    ];
+    let body: serde_json::Map<_, _> = fields
+        .into_iter()
+        .filter_map(|(key, value)| Some((key.to_owned(), Value::from(value.clone()?))))
+        .collect();
+    let answer = call(config, "/api/diagnoses", &Value::Object(body))?;
+    let word = |key: &str| plain(answer.get(key).and_then(Value::as_str).unwrap_or("-"));
+    let said = format!("{} ({})\n{}\n", word("failure_type"), word("status"), word("evidence"));
+    show(args.json, &answer, &said)?;
+    let lives = answer.get("bot_reachable") == Some(&Value::Bool(true));
+    Ok(if lives { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Exit code 0 where nothing is left, 1 where open records still name the customer.
+pub(super) fn forget(args: &ForgetArgs, config: &Config) -> Result<ExitCode, Failure> {
+    let answer = call(config, "/api/forget", &json!({ "phone": args.phone }))?;
+    let count = |key: &str| answer.get(key).and_then(Value::as_u64).unwrap_or(0);
+    let open = count("open_count");
+    let mut said = format!(
+        "forgotten in {} attempts and {} settled failed notifications\n",
+        count("attempts"),
+        count("notifications")
+    );
+    for id in answer.get("open").and_then(Value::as_array).into_iter().flatten() {
+        said.push_str(&format!("still open: {}\n", id.as_str().unwrap_or("-")));
+    }
+    if open > 0 {
+        said.push_str(&format!(
+            "{open} records are open and still name the customer: settle them, then forget again\n"
+        ));
+    }
+    show(args.json, &answer, &said)?;
+    Ok(if open == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
 /// Sends it again now, and says how that ended.
 pub(super) fn retry(args: &OneArgs, config: &Config) -> Result<ExitCode, Failure> {
     let answer = call(config, &path(args, "retry"), &json!({}))?;
     let success = answer.get("success").and_then(Value::as_bool).unwrap_or(false);
     let word = |key: &str| answer.get(key).and_then(Value::as_str).unwrap_or("-");
-    let said = if success {
+    let is = |key: &str| answer.get(key).and_then(Value::as_bool).unwrap_or(false);
+    let said = if is("reconciled") {
+        format!("{}: WAHA had sent it already; nothing was sent again\n", args.id)
+    } else if success {
         format!("{}: sent again, and accepted\n", args.id)
     } else {
         format!("{}: not accepted: {} ({})\n{}\n", args.id, word("outcome"), word("cause"), word("message"))
     };
+    let unchecked = "an earlier attempt may have arrived as well: WAHA could not say\n";
+    let said = if is("unchecked") { said + unchecked } else { said };
     show(args.json, &answer, &said)?;
     Ok(if success { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

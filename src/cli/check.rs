@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Args;
 use serde_json::json;
@@ -9,16 +10,17 @@ use serde_json::json;
 use super::output::print;
 use super::source::Api;
 use super::{Failure, block_on};
+use crate::app;
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, PagingOwner};
 use crate::domain::id::SessionName;
 use crate::store::Store;
 use crate::waha::client::WahaClient;
 
-/// Check configuration, WAHA, key, sessions and store.
+/// Check configuration, WAHA, key, sessions, store and alert channels.
 #[derive(Debug, Args)]
 pub(super) struct CheckArgs {
-    /// Print a JSON array of {"check", "ok", "detail"}.
+    /// Print a JSON array of {"check", "ok", "level", "detail"}.
     #[arg(long)]
     json: bool,
 }
@@ -26,32 +28,58 @@ pub(super) struct CheckArgs {
 /// One thing, and how it stands.
 struct Line {
     check: String,
-    ok: bool,
+    level: Level,
     detail: String,
+}
+
+/// Well, worth a thought, or not well.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Level {
+    Ok,
+    Warn,
+    Fail,
+}
+
+impl Level {
+    const fn of(ok: bool) -> Self {
+        if ok { Self::Ok } else { Self::Fail }
+    }
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Warn => "warn",
+            Self::Fail => "fail",
+        }
+    }
 }
 
 pub(super) fn run(args: &CheckArgs, config: &Config) -> Result<ExitCode, Failure> {
     // That the configuration can be used is known by now: its faults end the command before.
-    let mut lines = vec![Line { check: "configuration".into(), ok: true, detail: "can be used".into() }];
+    let mut lines =
+        vec![Line { check: "configuration".into(), level: Level::Ok, detail: "can be used".into() }];
     block_on(ask_waha(config, &mut lines))?;
     lines.push(block_on(store(config))??);
-    let ok = lines.iter().all(|line| line.ok);
+    block_on(alert_routes(config, &mut lines))?;
+    let ok = lines.iter().all(|line| line.level != Level::Fail);
     if args.json {
         let lines: Vec<_> = lines
             .iter()
-            .map(|line| json!({ "check": line.check, "ok": line.ok, "detail": line.detail }))
+            .map(|line| {
+                let ok = line.level != Level::Fail;
+                json!({ "check": line.check, "ok": ok, "level": line.level.as_str(), "detail": line.detail })
+            })
             .collect();
         print(&format!("{}\n", serde_json::Value::Array(lines)))?;
     } else {
         let mut text = String::new();
         for line in &lines {
-            let _ = writeln!(
-                text,
-                "{}  {:24} {}",
-                if line.ok { "ok  " } else { "FAIL" },
-                line.check,
-                line.detail
-            );
+            let mark = match line.level {
+                Level::Ok => "ok  ",
+                Level::Warn => "WARN",
+                Level::Fail => "FAIL",
+            };
+            let _ = writeln!(text, "{mark}  {:24} {}", line.check, line.detail);
         }
         print(&text)?;
     }
@@ -64,7 +92,7 @@ async fn ask_waha(config: &Config, lines: &mut Vec<Line>) {
     let ca = config.waha.ca_file.as_ref().and_then(|path| std::fs::read(path).ok());
     let mut line = |check: String, answer: Result<String, String>| {
         let ok = answer.is_ok();
-        lines.push(Line { check, ok, detail: answer.unwrap_or_else(|why| why) });
+        lines.push(Line { check, level: Level::of(ok), detail: answer.unwrap_or_else(|why| why) });
         ok
     };
     let client = match WahaClient::new(config.waha.url.to_string(), key, ca.as_deref()) {
@@ -90,10 +118,42 @@ async fn ask_waha(config: &Config, lines: &mut Vec<Line>) {
     }
 }
 
+/// Each way to the admins, as far as it can be tried without telling them anything; and whether all of them hang on WAHA.
+async fn alert_routes(config: &Config, lines: &mut Vec<Line>) {
+    let pages = match config.alerts.owner {
+        PagingOwner::Alertmanager => "Alertmanager pages, by Prometheus' rules alone",
+        PagingOwner::Push => "Alertmanager pages, by Prometheus' rules and by what we push",
+        PagingOwner::Direct => "we page, by PagerDuty",
+    };
+    lines.push(Line { check: "paging.owner".into(), level: Level::Ok, detail: pages.into() });
+    if config.alerts.admin_phone.is_some() {
+        let detail = "goes through WAHA; `alert test whatsapp` tries it".into();
+        lines.push(Line { check: "alerts.whatsapp".into(), level: Level::Ok, detail });
+    }
+    let reached = match app::channels_of(config, &Clock::system(), &Arc::default()) {
+        Ok(channels) => channels.reach().await,
+        Err(error) => {
+            lines.push(Line { check: "alerts".into(), level: Level::Fail, detail: format!("{error:#}") });
+            return;
+        }
+    };
+    for (name, reached) in reached {
+        let level = Level::of(reached.is_ok());
+        lines.push(Line {
+            check: format!("alerts.{name}"),
+            level,
+            detail: reached.unwrap_or_else(|why| why),
+        });
+    }
+    if let Some(why) = app::shared_fate(config) {
+        lines.push(Line { check: "alerts".into(), level: Level::Warn, detail: why.into() });
+    }
+}
+
 /// A running process has the store; else the file must be ours to open.
 async fn store(config: &Config) -> Result<Line, Failure> {
     let path = config.store.path.display().to_string();
-    let line = |ok, detail| Line { check: "store".into(), ok, detail };
+    let line = |ok, detail| Line { check: "store".into(), level: Level::of(ok), detail };
     if let Some(ready) = Api::new(config)?.get("/readyz", &[]).await? {
         let recording = ready.pointer("/store/recording") == Some(&serde_json::Value::Bool(true));
         let reason = ready.pointer("/store/reason").and_then(serde_json::Value::as_str).unwrap_or("");

@@ -88,7 +88,7 @@ fn from_file(reader: &Reader, out: &mut impl io::Write) -> Result<(), Stopped> {
     loop {
         let page = reader.sends(Order::OldestFirst, cursor, PAGE, |_| true).map_err(Failure::failed)?;
         for send in &page.items {
-            writeln!(out, "{}", view::send(send))?;
+            writeln!(out, "{}", view::json(&view::send(send)))?;
         }
         cursor = page.next;
         if cursor.is_none() {

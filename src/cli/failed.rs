@@ -128,7 +128,10 @@ fn list(args: &ListArgs, config: &Config) -> Result<Listed, Failure> {
         .map_err(Failure::failed)?;
     let mut items = Vec::with_capacity(page.items.len());
     for case in &page.items {
-        items.extend(view::notification(case, confirmation(&stored, case.send)?, stored.sight()));
+        items.extend(
+            view::notification(case, confirmation(&stored, case.send)?, stored.sight())
+                .map(|one| view::json(&one)),
+        );
     }
     Ok(Listed { items, more: page.next.is_some() })
 }
@@ -142,6 +145,7 @@ fn show(id: SendId, config: &Config) -> Result<Value, Failure> {
     let case = stored.reader.case(id).map_err(Failure::failed)?;
     let heard = confirmation(&stored, id)?;
     let item = case.and_then(|case| view::notification_with_attempts(&case, heard, stored.sight()));
+    let item = item.map(|item| view::json(&item));
     item.ok_or_else(|| Failure::failed(format!("no failed notification has the id {id}")))
 }
 

@@ -71,7 +71,7 @@ fn list(limit: u16, config: &Config) -> Result<Vec<Value>, Failure> {
     }
     let stored = Stored::read(config)?;
     let incidents = stored.reader.incidents(None, usize::from(limit)).map_err(Failure::failed)?;
-    Ok(incidents.iter().map(|one| view::incident(one, stored.language, stored.now)).collect())
+    Ok(incidents.iter().map(|one| view::json(&view::incident(one, stored.language, stored.now))).collect())
 }
 
 fn show(id: RecordId, config: &Config) -> Result<Value, Failure> {
@@ -82,7 +82,7 @@ fn show(id: RecordId, config: &Config) -> Result<Value, Failure> {
     let stored = Stored::read(config)?;
     let incident = stored.reader.incident(id).map_err(Failure::failed)?;
     let incident = incident.ok_or_else(|| Failure::failed(format!("no incident has the id {id}")))?;
-    Ok(view::incident(&incident, stored.language, stored.now))
+    Ok(view::json(&view::incident(&incident, stored.language, stored.now)))
 }
 
 fn word<'a>(item: &'a Value, key: &str) -> &'a str {

@@ -12,6 +12,22 @@ pub(super) fn print(text: &str) -> Result<(), Failure> {
     }
 }
 
+/// Is anybody still reading?
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reader {
+    There,
+    Gone,
+}
+
+/// Prints a part of a result that goes on.
+pub(super) fn print_to(text: &str) -> Result<Reader, Failure> {
+    match io::stdout().lock().write_all(text.as_bytes()).and_then(|()| io::stdout().flush()) {
+        Ok(()) => Ok(Reader::There),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Reader::Gone),
+        Err(error) => Err(Failure::failed(error)),
+    }
+}
+
 /// Says why something failed.
 pub(super) fn complain(message: &str) {
     let _ = writeln!(io::stderr(), "waha-watchdog: {message}");

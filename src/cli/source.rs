@@ -55,6 +55,38 @@ impl Api {
         self.call(self.client.get(format!("{}{path}?{query}", self.base))).await
     }
 
+    /// Opens what comes bit by bit. `None` where nothing listens there.
+    pub(super) async fn open(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+    ) -> Result<Option<reqwest::Response>, Failure> {
+        let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(query).finish();
+        let mut request = self.client.get(format!("{}{path}?{query}", self.base)).timeout(Duration::MAX);
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token);
+        }
+        match request.send().await {
+            Ok(answer) if answer.status().is_success() => Ok(Some(answer)),
+            Ok(answer) => Err(self.refusal(answer).await),
+            Err(error) if error.is_connect() => Ok(None),
+            Err(error) => Err(self.silent(&error)),
+        }
+    }
+
+    async fn refusal(&self, answer: reqwest::Response) -> Failure {
+        let status = answer.status();
+        let body: Value = answer.json().await.unwrap_or(Value::Null);
+        match body.get("detail").and_then(Value::as_str) {
+            Some(detail) => Failure::failed(format!("{} said {status}: {detail}", self.base)),
+            None => self.strange(status),
+        }
+    }
+
+    fn silent(&self, error: &reqwest::Error) -> Failure {
+        Failure::failed(format!("the running process at {} does not answer: {error}", self.base))
+    }
+
     async fn call(&self, mut request: reqwest::RequestBuilder) -> Result<Option<Value>, Failure> {
         if let Some(token) = &self.token {
             request = request.bearer_auth(token);
@@ -62,12 +94,7 @@ impl Api {
         let answer = match request.send().await {
             Ok(answer) => answer,
             Err(error) if error.is_connect() => return Ok(None),
-            Err(error) => {
-                return Err(Failure::failed(format!(
-                    "the running process at {} does not answer: {error}",
-                    self.base
-                )));
-            }
+            Err(error) => return Err(self.silent(&error)),
         };
         let status = answer.status();
         let body: Value = answer.json().await.map_err(|_| self.strange(status))?;

@@ -59,7 +59,7 @@ fn stored(config: &Config) -> Result<Value, Failure> {
     let stored = Stored::read(config)?;
     let (reason, since) = ("nothing runs".to_owned(), stored.now);
     let health = StoreHealth { state: StoreState::Closed, reason, since };
-    Ok(view::bot_status(stored.sight(), &health))
+    Ok(view::json(&view::bot_status(stored.sight(), &health)))
 }
 
 /// What probes, the event feed and the way back look like, a line each.

@@ -1,7 +1,7 @@
 //! Every key: its limits, and what must fit together. The order here is the order of `watchdog.toml` and of
 //! `config show`.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,10 +10,11 @@ use hyper::Uri;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
-use super::extract;
 use super::read::{Reader, Row, readable_file};
 use super::settings::*;
 use super::upstream;
+use super::{alerts, extract};
+use crate::domain::order::NotificationType as OrderType;
 
 const MS: Duration = Duration::from_millis(1);
 const S: Duration = Duration::from_secs(1);
@@ -52,18 +53,19 @@ pub(super) fn config(r: &mut Reader) -> Config {
             source: r.choice("offline.source"),
             after: r.duration("offline.after", S..=30 * D),
         },
+        bot: bot(r),
         recovery: recovery(r),
         diagnosis: DiagnosisConfig { enabled: r.flag("diagnosis.enabled") },
         healthcheck: healthcheck(r),
-        alerts: alerts(r),
+        alerts: alerts::alerts(r),
         panel: panel(r),
         log: LogConfig {
             level: r.text("log.level", "a level or a list of target=level", log_level),
             format: r.choice("log.format"),
         },
         extract: extract::rules(r),
+        shown: Vec::new(),
     };
-    not_used_yet(r);
     clashes(r, &config);
     config
 }
@@ -116,7 +118,31 @@ fn admin(r: &mut Reader) -> AdminConfig {
                 (plain && !host.is_empty()).then(|| host.to_ascii_lowercase())
             },
         ),
+        trusted_header: r.optional("admin.trusted_header", "the name of a header", |header| {
+            header_name(header)
+                .ok_or_else(|| "must be the name of a header that nothing else uses".to_owned())
+        }),
+        trusted_proxies: addresses(r, "admin.trusted_proxies"),
+        trusted_role: r.choice("admin.trusted_role"),
+        trusted_operators: r.list("admin.trusted_operators", "a list of up to 100 names", 0..=100, name),
     }
+}
+
+fn addresses(r: &mut Reader, key: &str) -> Vec<IpAddr> {
+    let allowed = "a list of up to 100 addresses like 127.0.0.1";
+    let texts = r.list(key, allowed, 0..=100, |text| {
+        text.parse().ok().map(|address: IpAddr| address.to_canonical().to_string())
+    });
+    texts.iter().filter_map(|text| text.parse().ok()).collect()
+}
+
+/// A header that means nothing else, in lower case.
+fn header_name(text: &str) -> Option<String> {
+    const TAKEN: [&str; 6] = ["authorization", "cookie", "host", "origin", "x-csrf-token", "x-forwarded-for"];
+    let name = text.to_ascii_lowercase();
+    let plain =
+        !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    (plain && !TAKEN.contains(&name.as_str())).then_some(name)
 }
 
 fn token(row: &mut Row<'_>) -> Option<AdminToken> {
@@ -178,7 +204,17 @@ fn recovery(r: &mut Reader) -> RecoveryConfig {
         enabled: r.flag("recovery.enabled"),
         max_age: r.duration("recovery.max_age", S..=30 * D),
         pace: r.int("recovery.pace", 1..=600),
+        max_age_for: ages(r),
     }
+}
+
+fn ages(r: &mut Reader) -> Vec<(&'static str, Duration)> {
+    let types = OrderType::ALL.map(OrderType::as_str);
+    let age = |word: &'static str| {
+        let key = format!("recovery.max_age_for.{word}");
+        Some((word, r.optional_duration(&key, S..=30 * D)?))
+    };
+    types.into_iter().filter_map(age).collect()
 }
 
 fn healthcheck(r: &mut Reader) -> HealthcheckConfig {
@@ -190,29 +226,6 @@ fn healthcheck(r: &mut Reader) -> HealthcheckConfig {
     }
 }
 
-fn alerts(r: &mut Reader) -> AlertsConfig {
-    let digits = "digits, a + in front if wanted, or empty";
-    AlertsConfig {
-        admin_phone: r.optional("alerts.admin_phone", digits, |phone| {
-            let bare = phone.strip_prefix('+').unwrap_or(phone);
-            let sound = !bare.is_empty() && bare.bytes().all(|byte| byte.is_ascii_digit());
-            if sound {
-                Ok(bare.to_owned())
-            } else {
-                Err("must be digits, with a + in front if wanted".to_owned())
-            }
-        }),
-        gather_for: r.duration("alerts.gather_for", 100 * MS..=H),
-        every: r.duration("alerts.every", 100 * MS..=24 * H),
-        remind_every: r.duration("alerts.remind_every", 100 * MS..=24 * H),
-    }
-}
-
-/// Keys of the contract that this version reads and checks but does not act upon; the documented file says so of each.
-fn not_used_yet(r: &mut Reader) {
-    let _owner: PagingOwner = r.choice("paging.owner");
-}
-
 fn status(r: &mut Reader) -> StatusConfig {
     StatusConfig {
         window: r.duration("status.window", 60 * S..=H),
@@ -222,6 +235,15 @@ fn status(r: &mut Reader) -> StatusConfig {
         unacked_degraded: r.duration("status.unacked_degraded", S..=H),
         unacked_critical: r.duration("status.unacked_critical", S..=H),
         recover_after: r.duration("status.recover_after", Duration::ZERO..=24 * H),
+    }
+}
+
+fn bot(r: &mut Reader) -> BotConfig {
+    BotConfig {
+        restart_url: r.optional_url("bot.restart_url", "an http or https URL", |url| {
+            people_url(url).map(str::to_owned)
+        }),
+        restart_secret: r.secret("bot.restart_secret", TOKEN_CHARS_MIN),
     }
 }
 
@@ -237,6 +259,11 @@ fn panel(r: &mut Reader) -> PanelConfig {
                 return Err(format!("must be {order_allowed}, and no other braces"));
             }
             people_url(&filled).map(|_| url.to_owned())
+        }),
+        snapshot_file: r.optional("panel.snapshot_file", "the path of a file that ends in .html", |path| {
+            let path = PathBuf::from(path);
+            let named = path.extension().is_some_and(|kind| kind == "html") && path.file_stem().is_some();
+            named.then_some(path).ok_or_else(|| "must be the path of a file that ends in .html".to_owned())
         }),
     }
 }
@@ -260,6 +287,20 @@ fn clashes(r: &mut Reader, config: &Config) {
         r.clash(&["admin.listen", "admin.tokens"], |_| {
             "must be a loopback address (127.0.0.1 or [::1]) while there are no admin.tokens".to_owned()
         });
+    }
+    if admin.trusted_header.is_some() && admin.trusted_proxies.is_empty() {
+        r.clash(&["admin.trusted_header", "admin.trusted_proxies"], |_| {
+            "needs admin.trusted_proxies: anybody could send it".to_owned()
+        });
+    }
+    if admin.trusted_header.is_some() && admin.tokens.is_empty() {
+        r.clash(&["admin.trusted_header", "admin.tokens"], |_| {
+            "needs admin.tokens: without one, whoever reaches the listener past the proxy may do everything"
+                .to_owned()
+        });
+    }
+    if admin.trusted_role == Role::Bot {
+        r.clash(&["admin.trusted_role"], |_| "must be viewer or operator: people are no bots".to_owned());
     }
     for (what, same) in [("name", same_name as fn(&AdminToken, &AdminToken) -> bool), ("secret", same_secret)]
     {
@@ -341,7 +382,7 @@ fn log_level(text: &str) -> Result<String, String> {
 }
 
 /// A link people follow: http or https, a host, no user or password.
-fn people_url(text: &str) -> Result<&str, String> {
+pub(super) fn people_url(text: &str) -> Result<&str, String> {
     let wrong = || "must be an http or https URL, without user or password".to_owned();
     let uri: Uri = text.parse().map_err(|_| wrong())?;
     let web = matches!(uri.scheme_str(), Some("http" | "https"));

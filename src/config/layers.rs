@@ -49,14 +49,20 @@ impl Layer {
     /// list, ...; where that fails it stays a text, which is then refused with the key's own words.
     pub(super) fn variable(name: &str, text: &str, defaults: &Self) -> Option<Self> {
         let path = name.strip_prefix(PREFIX)?.to_ascii_lowercase();
-        let keys: Vec<&str> = path.split("__").collect();
-        let (first, rest) = keys.split_first()?;
-        let top = defaults.dict.get(*first);
-        let default = rest.iter().fold(top, |value, key| value?.as_dict()?.get(*key));
+        // Variables are written in capitals, and so are a few keys.
+        let (mut known, mut default) = (Some(&defaults.dict), None);
+        let mut keys = Vec::new();
+        for key in path.split("__") {
+            let found = known.and_then(|dict| dict.iter().find(|(name, _)| name.eq_ignore_ascii_case(key)));
+            keys.push(found.map_or(key, |(name, _)| name.as_str()).to_owned());
+            default = found.map(|(_, value)| value);
+            known = default.and_then(Value::as_dict);
+        }
         let value = value_like(default, text);
-        let nested =
-            rest.iter().rev().fold(value, |value, key| Dict::from([((*key).to_owned(), value)]).into());
-        Some(Self { name: format!("environment {name}"), dict: Dict::from([((*first).to_owned(), nested)]) })
+        let last = keys.pop()?;
+        let within = |dict: Dict, key: String| Dict::from([(key, Value::from(dict))]);
+        let dict = keys.into_iter().rev().fold(Dict::from([(last, value)]), within);
+        Some(Self { name: format!("environment {name}"), dict })
     }
 
     /// Takes out what the defaults do not know, and tells of each.

@@ -39,6 +39,8 @@ enum Show {
     All,
     /// A URL that is refused may hold a password or key; one that is taken does not.
     Url,
+    /// A URL whose path may be as good as a password.
+    Origin,
     Nothing,
 }
 
@@ -82,6 +84,20 @@ impl Reader {
             ", like \"150ms\", \"10s\" or \"3m\"",
             |value| value.as_str().and_then(unit::parse_duration).filter(|duration| range.contains(duration)),
         )
+    }
+
+    /// A duration that may be empty, which means none.
+    pub(super) fn optional_duration(
+        &mut self,
+        key: &str,
+        range: RangeInclusive<Duration>,
+    ) -> Option<Duration> {
+        let (from, to) = (unit::format_duration(*range.start()), unit::format_duration(*range.end()));
+        let allowed = format!("a duration from {from} to {to}, or empty");
+        self.optional(key, &allowed, |text| {
+            let parsed = unit::parse_duration(text).filter(|duration| range.contains(duration));
+            parsed.ok_or_else(|| format!("must be {allowed}, like \"10s\" or \"3m\""))
+        })
     }
 
     /// In bytes.
@@ -160,6 +176,16 @@ impl Reader {
         parse: impl Fn(&str) -> Result<T, String>,
     ) -> Option<T> {
         self.read(key, allowed, Show::Url, |value| unless_empty(value, allowed, &parse))
+    }
+
+    /// The same where whoever knows the whole of it may do something: only its host is shown.
+    pub(super) fn hidden_url<T>(
+        &mut self,
+        key: &str,
+        allowed: &str,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        self.read(key, allowed, Show::Origin, |value| unless_empty(value, allowed, &parse))
     }
 
     /// `key` holds the secret, or `key_file` the path of a file with it.
@@ -442,6 +468,7 @@ fn shown(value: &Value, show: Show, sound: bool) -> Value {
         (Show::All, _) | (_, Some("")) => value.clone(),
         (Show::Url, Some(_)) if sound => value.clone(),
         (Show::Url, Some(text)) => Value::from(redact_url(text)),
+        (Show::Origin, Some(text)) if sound => Value::from(origin_of(text)),
         _ => Value::from(MASK),
     }
 }
@@ -455,6 +482,13 @@ fn redact_url(text: &str) -> String {
         Some((_, host)) => format!("{scheme}{slashes}{MASK}@{host}{query}"),
         None => format!("{address}{query}"),
     }
+}
+
+/// Scheme and host; the rest is masked.
+fn origin_of(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    format!("{scheme}://{host}/{MASK}")
 }
 
 /// Secrets of a table are fields named `secret`.

@@ -4,13 +4,14 @@
 //! told in `config/watchdog.toml`, its limits in [`super::check`].
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use regex::Regex;
 
+use super::alerts::AlertsConfig;
 use super::secret::Secret;
 use super::upstream::Upstream;
 
@@ -39,13 +40,15 @@ pub struct Config {
     pub incommunicado: IncommunicadoConfig,
     /// When a silent bot is `offline`.
     pub offline: OfflineConfig,
+    /// The bot itself.
+    pub bot: BotConfig,
     /// How long failed sends keep their identity.
     pub recovery: RecoveryConfig,
     /// How failures are diagnosed.
     pub diagnosis: DiagnosisConfig,
     /// Probes of WAHA's sessions.
     pub healthcheck: HealthcheckConfig,
-    /// What admins are told.
+    /// Who pages, what admins are told, and how.
     pub alerts: AlertsConfig,
     /// Links for people.
     pub panel: PanelConfig,
@@ -53,6 +56,19 @@ pub struct Config {
     pub log: LogConfig,
     /// Rules that take order data out of texts, in the order they are tried.
     pub extract: Vec<ExtractRule>,
+    /// The same for people: every key with its value as text, secrets masked.
+    pub shown: Vec<ShownKey>,
+}
+
+/// A key as people see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShownKey {
+    /// Its name.
+    pub key: String,
+    /// Its value as in a file, secrets masked.
+    pub value: String,
+    /// Which layer said so; `None` where the default holds.
+    pub layer: Option<String>,
 }
 
 /// `[waha]`
@@ -106,6 +122,14 @@ pub struct AdminConfig {
     pub tokens: Vec<AdminToken>,
     /// Further `Host` names accepted, in lower case, without port.
     pub allowed_hosts: Vec<String>,
+    /// A header in which a proxy says who asks; only with tokens and proxies.
+    pub trusted_header: Option<String>,
+    /// The proxies it is believed from.
+    pub trusted_proxies: Vec<IpAddr>,
+    /// What those may do whom it names.
+    pub trusted_role: Role,
+    /// Those of them who may act all the same.
+    pub trusted_operators: Vec<String>,
 }
 
 /// One `{ name, role, secret }` of `admin.tokens`.
@@ -220,6 +244,15 @@ pub struct OfflineConfig {
     pub after: Duration,
 }
 
+/// `[bot]`
+#[derive(Debug, Clone)]
+pub struct BotConfig {
+    /// Who is asked to restart it.
+    pub restart_url: Option<String>,
+    /// What signs that: visible ASCII, 16 or more characters.
+    pub restart_secret: Option<Secret>,
+}
+
 /// `[recovery]`
 #[derive(Debug, Clone)]
 pub struct RecoveryConfig {
@@ -227,6 +260,8 @@ pub struct RecoveryConfig {
     pub enabled: bool,
     /// How long a failed send keeps its identity, and may be sent again.
     pub max_age: Duration,
+    /// The same for single types of notification, by their words; a type that is not there goes by `max_age`.
+    pub max_age_for: Vec<(&'static str, Duration)>,
     /// Replays a minute.
     pub pace: u32,
 }
@@ -251,19 +286,6 @@ pub struct HealthcheckConfig {
     pub failure_threshold: u32,
 }
 
-/// `[alerts]`
-#[derive(Debug, Clone)]
-pub struct AlertsConfig {
-    /// The admin's number, digits only.
-    pub admin_phone: Option<String>,
-    /// How long a message about single orders waits for more.
-    pub gather_for: Duration,
-    /// How long after one before the next.
-    pub every: Duration,
-    /// How long between two messages about a channel that stays dead.
-    pub remind_every: Duration,
-}
-
 /// `[panel]`
 #[derive(Debug, Clone)]
 pub struct PanelConfig {
@@ -271,6 +293,8 @@ pub struct PanelConfig {
     pub public_url: Option<String>,
     /// Link to an order, with `{order_id}` or `{order_number}` to be filled in.
     pub order_url: Option<String>,
+    /// Where the open call list is written as a file; its table of plain values lies beside it.
+    pub snapshot_file: Option<PathBuf>,
 }
 
 /// `[log]`
@@ -333,6 +357,25 @@ choices! {
         Traffic = "traffic",
         /// Its heartbeat.
         Heartbeat = "heartbeat",
+    }
+}
+
+choices! {
+    /// How a connection to a mail server is kept from others' eyes.
+    MailSecurity {
+        /// TLS from the first byte.
+        Tls = "tls",
+        /// TLS after a greeting in the clear.
+        Starttls = "starttls",
+        /// Not at all.
+        None = "none",
+    }
+    /// How a dead man's switch is called.
+    HeartbeatMethod {
+        /// GET.
+        Get = "get",
+        /// POST.
+        Post = "post",
     }
 }
 

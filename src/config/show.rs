@@ -5,6 +5,7 @@ use serde_json::{Map, json};
 
 use super::literal;
 use super::read::Entry;
+use super::settings::ShownKey;
 
 /// As TOML that can be read again; the layer stands in a comment.
 pub(super) fn toml(entries: &[Entry]) -> String {
@@ -40,19 +41,34 @@ pub(super) fn json(entries: &[Entry]) -> String {
     let mut layers = Map::new();
     for entry in entries {
         let value = json!(entry.value);
-        match entry.key.split_once('.') {
-            None => _ = config.insert(entry.key.clone(), value),
-            Some((section, name)) => {
-                if let Some(section) = config.entry(section).or_insert_with(|| json!({})).as_object_mut() {
-                    section.insert(name.to_owned(), value);
-                }
-            }
-        }
+        put(&mut config, &entry.key, value);
         if !entry.is_default() {
             layers.insert(entry.key.clone(), json!(entry.layer));
         }
     }
     format!("{:#}\n", json!({ "config": config, "layers": layers }))
+}
+
+/// Key by key, for a page.
+pub(super) fn keys(entries: &[Entry]) -> Vec<ShownKey> {
+    let shown = entries.iter().map(|entry| ShownKey {
+        key: entry.key.clone(),
+        value: literal::toml(&entry.value),
+        layer: (!entry.is_default()).then(|| entry.layer.clone()),
+    });
+    shown.collect()
+}
+
+/// Puts a value where its key says: one map within the other.
+fn put(map: &mut Map<String, serde_json::Value>, key: &str, value: serde_json::Value) {
+    match key.split_once('.') {
+        None => _ = map.insert(key.to_owned(), value),
+        Some((section, name)) => {
+            if let Some(section) = map.entry(section).or_insert_with(|| json!({})).as_object_mut() {
+                put(section, name, value);
+            }
+        }
+    }
 }
 
 /// The tables of a list of tables at the top level; written below all else as `[[key]]`.

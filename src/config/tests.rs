@@ -211,7 +211,7 @@ fn unknown_keys_get_the_nearest_name() {
         &[
             "proxy.listn (environment WAHA_WATCHDOG__PROXY__LISTN): is an unknown key; did you mean proxy.listen?",
             "local (environment WAHA_WATCHDOG__LOCAL): is an unknown key; did you mean locale?",
-            "environment WAHA_WATCHDOG__: is an unknown key; at the top there are admin, alerts, diagnosis, events, extract, healthcheck, incommunicado, locale, log, offline, paging, panel, proxy, recovery, retry, sends, status, store, waha",
+            "environment WAHA_WATCHDOG__: is an unknown key; at the top there are admin, alerts, bot, diagnosis, events, extract, healthcheck, incommunicado, locale, log, offline, paging, panel, proxy, recovery, retry, sends, status, store, waha",
             "admin.tokens (environment WAHA_WATCHDOG__ADMIN__TOKENS__0__NAME): takes one value or list as a whole, not keys below it",
         ],
     );
@@ -603,4 +603,21 @@ fn written_file_is_the_defaults() {
     let names =
         |loaded: &Loaded| -> Vec<String> { loaded.entries.iter().map(|e| literal::toml(&e.value)).collect() };
     assert_eq!(names(&loaded), names(&load(None, &[]).unwrap()));
+}
+
+#[test]
+fn ages_by_type_of_notification() {
+    assert_eq!(load(None, &[]).unwrap().config.recovery.max_age_for, []);
+    let text = "[recovery]\nmax_age_for = { ORDER_RECEIVED = \"2h\", ORDER_SHIPPED = \"3d\" }";
+    let variable = [("WAHA_WATCHDOG__RECOVERY__MAX_AGE_FOR__ORDER_RECEIVED", "3h")];
+    let ages = load_text(text, &variable).unwrap().config.recovery.max_age_for;
+    let hours = |hours: u64| Duration::from_secs(hours * 3600);
+    assert_eq!(ages, [("ORDER_RECEIVED", hours(3)), ("ORDER_SHIPPED", hours(72))]);
+    check(
+        "[recovery.max_age_for]\nORDER_RECIEVED = \"2h\"\nOTHER = \"soon\"",
+        &[
+            "recovery.max_age_for.ORDER_RECIEVED (x.toml): is an unknown key; recovery.max_age_for has ORDER_CONFIRMED, ORDER_RECEIVED, ORDER_SHIPPED, OTHER",
+            "recovery.max_age_for.OTHER = \"soon\" (x.toml): must be a duration from 1s to 30d, or empty, like \"10s\" or \"3m\"",
+        ],
+    );
 }

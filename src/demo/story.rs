@@ -91,8 +91,8 @@ impl Story {
             "The bot, WAHA and the phones are pretend; the proxy, its records and its status are real.",
         );
         let labels = lang.pick(
-            ["estado", "sin avisar", "métricas", "proxy", "WAHA", "registro"],
-            ["status", "not told", "metrics", "proxy", "WAHA", "store"],
+            ["panel", "estado", "sin avisar", "métricas", "proxy", "WAHA", "registro"],
+            ["panel", "status", "not told", "metrics", "proxy", "WAHA", "store"],
         );
         let kept = if started.store_kept {
             lang.pick("se conserva", "is kept")
@@ -103,6 +103,7 @@ impl Story {
             )
         };
         let values = [
+            format!("{}/", started.admin),
             format!("{}/api/bot/status", started.admin),
             format!("{}/api/notifications/failed", started.admin),
             format!("{}/metrics", started.admin),

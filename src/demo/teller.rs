@@ -10,8 +10,8 @@ use super::event::Event;
 use super::paint::Paint;
 use super::signals::Wishes;
 use super::story::Story;
-use crate::admin::view::moment;
 use crate::clock::Clock;
+use crate::clock::rfc3339 as moment;
 
 /// Tells everything that is told.
 pub(super) struct Teller {

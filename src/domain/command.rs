@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::case::Case;
 use super::delivery::Channel;
 use super::id::{RecordId, SendId, SessionName};
+use super::ledger::Position;
 use super::notification::Method;
 use super::order::OrderFacts;
 use super::time::Timestamp;
@@ -35,6 +36,21 @@ pub enum Command {
     ResumeRecovery,
     /// A session is about to be restarted by hand: to be written down before it is.
     NoteRestart(SessionName),
+    /// A customer's number is about to be shown to a person: to be written down before it is.
+    NoteReveal(SendId),
+    /// The bot is about to be restarted by hand: to be written down before it is.
+    NoteBotRestart,
+    /// A customer is to be forgotten: to be written down before it is begun.
+    NoteForget,
+    /// Take a customer out of these settled cases, and of the ledger at these positions.
+    Forget {
+        /// The cases, as they were stored.
+        cases: Vec<Case>,
+        /// The positions.
+        positions: Vec<Position>,
+    },
+    /// A copy of the records is about to be handed out.
+    NoteBackup,
     /// The bot lives.
     Heartbeat,
     /// The bot could not tell a customer: find out why.
@@ -69,6 +85,10 @@ impl Command {
             Self::PauseRecovery => "pause_recovery",
             Self::ResumeRecovery => "resume_recovery",
             Self::NoteRestart(_) => "restart_session",
+            Self::NoteReveal(_) => "reveal_phone",
+            Self::NoteBotRestart => "restart_bot",
+            Self::NoteForget | Self::Forget { .. } => "forget",
+            Self::NoteBackup => "backup",
             Self::Heartbeat => "heartbeat",
             Self::Diagnose { .. } => "diagnose",
             Self::BeginDrill { .. } => "begin_drill",

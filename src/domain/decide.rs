@@ -15,10 +15,11 @@
 //! - `probing`: probes, and the watchdog's own trouble
 //! - `diagnosing`: the ladder
 //! - `confirming`: echoes and acks
-//! - `recovering`: the canary and the replays
+//! - `recovering`: the canary and the replays; `survey`: everything that waits, in one pass
 //! - `incidents`: incidents, and which alerts they call for; `alerting`: the outbox
 //! - `drilling`: drills and tests of channels
 //! - `commanding`: what people ask for
+//! - `storing`: what is stored, and taken up again
 
 mod alerting;
 mod attempts;
@@ -30,6 +31,8 @@ mod drilling;
 mod incidents;
 mod probing;
 mod recovering;
+mod storing;
+mod survey;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -40,11 +43,12 @@ use self::attempts::interrupted;
 pub use self::decision::{Change, Decision, Ending, Event, Notice, Reconciled, Stored, Unheard};
 use self::diagnosing::WRITE_EVERY;
 pub use self::recovering::Outlook;
+pub use self::survey::Waits;
 use super::alert::Alert;
 use super::assess::{Signals, reassess};
 use super::case::Case;
 use super::confirmation::{Awaiting, Early, FeedState, MessageId};
-use super::delivery::{Channel, Progress, Route};
+use super::delivery::{Channel, Progress, Reach, Route};
 use super::diagnosis::{Diagnosis, Rung};
 use super::drill::Drill;
 use super::errand::{LetterKind, Report};
@@ -52,11 +56,13 @@ use super::id::{ChatId, RecordId, SendId, SessionName};
 use super::incident::Incident;
 use super::ledger::{AttemptId, Ended, Entry, Intent, Position, Via};
 use super::notification::Failure;
+use super::outcome::Outcome;
 use super::probe::ProbePolicy;
-use super::recovery::{Held, Recovery, RecoveryPolicy, Told, Warm};
+use super::recovery::{ByHand, Held, Recovery, RecoveryPolicy, Told, Warm};
 use super::send::Description;
 use super::session::Session;
-use super::status::{StatusChange, StatusPolicy};
+use super::standing::{Standing, Stands};
+use super::status::{Reason, Status, StatusChange, StatusPolicy};
 use super::time::Timestamp;
 
 /// The rules' numbers.
@@ -122,6 +128,11 @@ pub enum Retries {
 /// How long a status may be wrong because nobody looked: windows and silences are looked at this often.
 pub const LOOK_EVERY: Duration = Duration::from_secs(5);
 
+/// After a restart a bot that was alive has so long to say that it still is: nobody could hear it meanwhile.
+const HEARD_WITHIN: Duration = Duration::from_secs(2 * 60);
+/// So many sends that people have settled are remembered: a bot may still come back to them.
+const SETTLED_MAX: usize = 4096;
+
 /// The name under which sessions outside `waha.sessions` are counted together.
 pub const OTHER_SESSIONS: &str = "other";
 
@@ -177,7 +188,7 @@ pub struct State {
     /// When to look for a send that may have arrived.
     looks: BTreeMap<SendId, Timestamp>,
     /// Replays that people asked for, and who.
-    by_hand: BTreeMap<SendId, String>,
+    by_hand: BTreeMap<SendId, ByHand>,
     /// People want no replays for now.
     paused: bool,
     /// Open incidents.
@@ -186,10 +197,16 @@ pub struct State {
     alerts: BTreeMap<RecordId, Alert>,
     /// The latest drill.
     drill: Option<Drill>,
+    /// How channels have been.
+    reach: BTreeMap<Channel, Reach>,
     /// When orders were last told of, by session.
     orders_told: BTreeMap<SessionName, Timestamp>,
+    /// When a loss, or what came on top of it, was last told of, by session.
+    reminded: BTreeMap<SessionName, Timestamp>,
     /// The bot's last sign of life, or our start.
     heartbeat: Timestamp,
+    /// Sends that people have settled, and when: should the bot fail with one again, it is open again.
+    settled: BTreeMap<SendId, Timestamp>,
 }
 
 /// The event feed, as the heart knows it.
@@ -276,101 +293,12 @@ impl State {
             incidents: BTreeMap::new(),
             alerts: BTreeMap::new(),
             drill: None,
+            reach: BTreeMap::new(),
             orders_told: BTreeMap::new(),
+            reminded: BTreeMap::new(),
             heartbeat: now,
+            settled: BTreeMap::new(),
         }
-    }
-
-    /// Takes up what was stored. Sessions that are not configured any more are left out.
-    pub fn restore(&mut self, stored: Stored<'_>, policy: &Policy) {
-        for case in stored.cases {
-            self.expect_more(&case, policy);
-            self.expect_news(&case);
-            self.cases.insert(case.send, case);
-        }
-        for mut session in stored.sessions {
-            session.stepped(stored.stepped);
-            session.health.taken_up();
-            if let Some(known) = self.sessions.get_mut(&session.name) {
-                *known = session;
-            }
-        }
-        self.unheard = stored.unheard.iter().map(|unheard| (unheard.attempt.send, unheard.ended)).collect();
-        for (what, at) in stored.accepted {
-            self.told.add(&what.order, at);
-        }
-        for (chat, at) in stored.written {
-            self.note_written(chat, at);
-        }
-        for diagnosis in stored.diagnoses {
-            // One of a session that is not configured any more has nowhere to conclude.
-            if self.sessions.contains_key(&diagnosis.session) {
-                self.restore_diagnosis(diagnosis);
-            }
-        }
-        for awaiting in stored.awaiting {
-            self.await_confirmation(awaiting, policy);
-        }
-        let known = |name: &SessionName| self.sessions.contains_key(name);
-        let incidents = stored.incidents.into_iter().filter(|incident| known(&incident.session));
-        let incidents = incidents.map(|mut incident| {
-            incident.stepped(stored.stepped);
-            (incident.session.clone(), incident)
-        });
-        self.incidents = incidents.collect();
-        // Somebody has to look for the way back, whether or not anything can be sent again.
-        for name in self.incidents.keys() {
-            self.recoveries.entry(name.clone()).or_default();
-        }
-        self.restore_alerts(stored.alerts);
-        // One that a crash cut off is over.
-        let cut_off = |mut drill: Drill| {
-            drill.until = drill.began;
-            drill
-        };
-        self.drill = stored.drill.map(|drill| if drill.ended.is_none() { cut_off(drill) } else { drill });
-        self.paused = stored.paused;
-    }
-
-    /// What was on its way through another channel than WAHA can be told again at once: who hears it twice knows it by its id.
-    fn restore_alerts(&mut self, alerts: Vec<Alert>) {
-        for mut alert in alerts {
-            let at = alert.at;
-            let cut_off = |one: &&mut super::delivery::Delivery| {
-                one.progress == Progress::UnderWay && one.channel != Channel::Whatsapp
-            };
-            for delivery in alert.deliveries.iter_mut().filter(cut_off) {
-                (delivery.progress, delivery.due) = (Progress::Waiting, at);
-            }
-            self.alerts.insert(alert.id, alert);
-        }
-    }
-
-    /// A diagnosis wrote to this customer.
-    fn note_written(&mut self, chat: ChatId, at: Timestamp) {
-        let latest = self.written_to.entry(chat).or_insert(at);
-        *latest = at.max(*latest);
-    }
-
-    /// An intent from before the checkpoint whose outcome is not there yet: known, not counted again.
-    pub fn restore_intent(&mut self, position: Position, intent: Intent) {
-        let since = intent.started;
-        self.running.insert(intent.attempt, Running { since, intent: Some((position, intent)) });
-    }
-
-    /// Where the oldest intent stands whose attempt still runs.
-    pub fn oldest_running(&self) -> Option<Position> {
-        let intents = self.running.values().filter_map(|run| run.intent.as_ref());
-        // Zero stands for an intent that could not be recorded.
-        intents.map(|(position, _)| *position).filter(|position| position.0 > 0).min()
-    }
-
-    /// Attempts that began before `before` and whose end an earlier process did not see: they may have been sent (SPEC 4.5).
-    pub fn interrupted(&self, before: Timestamp, now: Timestamp) -> Vec<Ended> {
-        let intents = self.running.values().filter_map(|run| run.intent.as_ref());
-        let mut left: Vec<_> = intents.filter(|(_, intent)| intent.started < before).collect();
-        left.sort_unstable_by_key(|(position, _)| *position);
-        left.into_iter().map(|(_, intent)| interrupted(intent, now)).collect()
     }
 
     /// Cases that are not settled, by send.
@@ -406,6 +334,36 @@ impl State {
     /// The latest drill.
     pub const fn drill(&self) -> Option<&Drill> {
         self.drill.as_ref()
+    }
+
+    /// How each channel has been since the start, as far as it was tried.
+    pub const fn reach(&self) -> &BTreeMap<Channel, Reach> {
+        &self.reach
+    }
+
+    /// What is wrong right now. Like its alert, a loss waits for the diagnosis that may yet find it worse, or none: what becomes another within
+    /// a second pages twice.
+    pub fn standing(&self) -> Vec<Standing> {
+        let announced =
+            |name: &SessionName| self.incidents.get(name).is_some_and(|incident| incident.announced.loss);
+        let of_status = |session: &Session| {
+            if !announced(&session.name) {
+                return None;
+            }
+            let what = match session.assessment.status {
+                Status::IncommunicadoCritico => Stands::IncommunicadoCritico,
+                Status::Incommunicado => Stands::Incommunicado,
+                _ => return None,
+            };
+            Some(Standing { what, session: session.name.clone(), since: session.since })
+        };
+        let running = self.drill.iter().filter(|drill| drill.ended.is_none());
+        let drill = running.map(|drill| Standing {
+            what: Stands::Drill,
+            session: drill.session.clone(),
+            since: drill.began,
+        });
+        self.sessions.values().filter_map(of_status).chain(drill).collect()
     }
 
     /// How the event feed is.
@@ -451,35 +409,6 @@ impl State {
         worst.unwrap_or_else(|| unreachable!("there is always the session for all others"))
     }
 
-    /// Everything that is not settled, for a store that has lost it.
-    pub fn everything(&mut self) -> Decision {
-        self.moved.extend(self.sessions.keys().cloned());
-        let changes = (self.cases.values().map(|case| Change::Case(Box::new(case.clone()))))
-            .chain(self.incidents.values().map(|incident| Change::Incident(Box::new(incident.clone()))))
-            .chain(self.alerts.values().map(|alert| Change::Alert(Box::new(alert.clone()))))
-            .chain(self.diagnoses.values().map(|diagnosis| Change::Diagnosis(Box::new(diagnosis.clone()))))
-            .chain(self.awaiting.values().map(|awaiting| Change::Awaiting(Box::new(awaiting.clone()))))
-            .chain(self.drill.iter().map(|drill| Change::Drill(Box::new(drill.clone()))))
-            .chain([Change::Paused(self.paused)])
-            .collect();
-        Decision { changes, ..Decision::default() }
-    }
-
-    /// The sessions that moved since the last checkpoint, to be stored with the position the state stands for.
-    pub fn checkpoint(&mut self) -> Vec<Change> {
-        let moved = std::mem::take(&mut self.moved);
-        moved
-            .iter()
-            .filter_map(|name| self.sessions.get(name))
-            .map(|session| Change::Session(Box::new(session.clone())))
-            .collect()
-    }
-
-    /// What is known of the event feed goes over to a state that is made anew.
-    pub const fn follow_like(&mut self, earlier: &Self) {
-        self.feed = earlier.feed;
-    }
-
     /// The heart of the heart: something happened, what follows?
     pub fn decide(&mut self, event: Event, now: Timestamp, policy: &Policy) -> Decision {
         match event {
@@ -500,15 +429,29 @@ impl State {
             }
             Report::Looked { send, found } => self.looked(send, found, now, policy, &mut decision),
             Report::NotReplayed { send, why } => self.not_replayed(send, why, now, &mut decision),
-            Report::Wrote { id, kind, outcome, cause, message: _ } => match kind {
-                LetterKind::QuickMessage => {
-                    self.step_over(id, Rung::Customer, outcome, cause, now, policy, &mut decision);
+            Report::Wrote { id, kind, outcome, cause, message: _ } => {
+                let through = self.session_of_letter(id);
+                match kind {
+                    LetterKind::QuickMessage => {
+                        self.step_over(id, Rung::Customer, outcome, cause, now, policy, &mut decision);
+                    }
+                    LetterKind::AdminNotice => {
+                        self.step_over(id, Rung::Admin, outcome, cause, now, policy, &mut decision);
+                    }
+                    LetterKind::Alert => self.alert_over(id, Channel::Whatsapp, outcome, now, &mut decision),
+                    LetterKind::Canary => self.canary_over(id, outcome, now, policy, &mut decision),
                 }
-                LetterKind::AdminNotice => {
-                    self.step_over(id, Rung::Admin, outcome, cause, now, policy, &mut decision);
+                if let Some(name) = through {
+                    self.own_key_used(&name, outcome, cause, now, policy, &mut decision);
                 }
-                LetterKind::Alert => self.alert_over(id, Channel::Whatsapp, outcome, now, &mut decision),
-                LetterKind::Canary => self.canary_over(id, outcome, now, policy, &mut decision),
+            }
+            Report::NotWritten { id, kind } => match kind {
+                LetterKind::QuickMessage => self.step_not_tried(id, Rung::Customer, &mut decision),
+                LetterKind::AdminNotice => self.step_not_tried(id, Rung::Admin, &mut decision),
+                LetterKind::Alert => {
+                    self.alert_over(id, Channel::Whatsapp, Outcome::Failed, now, &mut decision);
+                }
+                LetterKind::Canary => self.canary_not_tried(id, now),
             },
             Report::Told { alert, channel, outcome } => {
                 self.alert_over(alert, channel, outcome, now, &mut decision);
@@ -526,7 +469,9 @@ impl State {
         match entry {
             Entry::Intent(intent) => {
                 if intent.via == Via::Replay {
-                    if self.came_too_late(intent.attempt.send) {
+                    let send = intent.attempt.send;
+                    // Only what is open is sent again: the intent of a replay of anything else is that of one that did not begin.
+                    if self.came_too_late(send) || !self.cases.contains_key(&send) {
                         return decision;
                     }
                 } else {
@@ -566,7 +511,7 @@ impl State {
             let gone = |ended: Timestamp| now.since(ended) >= policy.unheard_for;
             let heard = self.unheard.extract_if(.., |_, ended| gone(*ended));
             decision.changes.extend(heard.map(|(send, _)| Change::Heard(send)));
-            self.forget_old(now);
+            self.forget_old(now, policy);
         }
         self.send_probes(now, policy, &mut decision);
         self.move_diagnoses(now, policy, &mut decision);
@@ -578,7 +523,9 @@ impl State {
     }
 
     /// What only mattered for a while.
-    fn forget_old(&mut self, now: Timestamp) {
+    fn forget_old(&mut self, now: Timestamp, policy: &Policy) {
+        let keep_for = policy.recovery.max_age.longest();
+        self.settled.retain(|_, at| now.since(*at) < keep_for);
         self.written_to.retain(|_, at| now.since(*at) < WRITE_EVERY);
         self.told.forget(now);
     }

@@ -47,6 +47,48 @@ impl Channel {
     }
 }
 
+/// What is told what stands, again and again, instead of what happened. It is counted beside the channels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Steady {
+    /// Alertmanager: what is wrong right now.
+    Alertmanager,
+    /// A dead man's switch outside: that we live.
+    Heartbeat,
+}
+
+impl Steady {
+    /// Both, in the order that label sets are created.
+    pub const ALL: [Self; 2] = [Self::Alertmanager, Self::Heartbeat];
+
+    /// The word of configuration, API and metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Alertmanager => "alertmanager",
+            Self::Heartbeat => "heartbeat",
+        }
+    }
+}
+
+/// How a channel has been lately, as far as this process knows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reach {
+    /// When it last accepted something.
+    pub last_success: Option<Timestamp>,
+    /// Since when it accepts nothing.
+    pub failing_since: Option<Timestamp>,
+}
+
+impl Reach {
+    /// A try ended so.
+    pub fn note(&mut self, accepted: bool, now: Timestamp) {
+        if accepted {
+            *self = Self { last_success: Some(now), failing_since: None };
+        } else {
+            self.failing_since.get_or_insert(now);
+        }
+    }
+}
+
 /// What an alert is about, as far as channels choose by it: `alerts.<channel>.events`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Topic {
@@ -190,6 +232,14 @@ impl Delivery {
     /// One that waits until `due`.
     pub const fn new(channel: Channel, due: Timestamp) -> Self {
         Self { channel, tries: 0, due, progress: Progress::Waiting }
+    }
+
+    /// When it was told.
+    pub const fn told(&self) -> Option<Timestamp> {
+        match self.progress {
+            Progress::Told(at) => Some(at),
+            Progress::Waiting | Progress::UnderWay | Progress::Dropped(..) => None,
+        }
     }
 
     /// When it was told or given up.

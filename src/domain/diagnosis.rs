@@ -92,6 +92,8 @@ pub enum NotTried {
     NotNeeded,
     /// Other sends failed with this one and share its verdict.
     Shared,
+    /// It could not be written down that it begins, and a customer is never written to unrecorded.
+    Unrecorded,
 }
 
 /// A step of the ladder.
@@ -181,6 +183,11 @@ impl Diagnosis {
             (Step::Ended(customer), Step::Ended(admin))
                 if customer.proves_nothing() && admin.proves_nothing() =>
             {
+                Next::Conclude(Verdict::Inconclusive)
+            }
+            // A step that only our own store kept from being tried might have reached somebody.
+            (Step::Ended(Reached::NotTried(NotTried::Unrecorded)), Step::Ended(_))
+            | (Step::Ended(_), Step::Ended(Reached::NotTried(NotTried::Unrecorded))) => {
                 Next::Conclude(Verdict::Inconclusive)
             }
             (Step::Ended(_), Step::Ended(_)) => Next::Conclude(Verdict::TotalLoss),
@@ -282,6 +289,7 @@ mod tests {
         let refused = No(Cause::ConnectionRefused);
         let lost = Unknown(Cause::ResponseTimeout);
         let nobody = NotTried(super::NotTried::Nobody);
+        let unrecorded = NotTried(super::NotTried::Unrecorded);
         let rows = [
             (Waiting, Waiting, Next::Begin(Rung::Customer)),
             (Running { since }, Waiting, Next::Wait(since + STEP_WAIT)),
@@ -300,6 +308,10 @@ mod tests {
                 Next::Conclude(Verdict::Inconclusive),
             ),
             (Ended(nobody), Ended(Unknown(Cause::Interrupted)), Next::Conclude(Verdict::Inconclusive)),
+            (Ended(unrecorded), Waiting, Next::Begin(Rung::Admin)),
+            (Ended(unrecorded), Ended(Yes), Next::Conclude(Verdict::WebhookOnly)),
+            (Ended(unrecorded), Ended(refused), Next::Conclude(Verdict::Inconclusive)),
+            (Ended(refused), Ended(unrecorded), Next::Conclude(Verdict::Inconclusive)),
         ];
         for (customer, admin, expected) in rows {
             assert_eq!(diagnosis(customer, admin).next(), expected, "{customer:?} {admin:?}");

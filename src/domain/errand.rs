@@ -45,6 +45,33 @@ impl Errand {
             Self::Look(_) | Self::Replay(_) | Self::Write(_) | Self::Tell(_) => true,
         }
     }
+
+    /// Is it done even where nothing can be written down? Admins are told rather twice than not at all; customers never unrecorded.
+    pub const fn goes_unrecorded(&self) -> bool {
+        match self {
+            Self::Write(letter) => matches!(letter.text.kind(), LetterKind::Alert | LetterKind::AdminNotice),
+            Self::Look(_) | Self::Replay(_) => false,
+            Self::Probe(_) | Self::Tell(_) | Self::CheckNumber { .. } => true,
+        }
+    }
+
+    /// The report of one that was not begun, because nothing can be written down.
+    pub fn undone(self) -> Report {
+        match self {
+            Self::Probe(session) => {
+                Report::Probed { session, result: ProbeResult::Strange, took: Duration::ZERO }
+            }
+            Self::CheckNumber { diagnosis, .. } => Report::NumberChecked { diagnosis, exists: None },
+            Self::Look(look) => Report::Looked { send: look.send, found: Looked::Failed },
+            Self::Replay(replay) => {
+                Report::NotReplayed { send: replay.attempt.send, why: NotReplayed::Unwritable }
+            }
+            Self::Write(letter) => Report::NotWritten { id: letter.id, kind: letter.text.kind() },
+            Self::Tell(Telling { alert, channel }) => {
+                Report::Told { alert: alert.id, channel, outcome: Outcome::Failed }
+            }
+        }
+    }
 }
 
 /// Whether a send went out.
@@ -81,6 +108,29 @@ pub enum Looked {
     Impossible,
     /// No answer now; worth another look.
     Failed,
+}
+
+impl Looked {
+    /// Its message, where it went out.
+    pub fn message(self) -> Option<MessageId> {
+        match self {
+            Self::Found { message, .. } => Some(message),
+            Self::Absent | Self::Impossible | Self::Failed => None,
+        }
+    }
+
+    /// The words of all answers, in the order that label sets are created.
+    pub const WORDS: [&'static str; 4] = ["found", "absent", "impossible", "failed"];
+
+    /// The word of the metrics.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Found { .. } => "found",
+            Self::Absent => "absent",
+            Self::Impossible => "impossible",
+            Self::Failed => "failed",
+        }
+    }
 }
 
 /// A replay.
@@ -188,6 +238,13 @@ pub enum Report {
         /// How it ended: accepted, rejected for good, failed, or nobody knows.
         outcome: Outcome,
     },
+    /// A letter was not begun: it could not be recorded.
+    NotWritten {
+        /// Its id.
+        id: RecordId,
+        /// The kind of letter, and for whom.
+        kind: LetterKind,
+    },
     /// A number was asked about; `None` where there was no answer.
     NumberChecked {
         /// For which diagnosis.
@@ -227,8 +284,12 @@ impl LetterText {
 pub enum NotReplayed {
     /// The bot is sending it itself right now, or has just succeeded.
     BotHasIt,
-    /// Its intent could not be recorded.
+    /// Its intent could not be recorded in time; it may still be.
     Unrecorded,
+    /// Nothing can be written down: there was not even an intent.
+    Unwritable,
     /// Its request is not kept any more.
     NothingKept,
+    /// It was settled meanwhile.
+    Settled,
 }

@@ -9,6 +9,7 @@
 //! - A call like one that still runs *with* its client listening is a message of its own, unless the bot named both alike. If that one has run
 //!   for a while, it looks twice: a bot that gives up and asks again at once may be heard asking before it is seen going.
 //! - Once the bot has heard of a success, the same text is a new send.
+//! - A call of a send that had passed to us, and may have arrived, is forwarded after a look (SPEC 4.4).
 //!
 //! A call waits or is answered only where its content is the very same: a name given twice, or a large body known by its beginning alone,
 //! must never swallow a message.
@@ -90,7 +91,19 @@ struct Live<W, A> {
     content: Option<Content>,
     first_at: Timestamp,
     attempts: u32,
+    /// The latest attempt that began and ended without success.
+    ended: u32,
+    standing: Standing,
     phase: Phase<W, A>,
+}
+
+/// Whose a send is, and whether it may have arrived.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// The bot has given it up: it is ours to send again.
+    pub ours: bool,
+    /// An attempt of it may have arrived, and no look has shown that it did not.
+    pub doubtful: bool,
 }
 
 #[derive(Debug)]
@@ -132,6 +145,8 @@ pub enum Begin<A> {
         attempt: AttemptId,
         /// When the send's first attempt started.
         first_at: Timestamp,
+        /// It was ours, and may have arrived: WAHA is asked before it is forwarded.
+        ask_first: bool,
     },
     /// Look again in a moment, and say so then: a call like this one runs, and its client seems to listen. It may just have gone.
     Look,
@@ -157,7 +172,12 @@ pub enum RunEnd<A> {
     /// Accepted, with this answer.
     Accepted(A),
     /// Anything else.
-    Unsuccessful,
+    Unsuccessful {
+        /// It may have arrived all the same.
+        doubtful: bool,
+    },
+    /// It did not begin: nothing was sent.
+    NotBegun,
 }
 
 impl<W, A: Clone> LiveSends<W, A> {
@@ -219,8 +239,10 @@ impl<W, A: Clone> LiveSends<W, A> {
                     live.attempts = attempt.number;
                     live.content = content;
                     live.phase = running();
+                    let ask_first = live.standing == Standing { ours: true, doubtful: true };
+                    live.standing.ours = false;
                     self.unsuccessful.count -= 1;
-                    return Begin::Forward { attempt, first_at };
+                    return Begin::Forward { attempt, first_at, ask_first };
                 }
                 Phase::Running { .. }
                 | Phase::Answered { .. }
@@ -228,8 +250,9 @@ impl<W, A: Clone> LiveSends<W, A> {
                 | Phase::Unsuccessful { .. } => {}
             }
         }
-        lives.push(Live { send: fresh, content, first_at: now, attempts: 1, phase: running() });
-        Begin::Forward { attempt: AttemptId { send: fresh, number: 1 }, first_at: now }
+        lives.push(Live::new(AttemptId { send: fresh, number: 1 }, content, now, running()));
+        let attempt = AttemptId { send: fresh, number: 1 };
+        Begin::Forward { attempt, first_at: now, ask_first: false }
     }
 
     /// One more attempt of `send`: the proxy tries again within the same call.
@@ -268,7 +291,11 @@ impl<W, A: Clone> LiveSends<W, A> {
             return Vec::new();
         };
         let waiting = match end {
-            RunEnd::Unsuccessful => {
+            RunEnd::Unsuccessful { .. } | RunEnd::NotBegun => {
+                if let RunEnd::Unsuccessful { doubtful } = end {
+                    live.ended = live.attempts;
+                    live.standing.doubtful |= doubtful;
+                }
                 self.unsuccessful.push(identity, send);
                 waiting.into_iter().map(|waiter| (waiter, None)).collect()
             }
@@ -316,11 +343,33 @@ impl<W, A: Clone> LiveSends<W, A> {
     }
 
     /// Remembers an unsuccessful send from before a restart. One that is remembered already only learns of a later attempt.
-    pub fn restore(&mut self, identity: Identity, attempt: AttemptId, first_at: Timestamp, ended: Timestamp) {
+    pub fn restore(
+        &mut self,
+        identity: Identity,
+        attempt: AttemptId,
+        first_at: Timestamp,
+        ended: Timestamp,
+        standing: Standing,
+    ) {
         if self.put_to_rest(identity, None, attempt, first_at, Phase::Unsuccessful { ended }) {
             self.unsuccessful.push(identity, attempt.send);
         }
+        if let Some(live) = self.find(identity, attempt.send) {
+            live.ended = live.ended.max(attempt.number);
+            live.standing.ours |= standing.ours;
+            live.standing.doubtful |= standing.doubtful;
+        }
         self.keep_within_bounds();
+    }
+
+    /// The heart says how a send stands after `attempt`. What has happened since, it does not know yet, and is not asked about.
+    pub fn stands(&mut self, identity: Identity, attempt: AttemptId, standing: Standing) {
+        if let Some(live) = self.find(identity, attempt.send)
+            && matches!(live.phase, Phase::Unsuccessful { .. })
+            && attempt.number >= live.ended
+        {
+            live.standing = standing;
+        }
     }
 
     /// Remembers a success nobody heard of, from before a restart.
@@ -369,11 +418,13 @@ impl<W, A: Clone> LiveSends<W, A> {
             live.attempts = live.attempts.saturating_add(1).max(attempt.number);
             live.content = content;
             live.phase = phase;
+            live.standing.ours = true;
             let attempt = AttemptId { number: live.attempts, ..attempt };
             self.unsuccessful.count -= 1;
             return Some(attempt);
         }
-        let live = Live { send: attempt.send, content, first_at, attempts: attempt.number, phase };
+        let mut live = Live::new(attempt, content, first_at, phase);
+        live.standing.ours = true;
         self.by_identity.entry(identity).or_default().push(live);
         Some(attempt)
     }
@@ -410,7 +461,7 @@ impl<W, A: Clone> LiveSends<W, A> {
             known.attempts = known.attempts.max(attempt.number);
             return false;
         }
-        let live = Live { send: attempt.send, content, first_at, attempts: attempt.number, phase };
+        let live = Live::new(attempt, content, first_at, phase);
         self.by_identity.entry(identity).or_default().push(live);
         true
     }
@@ -463,6 +514,13 @@ impl<W, A: Clone> LiveSends<W, A> {
         };
         self.unsuccessful.tidy(rests);
         self.unheard.tidy(rests);
+    }
+}
+
+impl<W, A> Live<W, A> {
+    fn new(attempt: AttemptId, content: Option<Content>, first_at: Timestamp, phase: Phase<W, A>) -> Self {
+        let (send, attempts) = (attempt.send, attempt.number);
+        Self { send, content, first_at, attempts, ended: 0, standing: Standing::default(), phase }
     }
 }
 

@@ -23,10 +23,43 @@ pub struct RecoveryPolicy {
     pub enabled: bool,
     /// `recovery.pace`: from one replay to the next.
     pub interval: Duration,
-    /// `recovery.max_age`: nothing older is sent again.
-    pub max_age: Duration,
+    /// `recovery.max_age` and `recovery.max_age_for`: nothing older is sent again.
+    pub max_age: MaxAge,
     /// `retry.ambiguous`.
     pub ambiguous: Ambiguity,
+}
+
+/// How old a notification may be and still be sent again, by its type (SPEC 9).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MaxAge {
+    usual: Duration,
+    by_type: [Option<Duration>; NotificationType::ALL.len()],
+}
+
+impl MaxAge {
+    /// The same for all types.
+    pub const fn all(usual: Duration) -> Self {
+        Self { usual, by_type: [None; NotificationType::ALL.len()] }
+    }
+
+    /// But another one for this type.
+    #[must_use]
+    pub fn but(mut self, kind: NotificationType, age: Duration) -> Self {
+        let ages = NotificationType::ALL.into_iter().zip(&mut self.by_type);
+        ages.filter(|(other, _)| *other == kind).for_each(|(_, slot)| *slot = Some(age));
+        self
+    }
+
+    /// That of a type.
+    pub fn of(&self, kind: NotificationType) -> Duration {
+        let mut ages = NotificationType::ALL.into_iter().zip(self.by_type);
+        ages.find(|(other, _)| *other == kind).and_then(|(_, age)| age).unwrap_or(self.usual)
+    }
+
+    /// The longest of all: until then anything may still be sent again.
+    pub fn longest(&self) -> Duration {
+        self.by_type.iter().flatten().copied().fold(self.usual, Duration::max)
+    }
 }
 
 /// What becomes of a send that may have arrived, where WAHA cannot be asked.
@@ -62,6 +95,19 @@ pub enum Held {
 }
 
 impl Held {
+    /// All reasons, in the order that label sets are created.
+    pub const ALL: [Self; 9] = [
+        Self::NothingKept,
+        Self::Rejected,
+        Self::NotConfirmed,
+        Self::BotHasIt,
+        Self::NotLooked,
+        Self::MayHaveArrived,
+        Self::TooOld,
+        Self::Superseded,
+        Self::Restricted,
+    ];
+
     /// The word of the API.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -86,12 +132,13 @@ impl Held {
 /// Why `case` is held, as far as it alone tells; `None`: it may be sent again.
 pub fn held(case: &Case, now: Timestamp, policy: &RecoveryPolicy) -> Option<Held> {
     let doubtful = case.doubt.is_some();
+    let max_age = policy.max_age.of(case.what.order.notification_type.unwrap_or_default());
     Some(match () {
         () if case.outcome == Outcome::Rejected => Held::Rejected,
         () if case.outcome == Outcome::Accepted => Held::NotConfirmed,
         () if !case.replayable => Held::NothingKept,
         () if case.ours_since.is_none() => Held::BotHasIt,
-        () if now.since(case.first_at) >= policy.max_age => Held::TooOld,
+        () if now.since(case.first_at) >= max_age => Held::TooOld,
         // Whatever the policy says of those that cannot be looked for: a look goes first.
         () if doubtful && !case.unlookable => Held::NotLooked,
         () if doubtful && policy.ambiguous == Ambiguity::Hold => Held::MayHaveArrived,
@@ -114,11 +161,22 @@ pub fn message_id(send: SendId) -> MessageId {
     MessageId::new(&format!("3EB0{digits}")).unwrap_or_else(|| unreachable!("22 characters"))
 }
 
+/// A replay that a person asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ByHand {
+    /// Who.
+    pub who: String,
+    /// It may have arrived, and WAHA could not say: it is sent all the same.
+    pub unchecked: bool,
+}
+
 /// How the way back goes in one session.
 #[derive(Debug, Default)]
 pub struct Recovery {
     /// The replay under way.
     pub running: Option<SendId>,
+    /// A run of replays is under way: the channel is back, and one goes out after the other.
+    pub run: bool,
     /// No replay before then: the pace.
     pub paced: Timestamp,
     /// When to look again what can be done.

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use super::day::Day;
 use super::id::{ChatId, SessionName};
 use super::outcome::Cause;
 use super::probe::Health;
@@ -45,6 +46,8 @@ pub struct Session {
     pub high_latency: Smoldering,
     /// The last hour.
     pub window: Window,
+    /// The last day.
+    pub day: Day,
     /// What probes found.
     pub health: Health,
     /// When a diagnosis last reached nobody; `None` once something was accepted.
@@ -63,6 +66,8 @@ pub struct Session {
     pub unproven_since: Option<Timestamp>,
     /// Our own key is refused since then.
     pub key_refused_since: Option<Timestamp>,
+    /// The bot's last heartbeat; the same for all sessions.
+    pub last_heartbeat: Option<Timestamp>,
 }
 
 /// Something was rejected.
@@ -114,6 +119,7 @@ impl Session {
             low_rate: Smoldering::default(),
             high_latency: Smoldering::default(),
             window: Window::default(),
+            day: Day::default(),
             health: Health::default(),
             total_loss_at: None,
             webhook_only_at: None,
@@ -123,6 +129,7 @@ impl Session {
             last_device_ack: None,
             unproven_since: None,
             key_refused_since: None,
+            last_heartbeat: None,
         }
     }
 
@@ -231,6 +238,7 @@ impl Session {
             &mut self.last_device_ack,
             &mut self.unproven_since,
             &mut self.key_refused_since,
+            &mut self.last_heartbeat,
             &mut health.at,
             &mut health.last_success,
             &mut health.last_failure,
@@ -239,7 +247,8 @@ impl Session {
         let lists = (self.exhausted.iter_mut().map(|(at, _)| at))
             .chain(self.rejections.iter_mut().map(|one| &mut one.at))
             .chain(self.restricted_chats.iter_mut().map(|(_, at)| at))
-            .chain(self.window.minutes.iter_mut().map(|minute| &mut minute.start));
+            .chain(self.window.minutes.iter_mut().map(|minute| &mut minute.start))
+            .chain(self.day.hours.iter_mut().map(|hour| &mut hour.start));
         for at in moments.into_iter().flatten().chain(lists).chain([&mut self.since]) {
             *at = at.stepped(step);
         }

@@ -35,6 +35,11 @@ impl Timestamp {
     pub const fn minute(self) -> Self {
         Self(self.0.div_euclid(60_000) * 60_000)
     }
+
+    /// The start of the hour this moment lies in.
+    pub const fn hour(self) -> Self {
+        Self(self.0.div_euclid(3_600_000) * 3_600_000)
+    }
 }
 
 /// Milliseconds of a span, saturating: no wait of this program is longer than 292 million years.

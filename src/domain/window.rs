@@ -15,6 +15,42 @@ pub const LATENCY_EDGES: [u32; 13] =
 /// Longest span a window can be asked about.
 pub const SPAN_MAX: Duration = Duration::from_secs(60 * 60);
 
+/// Attempts by how long they took, per edge and one beyond.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Latencies(pub [u32; LATENCY_EDGES.len() + 1]);
+
+impl Latencies {
+    /// One more.
+    pub fn add(&mut self, latency: Duration) {
+        let millis = u32::try_from(latency.as_millis()).unwrap_or(u32::MAX);
+        let bucket = LATENCY_EDGES.partition_point(|edge| *edge < millis);
+        self.0[bucket] = self.0[bucket].saturating_add(1);
+    }
+
+    /// Takes in others.
+    pub fn merge(&mut self, others: &Self) {
+        for (sum, count) in self.0.iter_mut().zip(others.0) {
+            *sum = sum.saturating_add(count);
+        }
+    }
+
+    /// The latency that so many of 100 attempts did not exceed, as the upper edge of its bucket; `None` where there were none.
+    pub fn quantile(&self, percent: u64) -> Option<Duration> {
+        let total: u64 = self.0.iter().copied().map(u64::from).sum();
+        let rank = (total * percent).div_ceil(100);
+        let mut seen = 0;
+        for (bucket, count) in self.0.iter().enumerate() {
+            seen += u64::from(*count);
+            if total > 0 && seen >= rank {
+                let beyond = LATENCY_EDGES[LATENCY_EDGES.len() - 1] + 1;
+                let edge = LATENCY_EDGES.get(bucket).copied().unwrap_or(beyond);
+                return Some(Duration::from_millis(u64::from(edge)));
+            }
+        }
+        None
+    }
+}
+
 /// One minute.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Minute {
@@ -24,8 +60,8 @@ pub struct Minute {
     pub accepted: u32,
     /// Sends given up; rejected ones count nowhere (SPEC 7).
     pub exhausted: u32,
-    /// Attempts by how long they took, per edge and one beyond.
-    pub latencies: [u32; LATENCY_EDGES.len() + 1],
+    /// Attempts by how long they took.
+    pub latencies: Latencies,
 }
 
 /// The minutes of the last hour that saw anything.
@@ -40,8 +76,12 @@ pub struct Window {
 pub struct Summary {
     /// Sends that were accepted or given up.
     pub sends: u32,
+    /// Of these, accepted.
+    pub accepted: u32,
     /// Share accepted, 0 to 1; 1 where there were none.
     pub success_rate: f64,
+    /// Attempts by how long they took.
+    pub latencies: Latencies,
     /// The latency that 95 of 100 attempts did not exceed, as the upper edge of its bucket.
     pub latency_p95: Duration,
 }
@@ -56,10 +96,7 @@ impl Window {
 
     /// An attempt that was not accepted took `latency`.
     pub fn latency(&mut self, at: Timestamp, latency: Duration) {
-        let millis = u32::try_from(latency.as_millis()).unwrap_or(u32::MAX);
-        let bucket = LATENCY_EDGES.partition_point(|edge| *edge < millis);
-        let minute = self.minute(at);
-        minute.latencies[bucket] = minute.latencies[bucket].saturating_add(1);
+        self.minute(at).latencies.add(latency);
     }
 
     /// A send was given up.
@@ -71,17 +108,16 @@ impl Window {
     /// What the last `span` before `now` adds up to.
     pub fn summary(&self, now: Timestamp, span: Duration) -> Summary {
         let from = now - span;
-        let (mut accepted, mut exhausted, mut latencies) = (0u32, 0u32, [0u32; LATENCY_EDGES.len() + 1]);
+        let (mut accepted, mut exhausted, mut latencies) = (0u32, 0u32, Latencies::default());
         for minute in self.minutes.iter().filter(|minute| minute.start > from) {
             accepted = accepted.saturating_add(minute.accepted);
             exhausted = exhausted.saturating_add(minute.exhausted);
-            for (sum, count) in latencies.iter_mut().zip(minute.latencies) {
-                *sum = sum.saturating_add(count);
-            }
+            latencies.merge(&minute.latencies);
         }
         let sends = accepted.saturating_add(exhausted);
         let success_rate = if sends == 0 { 1.0 } else { f64::from(accepted) / f64::from(sends) };
-        Summary { sends, success_rate, latency_p95: p95(&latencies) }
+        let latency_p95 = latencies.quantile(95).unwrap_or_default();
+        Summary { sends, accepted, success_rate, latencies, latency_p95 }
     }
 
     /// The bucket of `at`; time that runs backwards falls into the newest.
@@ -95,27 +131,12 @@ impl Window {
                 start,
                 accepted: 0,
                 exhausted: 0,
-                latencies: Default::default(),
+                latencies: Latencies::default(),
             });
         }
         let last = self.minutes.len() - 1;
         &mut self.minutes[last]
     }
-}
-
-fn p95(latencies: &[u32; LATENCY_EDGES.len() + 1]) -> Duration {
-    let total: u64 = latencies.iter().copied().map(u64::from).sum();
-    let rank = (total * 95).div_ceil(100);
-    let mut seen = 0;
-    for (bucket, count) in latencies.iter().enumerate() {
-        seen += u64::from(*count);
-        if total > 0 && seen >= rank {
-            let edge =
-                LATENCY_EDGES.get(bucket).copied().unwrap_or(LATENCY_EDGES[LATENCY_EDGES.len() - 1] + 1);
-            return Duration::from_millis(u64::from(edge));
-        }
-    }
-    Duration::ZERO
 }
 
 #[cfg(test)]

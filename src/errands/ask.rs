@@ -30,7 +30,8 @@ impl Hands {
         let sought = Sought {
             session,
             chat,
-            id: look.message.as_ref().or(asked.id.as_ref()),
+            // Where the bot chose an id, ours never went out.
+            id: asked.id.as_ref().or(look.message.as_ref()),
             text: asked.text.as_deref(),
             since: look.since,
         };

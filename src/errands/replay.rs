@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::Hands;
 use crate::domain::errand::{NotReplayed, Replay};
 use crate::domain::ledger::{AttemptId, Ended, Entry, Intent, StoredAnswer, Via};
+use crate::domain::live::RunEnd;
 use crate::domain::outcome::{Cause, Outcome};
 use crate::domain::send::Content;
 use crate::domain::time::Timestamp;
@@ -20,7 +21,7 @@ impl Hands {
             Ok(Some(request)) => request,
             Ok(None) => return Err(NotReplayed::NothingKept),
             // A store that cannot be read cannot be written either.
-            Err(_) => return Err(NotReplayed::Unrecorded),
+            Err(_) => return Err(NotReplayed::Unwritable),
         };
         let content = Content::of(&request.method, &request.target, &request.body);
         let identity = replay.what.identity;
@@ -37,7 +38,7 @@ impl Hands {
         };
         if !self.lane.record(Entry::Intent(intent)).await {
             // It may be recorded later all the same, and must not look like a replay that runs.
-            place.abandon();
+            place.leave(RunEnd::NotBegun);
             return Err(NotReplayed::Unrecorded);
         }
         begun.set(true);
@@ -55,7 +56,8 @@ impl Hands {
         };
         place.phase = Phase::Told;
         self.lane.record(Entry::Ended(Box::new(ended))).await;
-        place.leave(accepted);
+        let doubtful = matches!(sent.outcome, Outcome::Accepted | Outcome::Ambiguous);
+        place.leave(accepted.map_or(RunEnd::Unsuccessful { doubtful }, RunEnd::Accepted));
         Ok(())
     }
 }
@@ -103,13 +105,9 @@ impl Place<'_> {
         }
     }
 
-    fn leave(&mut self, accepted: Option<StoredAnswer>) {
+    fn leave(&mut self, end: RunEnd<StoredAnswer>) {
         self.phase = Phase::Left;
-        self.hands.live.end(self.replay.what.identity, self.replay.attempt.send, accepted);
-    }
-
-    fn abandon(&mut self) {
-        self.leave(None);
+        self.hands.live.end(self.replay.what.identity, self.replay.attempt.send, end);
     }
 }
 
@@ -119,8 +117,10 @@ impl Drop for Place<'_> {
             let ended = self.ended(Outcome::Ambiguous, Some(Cause::Interrupted));
             self.hands.lane.note(Entry::Ended(Box::new(ended)));
         }
-        if self.phase != Phase::Left {
-            self.leave(None);
+        match self.phase {
+            Phase::Joined => self.leave(RunEnd::NotBegun),
+            Phase::Begun | Phase::Told => self.leave(RunEnd::Unsuccessful { doubtful: true }),
+            Phase::Left => {}
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::domain::errand::{Letter, LetterKind, LetterText, Look};
 use crate::domain::id::{ChatId, RecordId, SessionName};
 use crate::domain::ledger::{AttemptId, Ended, Entry, Position, StoredRequest, Via};
 use crate::domain::order::OrderFacts;
-use crate::domain::probe::{Restriction, SessionState};
+use crate::domain::probe::{ProbeResult, Restriction, SessionState};
 use crate::domain::retention::RetentionPolicy;
 use crate::domain::send::{Description, SendKind};
 use crate::fake_waha::{FakeWaha, Fault, FaultKind, Options, SessionStatus};
@@ -37,9 +37,14 @@ impl Joining for Table {
         (!self.taken).then_some(replay.attempt)
     }
 
-    fn end(&self, _: Option<Identity>, _: SendId, accepted: Option<StoredAnswer>) {
+    fn end(&self, _: Option<Identity>, _: SendId, end: RunEnd<StoredAnswer>) {
         assert!(!self.panics, "on purpose");
-        self.told.lock().unwrap().push(format!("end {:?}", accepted.map(|answer| answer.status)));
+        let word = match end {
+            RunEnd::Accepted(answer) => format!("end {}", answer.status),
+            RunEnd::Unsuccessful { doubtful } => format!("end, doubtful {doubtful}"),
+            RunEnd::NotBegun => "not begun".to_owned(),
+        };
+        self.told.lock().unwrap().push(word);
     }
 }
 
@@ -76,6 +81,7 @@ impl Bench {
         let setup = Arc::new(ArcSwap::from_pointee(Setup {
             client,
             language: Language::Es,
+            links: Links::default(),
             channels: Arc::default(),
             limits,
         }));
@@ -187,7 +193,7 @@ fn a_replay_is_on_disk_before_and_after() {
         let mut bench = Bench::new(Table::default()).await;
         bench.keep().await;
         bench.run_silently(replay()).await;
-        assert_eq!(bench.told(), ["begin 5", "end Some(201)"]);
+        assert_eq!(bench.told(), ["begin 5", "end 201"]);
         let ended = bench.ledger();
         let [ended] = ended.as_slice() else { panic!("one attempt") };
         assert_eq!((ended.via, ended.outcome, ended.status), (Via::Replay, Outcome::Accepted, Some(201)));
@@ -204,7 +210,7 @@ fn a_replay_that_fails_is_told_by_the_ledger_alone() {
         bench.keep().await;
         bench.waha.faults().add(Fault::always(FaultKind::Hang));
         bench.run_silently(replay()).await;
-        assert_eq!(bench.told(), ["begin 5", "end None"]);
+        assert_eq!(bench.told(), ["begin 5", "end, doubtful true"]);
         let ended = bench.ledger();
         assert_eq!(ended[0].cause, Some(Cause::ResponseTimeout));
         assert_eq!(ended[0].unheard, None);
@@ -239,7 +245,7 @@ fn a_replay_that_cannot_be_recorded_sends_nothing() {
         bench.keep().await;
         bench.store.clone().close().await;
         let report = bench.run(replay()).await;
-        assert_eq!(report, Report::NotReplayed { send: SEND, why: NotReplayed::Unrecorded });
+        assert_eq!(report, Report::NotReplayed { send: SEND, why: NotReplayed::Unwritable });
         assert_eq!(bench.waha.calls(), []);
     });
 }
@@ -269,7 +275,7 @@ fn an_errand_of_a_process_that_ends_may_have_been_sent() {
         bench
     });
     drop(office);
-    assert_eq!(bench.told(), ["begin 5", "end None"]);
+    assert_eq!(bench.told(), ["begin 5", "end, doubtful true"]);
     runtime.block_on(async {
         let until = async {
             while bench.store.reader().entries(Position(1), Position(u64::MAX), 9).unwrap().len() < 2 {
@@ -300,6 +306,31 @@ fn looks_know_what_the_kept_request_says() {
         assert_eq!(bench.run(look(Some("3EB0CC"))).await, found);
         bench.waha.set_session("default", SessionStatus::Starting);
         assert_eq!(bench.run(look(None)).await, looked(Looked::Failed));
+    });
+}
+
+#[test]
+fn a_look_goes_by_the_id_the_bot_chose() {
+    on_the_office(async {
+        let mut bench = Bench::new(Table::default()).await;
+        let body = r#"{"session":"default","chatId":"5511988887777@c.us","latitude":1,"longitude":2,"id":"3EB0BBBBBBBBBBBBBBBBBB"}"#;
+        let request = StoredRequest {
+            method: "POST".into(),
+            target: "/api/sendLocation".into(),
+            content_type: Some("application/json".into()),
+            body: Bytes::from_static(body.as_bytes()),
+        };
+        let client = Arc::clone(&bench.errands.hands.setup.load().client);
+        let sent = client.send(&request, None, Duration::from_secs(10)).await;
+        assert_eq!(sent.outcome, Outcome::Accepted);
+        let keep = vec![Change::Keep(SEND, Arc::new(request))];
+        bench.store.commit(keep, Position(0), Position(0)).await.unwrap();
+        let report = bench.run(look(Some("3EB0CC"))).await;
+        let message = MessageId::new("3EB0BBBBBBBBBBBBBBBBBB").unwrap();
+        assert!(
+            matches!(&report, Report::Looked { found: Looked::Found { message: found, .. }, .. } if *found == message),
+            "{report:?}"
+        );
     });
 }
 

@@ -6,7 +6,7 @@ use crate::domain::errand::{Letter, Report};
 impl Hands {
     pub(super) async fn write(&self, letter: &Letter) -> Report {
         let setup = self.setup.load_full();
-        let text = crate::words::letter(&letter.text, setup.language);
+        let text = crate::words::letter_with(&letter.text, setup.language, &setup.links);
         let sent = setup.client.send_text(&letter.session, &letter.chat, &text, setup.limits.send).await;
         Report::Wrote {
             id: letter.id,

@@ -6,10 +6,9 @@ use prometheus::{
 };
 
 use super::{
-    code_label, count, counter_vec, float_vec, gauge, gauge_vec, histogram_vec, moment, opts, register,
-    seconds, with_other,
+    code_label, counter_vec, float_vec, gauge, gauge_vec, histogram_vec, moment, opts, register, seconds,
+    with_other,
 };
-use crate::domain::case::Case;
 use crate::domain::decide::Notice;
 use crate::domain::id::SessionName;
 use crate::domain::ledger::{Ended, Via};
@@ -18,11 +17,13 @@ use crate::domain::order::NotificationType;
 use crate::domain::outcome::{Cause, Outcome};
 use crate::domain::send::SendKind;
 use crate::domain::session::Session;
-use crate::domain::status::Status;
-use crate::domain::time::Timestamp;
+use crate::domain::status::{Reason, Status};
 
 const LATENCY: [f64; 11] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 30.0, 60.0];
 const SEND_DURATION: [f64; 9] = [0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0];
+/// From the bot's own late success to a customer who is called the day after the next.
+const RESOLUTION: [f64; 10] =
+    [10.0, 60.0, 300.0, 900.0, 1800.0, 3600.0, 10_800.0, 21_600.0, 86_400.0, 259_200.0];
 const COMMIT: [f64; 10] = [0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25];
 
 /// Answers that WAHA gives, and what stands in their place where none came.
@@ -137,6 +138,7 @@ impl ProxyMetrics {
 pub struct HeartMetrics {
     status: IntGaugeVec,
     status_code: IntGaugeVec,
+    status_reason: IntGaugeVec,
     status_since: GaugeVec,
     status_seconds: prometheus::CounterVec,
     transitions: IntCounterVec,
@@ -153,11 +155,9 @@ pub struct HeartMetrics {
     retries: IntCounterVec,
     recovered: IntCounterVec,
     exhausted: IntCounterVec,
-    open: IntGaugeVec,
     created: IntCounterVec,
     resolved: IntCounterVec,
-    orders: IntGaugeVec,
-    oldest_order: GaugeVec,
+    resolution: HistogramVec,
 }
 
 impl HeartMetrics {
@@ -175,6 +175,11 @@ impl HeartMetrics {
                 "bot_status_code",
                 "The status as a number, for timelines: -1 unknown, 0 online, 1 degraded, 2 incommunicado, 3 incommunicado_critico, 4 offline.",
                 &["session"],
+            )?,
+            status_reason: gauges(
+                "bot_status_reason",
+                "Why the status is what it is: 1 for the present reason, 0 for the others.",
+                &["session", "reason"],
             )?,
             status_since: float("bot_status_since_timestamp_seconds", "When the present status began.")?,
             status_seconds: register(
@@ -252,7 +257,6 @@ impl HeartMetrics {
                 "Sends that were given up.",
                 &["session", "kind"],
             )?,
-            open: gauges("failed_notifications", "Open failed notifications.", &["session", "notification"])?,
             created: counters(
                 "failed_notifications_total",
                 "Failed notifications opened.",
@@ -263,10 +267,11 @@ impl HeartMetrics {
                 "Failed notifications settled, by method.",
                 &["session", "method"],
             )?,
-            orders: gauges("orders_unnotified", "Orders with an open failed notification.", &["session"])?,
-            oldest_order: float(
-                "orders_unnotified_oldest_timestamp_seconds",
-                "When the oldest open failed notification of an order was opened; 0 where none.",
+            resolution: histogram_vec(
+                registry,
+                "notification_resolution_seconds",
+                "From the opening of a failed notification to its settlement.",
+                &RESOLUTION,
             )?,
         };
         for session in with_other(sessions) {
@@ -287,13 +292,18 @@ impl HeartMetrics {
             }
         }
         self.status_code.with_label_values(&[session]).set(i64::from(Status::Unknown.code()));
-        for gauge in [&self.status_since, &self.last_success, &self.last_activity, &self.oldest_order] {
+        for reason in Reason::ALL {
+            self.status_reason
+                .with_label_values(&[session, reason.as_str()])
+                .set(i64::from(reason == Reason::NothingSeen));
+        }
+        for gauge in [&self.status_since, &self.last_success, &self.last_activity] {
             gauge.with_label_values(&[session]);
         }
         self.consecutive_failures.with_label_values(&[session]);
-        self.orders.with_label_values(&[session]);
         self.latched.with_label_values(&[session]);
         self.send_duration.with_label_values(&[session]);
+        self.resolution.with_label_values(&[session]);
         for outcome in Outcome::ALL {
             self.attempts.with_label_values(&[session, outcome.as_str()]);
         }
@@ -315,7 +325,6 @@ impl HeartMetrics {
             }
         }
         for kind in NotificationType::ALL {
-            self.open.with_label_values(&[session, kind.as_str()]);
             self.created.with_label_values(&[session, kind.as_str()]);
         }
         for method in Method::ALL {
@@ -361,15 +370,20 @@ impl HeartMetrics {
             | Notice::Diagnosed { .. }
             | Notice::Confirmed { .. }
             | Notice::Replayed { .. }
+            | Notice::NotReplayed { .. }
+            | Notice::RunOver { .. }
+            | Notice::Looked { .. }
             | Notice::IncidentOpened(_)
             | Notice::IncidentClosed(_)
             | Notice::Alerting(_)
+            | Notice::Acted(_)
             | Notice::Delivered { .. } => {}
             Notice::Opened { what, .. } => {
                 self.created.with_label_values(&[session, notification(what.order.notification_type)]).inc();
             }
-            Notice::Settled { method, .. } => {
-                self.resolved.with_label_values(&[session, method.as_str()]).inc()
+            Notice::Settled { method, took, .. } => {
+                self.resolved.with_label_values(&[session, method.as_str()]).inc();
+                self.resolution.with_label_values(&[session]).observe(seconds(*took));
             }
             Notice::GivenUp { what } => {
                 self.sends.with_label_values(&[session, what.kind.as_str(), "exhausted"]).inc();
@@ -395,6 +409,11 @@ impl HeartMetrics {
                 .set(i64::from(status == session.assessment.status));
         }
         self.status_code.with_label_values(&[name]).set(i64::from(session.assessment.status.code()));
+        for reason in Reason::ALL {
+            self.status_reason
+                .with_label_values(&[name, reason.as_str()])
+                .set(i64::from(reason == session.assessment.reason));
+        }
         self.status_since.with_label_values(&[name]).set(session.since.seconds());
         self.status_seconds
             .with_label_values(&[name, session.assessment.status.as_str()])
@@ -402,28 +421,6 @@ impl HeartMetrics {
         self.last_success.with_label_values(&[name]).set(moment(session.last_accepted));
         self.last_activity.with_label_values(&[name]).set(moment(session.last_activity));
         self.consecutive_failures.with_label_values(&[name]).set(i64::from(session.consecutive_failures));
-    }
-
-    /// The open failed notifications of a session.
-    pub fn open<'a>(&self, session: &str, open: impl Iterator<Item = &'a Case>) {
-        let mut by_type = [0i64; NotificationType::ALL.len()];
-        let mut orders = std::collections::BTreeSet::new();
-        let mut oldest: Option<Timestamp> = None;
-        for case in open {
-            let kind = case.what.order.notification_type.unwrap_or_default();
-            if let Some(at) = NotificationType::ALL.iter().position(|known| *known == kind) {
-                by_type[at] += 1;
-            }
-            if let (Some(order), Some(failure)) = (case.what.order.key(), &case.failure) {
-                orders.insert(order);
-                oldest = Some(oldest.map_or(failure.created_at, |oldest| oldest.min(failure.created_at)));
-            }
-        }
-        for (kind, count) in NotificationType::ALL.iter().zip(by_type) {
-            self.open.with_label_values(&[session, kind.as_str()]).set(count);
-        }
-        self.orders.with_label_values(&[session]).set(count(orders.len()));
-        self.oldest_order.with_label_values(&[session]).set(moment(oldest));
     }
 }
 

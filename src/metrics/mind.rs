@@ -2,17 +2,20 @@
 
 mod deeds;
 mod senses;
+mod singles;
+mod waiting;
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use prometheus::Registry;
 
 use self::deeds::{Deeds, Open};
 use self::senses::Senses;
+use self::singles::Singles;
+use self::waiting::Waiting;
 use super::with_other;
-use crate::domain::confirmation::Confirmation;
 use crate::domain::decide::{Notice, Policy, State};
+use crate::domain::delivery::{Delivered, Steady};
 use crate::domain::id::SessionName;
 use crate::domain::time::Timestamp;
 
@@ -20,14 +23,23 @@ use crate::domain::time::Timestamp;
 pub struct MindMetrics {
     senses: Senses,
     deeds: Deeds,
+    waiting: Waiting,
+    singles: Singles,
 }
 
 impl MindMetrics {
     pub(super) fn new(registry: &Registry, sessions: &[SessionName]) -> Result<Self, prometheus::Error> {
-        let metrics = Self { senses: Senses::new(registry)?, deeds: Deeds::new(registry)? };
+        let metrics = Self {
+            senses: Senses::new(registry)?,
+            deeds: Deeds::new(registry)?,
+            waiting: Waiting::new(registry)?,
+            singles: Singles::new(registry)?,
+        };
         for session in with_other(sessions) {
             metrics.senses.create(session);
             metrics.deeds.create(session);
+            metrics.waiting.create(session);
+            metrics.singles.create(session);
         }
         Ok(metrics)
     }
@@ -41,11 +53,15 @@ impl MindMetrics {
                 self.deeds.diagnosed(session, finding, *took, *sends);
             }
             Notice::Replayed { outcome, .. } => self.deeds.replayed(session, *outcome),
+            Notice::NotReplayed { .. } => self.deeds.not_replayed(session),
+            Notice::RunOver { cut, .. } => self.deeds.run_over(session, *cut),
+            Notice::Looked { found, .. } => self.deeds.looked(session, found),
             Notice::IncidentClosed(incident) => self.deeds.incident_over(session, incident.worst),
             Notice::Alerting(alert) => self.deeds.alerting(&alert.says),
-            Notice::Delivered { channel, how, .. } => self.deeds.delivered(*channel, *how, now),
+            Notice::Delivered { channel, how, .. } => self.deeds.delivered(channel.as_str(), *how, now),
             // Shown by a gauge until it is over, and its worst known.
             Notice::IncidentOpened(_)
+            | Notice::Acted(_)
             // The heart's.
             | Notice::Opened { .. }
             | Notice::Settled { .. }
@@ -56,40 +72,45 @@ impl MindMetrics {
         }
     }
 
+    /// What is told again and again was told, or was not; so much of it waits.
+    pub fn steady(&self, to: Steady, how: Delivered, waiting: usize, now: Timestamp) {
+        self.deeds.delivered(to.as_str(), how, now);
+        self.deeds.waits(to.as_str(), waiting);
+    }
+
     /// Brings the gauges up to date, before they are scraped.
     pub fn show(&self, state: &State, now: Timestamp, policy: &Policy) {
         self.senses.feed(state.feed());
         self.deeds.paused(state.is_paused());
-        self.deeds.alerts_waiting(state.alerts().values());
+        self.deeds.alerts_waiting(state.alerts().values(), now);
         self.deeds.drill(state.drill());
-        let mut open: BTreeMap<&SessionName, Open> = BTreeMap::new();
-        for case in
-            state.cases().values().filter(|case| case.failure.as_ref().is_some_and(|one| one.is_open()))
-        {
-            if let Some(finding) = &case.finding {
-                open.entry(state.session_of(&case.what)).or_default().add(finding);
-            }
-        }
-        let mut unconfirmed: BTreeMap<&SessionName, usize> = BTreeMap::new();
-        for awaiting in state.awaiting().values().filter(|one| one.acked == Confirmation::None) {
-            *unconfirmed.entry(state.session_of(&awaiting.what)).or_default() += 1;
-        }
+        let mut waiting = state.survey(now, policy);
+        let mut orders = Vec::new();
         for (name, session) in state.sessions() {
+            let waits = waiting.remove(name).unwrap_or_default();
             let unacknowledged = state.unacknowledged(name);
             self.senses.session(session);
             self.senses.waiting(
                 name.as_str(),
-                unconfirmed.get(name).copied().unwrap_or_default(),
+                waits.unconfirmed,
                 unacknowledged,
                 is_overdue(unacknowledged, policy),
-                state.is_blind(name, now),
+                waits.is_blind,
             );
-            self.deeds.open(name.as_str(), open.get(name).copied().unwrap_or_default());
-            self.deeds.outlook(name.as_str(), &state.outlook(name, now, policy));
+            let mut diagnosed = Open::default();
+            waits
+                .open
+                .iter()
+                .filter_map(|(case, _)| case.finding.as_ref())
+                .for_each(|one| diagnosed.add(one));
+            self.deeds.open(name.as_str(), diagnosed);
+            orders.push((name.as_str(), self.waiting.show(session, &waits, policy)));
+            self.deeds.outlook(name.as_str(), &waits.outlook);
             let drill = state.drill().filter(|drill| drill.ended.is_none());
             self.deeds.drill_runs(name.as_str(), drill.is_some_and(|drill| drill.session == *name));
             self.deeds.incident(name.as_str(), state.incidents().get(name));
         }
+        self.singles.show(orders);
     }
 }
 

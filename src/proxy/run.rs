@@ -16,15 +16,19 @@ use super::attempt::{self, Attempted};
 use super::body::{DownBody, Limited, Passage, UpBody};
 use super::budget::Reserved;
 use super::describe::{self, Repeatable, Taken};
+use super::doubt;
 use super::headers;
 use super::kept::KeptAnswer;
 use super::settings::{Intents, Settings};
 use super::worker::Worker;
+use crate::domain::confirmation::MessageId;
 use crate::domain::id::SendId;
 use crate::domain::ledger::{AttemptId, Ended, Entry, Intent, Via};
+use crate::domain::live::RunEnd;
 use crate::domain::outcome::Outcome;
 use crate::domain::send::{Content, Description, Identity};
 use crate::domain::time::Timestamp;
+use crate::waha::compose::sent_already;
 use crate::waha::request::FieldScan;
 use crate::waha::route::Route;
 
@@ -40,6 +44,8 @@ pub(super) struct Run {
     pub(super) settings: Arc<Settings>,
     pub(super) attempt: AttemptId,
     pub(super) first_at: Timestamp,
+    /// An earlier attempt of ours may have arrived: that is found out first.
+    pub(super) ask_first: bool,
     pub(super) what: Arc<Description>,
     /// All that was asked, where that is known.
     pub(super) asked: Option<Content>,
@@ -52,15 +58,21 @@ pub(super) struct Run {
 impl Run {
     /// Runs to the end. `reserved` is the memory its body takes.
     pub(super) async fn run(self, reserved: Reserved) {
-        let Self { worker, settings, mut attempt, first_at, what, asked, mut parts, taken, route, tell } =
-            self;
         let _reserved = reserved;
+        let Self {
+            worker, settings, mut attempt, first_at, what, asked, mut parts, taken, route, tell, ..
+        } = self;
         let mut place = Place::new(&worker.shared, what.identity, attempt.send);
         let began = worker.shared.clock.now();
         let _turn = match (&settings.retry, &what.chat) {
             (Some(_), Some(chat)) => Some(worker.shared.order.turn(what.session.as_ref(), chat).await),
             _ => None,
         };
+        if self.ask_first
+            && let Some(message) = doubt::arrived(&worker, attempt, first_at, &what).await
+        {
+            return answer_found(&worker, place, attempt, first_at, what, asked, message, tell).await;
+        }
         let repeatable = match &taken {
             Taken::Whole(body) => Some(Repeatable::of(&parts, body)),
             Taken::Beginning { .. } => None,
@@ -111,12 +123,54 @@ impl Run {
             }
             let mut response = attempted.response;
             headers::mark(response.headers_mut(), attempt.send, attempted.outcome, recorded);
-            place.leave(ended, attempted.kept.filter(|_| accepted));
+            let doubtful = accepted || attempted.outcome == Outcome::Ambiguous;
+            let kept = attempted.kept.filter(|_| accepted);
+            place.leave(ended, kept.map_or(RunEnd::Unsuccessful { doubtful }, RunEnd::Accepted));
             // Where nobody listens any more, the answer stays for whoever asks next.
             let _ = tell.send(Told { response, outcome: attempted.outcome });
             return;
         }
     }
+}
+
+/// An earlier attempt had gone out: the bot hears so, and nothing is sent.
+#[expect(clippy::too_many_arguments, reason = "what a run has, but for what it would send")]
+async fn answer_found(
+    worker: &Worker,
+    mut place: Place,
+    attempt: AttemptId,
+    first_at: Timestamp,
+    what: Arc<Description>,
+    asked: Option<Content>,
+    message: MessageId,
+    tell: oneshot::Sender<Told>,
+) {
+    let now = worker.shared.clock.now();
+    let chat = what.chat.as_ref();
+    let answer = KeptAnswer::json(201, chat.map_or_else(String::new, |chat| sent_already(chat, &message)));
+    let unheard = asked.filter(|_| tell.is_closed()).map(|asked| Arc::new(answer.stored(asked)));
+    let entry = Ended {
+        attempt,
+        via: Via::Look,
+        first_at,
+        started: now,
+        ended: now,
+        what,
+        outcome: Outcome::Accepted,
+        cause: None,
+        status: None,
+        detail: None,
+        message_id: Some(message.as_str().into()),
+        given_up: false,
+        unheard,
+        request: None,
+    };
+    let recorded = worker.lane.record(Entry::Ended(Box::new(entry))).await;
+    let mut response = answer.clone().response();
+    headers::mark(response.headers_mut(), attempt.send, Outcome::Accepted, recorded);
+    place.leave(now, RunEnd::Accepted(answer));
+    // Where nobody listens any more, the answer stays for whoever asks next.
+    let _ = tell.send(Told { response, outcome: Outcome::Accepted });
 }
 
 /// Must this send be on disk before it leaves (SPEC 4.5)?
@@ -147,7 +201,7 @@ fn next_try(
     (now.since(began) + delay <= retry.budget).then_some(delay)
 }
 
-/// A run's place among the live sends. Where the run ends without leaving it (a bug), it counts as unsuccessful.
+/// A run's place among the live sends. Where the run ends without leaving it (a bug), it counts as one that may have arrived.
 struct Place {
     shared: Arc<Shared>,
     identity: Option<Identity>,
@@ -165,11 +219,10 @@ impl Place {
         joined.unwrap_or(AttemptId { number: attempt.number.saturating_add(1), ..attempt })
     }
 
-    /// Leaves with the answer of a success, or without one.
-    fn leave(&mut self, now: Timestamp, success: Option<KeptAnswer>) {
+    fn leave(&mut self, now: Timestamp, end: RunEnd<KeptAnswer>) {
         self.held = false;
         let Some(identity) = self.identity else { return };
-        self.shared.finish_run(identity, self.send, now, success);
+        self.shared.finish_run(identity, self.send, now, end);
     }
 }
 
@@ -177,7 +230,7 @@ impl Drop for Place {
     fn drop(&mut self) {
         if self.held {
             let now = self.shared.clock.now();
-            self.leave(now, None);
+            self.leave(now, RunEnd::Unsuccessful { doubtful: true });
         }
     }
 }

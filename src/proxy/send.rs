@@ -51,10 +51,10 @@ pub(super) async fn send(
         Err(refusal) => return worker.refuse(refusal),
     };
     let Described { what, mut call } = describe::describe(&parts, &route, &taken, &settings);
-    let (attempt, first_at) = loop {
+    let (attempt, first_at, ask_first) = loop {
         let now = worker.shared.clock.now();
         let fresh = worker.shared.clock.send_id();
-        let Some(call) = &mut call else { break (AttemptId { send: fresh, number: 1 }, now) };
+        let Some(call) = &mut call else { break (AttemptId { send: fresh, number: 1 }, now, false) };
         let mut waker = None;
         let begin = worker.shared.live().begin(*call, fresh, now, || {
             let (wake, woken) = oneshot::channel();
@@ -62,7 +62,7 @@ pub(super) async fn send(
             wake
         });
         match begin {
-            Begin::Forward { attempt, first_at } => break (attempt, first_at),
+            Begin::Forward { attempt, first_at, ask_first } => break (attempt, first_at, ask_first),
             Begin::Answer { attempt, first_at, answer } => {
                 return latched(&worker, attempt, first_at, now, what, answer).await;
             }
@@ -91,6 +91,7 @@ pub(super) async fn send(
         settings,
         attempt,
         first_at,
+        ask_first,
         what: Arc::new(what),
         asked,
         parts,

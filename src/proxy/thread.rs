@@ -45,7 +45,7 @@ impl Start {
     }
 
     async fn serve(self) {
-        let Self { number: _, shared, store, mut inbox, dealer, stop, kill } = self;
+        let Self { number, shared, store, mut inbox, dealer, stop, kill } = self;
         let worker = Rc::new(Worker {
             pool: Rc::default(),
             lane: store.lane(),
@@ -58,7 +58,7 @@ impl Start {
         if let Some(dealer) = dealer {
             tokio::task::spawn_local(dealer.deal(Arc::clone(&worker.shared), stop.clone()));
         }
-        tokio::task::spawn_local(sweep(Rc::clone(&worker)));
+        tokio::task::spawn_local(sweep(Rc::clone(&worker), number));
         let connections = TaskTracker::new();
         loop {
             tokio::select! {
@@ -89,10 +89,11 @@ impl Start {
     }
 }
 
-async fn sweep(worker: Rc<Worker>) {
+async fn sweep(worker: Rc<Worker>, number: usize) {
     let mut every = tokio::time::interval(SWEEP_EVERY);
     loop {
         every.tick().await;
+        worker.shared.beat(number);
         worker.pool.sweep(worker.shared.settings.load().upstream_idle_timeout);
     }
 }

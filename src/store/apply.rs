@@ -2,6 +2,7 @@
 
 use redb::{ReadableTable, ReadableTableMetadata, StorageError, TableError, WriteTransaction};
 
+use super::forget::forget_rows;
 use super::queue::Commit;
 use super::row;
 use super::table::{self, SendKey, timed, timed_record};
@@ -71,6 +72,7 @@ pub(super) fn apply(transaction: &WriteTransaction, commit: &Commit) -> Result<(
                     table.pop_first()?;
                 }
             }
+            Change::Forget(positions) => forget_rows(transaction, positions)?,
             Change::Paused(paused) => {
                 transaction.open_table(table::META)?.insert(table::RECOVERY_PAUSED, u64::from(*paused))?;
             }

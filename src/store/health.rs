@@ -23,7 +23,20 @@ pub enum StoreState {
 }
 
 impl StoreState {
-    const ALL: [Self; 5] = [Self::Opening, Self::Recording, Self::Bypassed, Self::Unavailable, Self::Closed];
+    /// All, in the order of their codes.
+    pub const ALL: [Self; 5] =
+        [Self::Opening, Self::Recording, Self::Bypassed, Self::Unavailable, Self::Closed];
+
+    /// The word of the API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Opening => "opening",
+            Self::Recording => "recording",
+            Self::Bypassed => "bypassed",
+            Self::Unavailable => "unavailable",
+            Self::Closed => "closed",
+        }
+    }
 
     const fn code(self) -> u8 {
         self as u8

@@ -45,6 +45,8 @@ pub(super) struct Batch {
     pub(super) commits: Vec<Commit>,
     /// Nothing comes after what still waits.
     pub(super) closing: bool,
+    /// Who wants to know that the writer lives.
+    pub(super) pulses: Vec<oneshot::Sender<()>>,
 }
 
 impl Batch {
@@ -70,6 +72,7 @@ struct Waiting {
     deserted: bool,
     /// The writer was called without work.
     called: bool,
+    pulses: Vec<oneshot::Sender<()>>,
     idle: bool,
 }
 
@@ -114,6 +117,15 @@ impl Queue {
         self.wake(waiting);
     }
 
+    /// Makes the writer say that it lives.
+    pub(super) fn feel(&self, pulse: oneshot::Sender<()>) {
+        let mut waiting = self.lock();
+        waiting.pulses.retain(|pulse| !pulse.is_closed());
+        waiting.pulses.push(pulse);
+        waiting.called = true;
+        self.wake(waiting);
+    }
+
     /// The writer goes: what waits is returned, nothing more is taken.
     pub(super) fn desert(&self) -> Batch {
         let mut waiting = self.lock();
@@ -123,6 +135,7 @@ impl Queue {
             entries: std::mem::take(&mut waiting.entries).into(),
             commits: std::mem::take(&mut waiting.commits),
             closing: true,
+            pulses: Vec::new(),
         }
     }
 
@@ -179,7 +192,8 @@ impl Waiting {
             self.bytes -= taken.iter().map(|queued| queued.weight).sum::<usize>();
             taken
         };
-        Batch { entries, commits: std::mem::take(&mut self.commits), closing: self.closing }
+        let (commits, pulses) = (std::mem::take(&mut self.commits), std::mem::take(&mut self.pulses));
+        Batch { entries, commits, closing: self.closing, pulses }
     }
 }
 

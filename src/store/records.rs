@@ -76,6 +76,16 @@ impl Reader {
         })
     }
 
+    /// One alert.
+    pub fn alert(&self, id: RecordId) -> Result<Option<Alert>, ReadError> {
+        self.guarded(|_, transaction| {
+            let Some(table) = there(transaction, table::ALERTS)? else { return Ok(None) };
+            let row = table.get(id.as_bytes())?;
+            let alert = row.map(|row| row::alert_of(row.value())).transpose();
+            alert.map_err(|source| unreadable("alerts", &id, source))
+        })
+    }
+
     /// Who did what, the newest first: what was done before `before`.
     pub fn audit(&self, before: Option<Before>, limit: usize) -> Result<Vec<Audit>, ReadError> {
         self.guarded(|health, transaction| {

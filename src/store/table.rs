@@ -96,6 +96,17 @@ macro_rules! open_all {
 }
 pub(super) use open_all;
 
+/// Calls a macro with the names of all tables; a test holds it to what a file has.
+macro_rules! all_tables {
+    ($each:ident) => {
+        $each! {
+            LEDGER CASES REQUESTS UNHEARD OPEN FAILED UNSETTLED SESSIONS HISTORY DIAGNOSES FINDINGS INCIDENTS INCIDENTS_AT ALERTS
+            DRILLS AWAITING CONFIRMED AUDIT META
+        }
+    };
+}
+pub(super) use all_tables;
+
 /// The version this program writes. Fields and tables are added without changing it; it changes when an older program must not write.
 pub(super) const FORMAT: u64 = 1;
 

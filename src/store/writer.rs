@@ -267,7 +267,8 @@ impl Writer<'_> {
 
     fn serve_queue(&mut self, db: &Arc<Database>, mut pruner: Pruner) -> End {
         loop {
-            let batch = self.shared.queue.take(pruner.patience(&self.shared.settings.retention));
+            let mut batch = self.shared.queue.take(pruner.patience(&self.shared.settings.retention));
+            let pulses = std::mem::take(&mut batch.pulses);
             if self.shared.take_suspicion() && self.verified.is_none_or(|at| (instant() - at) > VERIFY_EVERY)
             {
                 self.suspect = true;
@@ -285,6 +286,10 @@ impl Writer<'_> {
             if let Err(error) = result {
                 self.suspect |= error.is_damage();
                 return End::Broken(error.to_string());
+            }
+            for pulse in pulses {
+                // Whoever asked may have stopped waiting.
+                let _gone = pulse.send(());
             }
         }
     }

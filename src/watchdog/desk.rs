@@ -1,6 +1,9 @@
 //! What waits to be committed: one record for each thing that changed, the latest, however often it changed meanwhile.
 //!
 //! What is handed in stays here until the store says that it has it; what is taken in the meantime lies on top.
+//!
+//! Errands wait for it too, but not for ever: where a commit fails or takes too long, admins are told all the same, and the heart hears that
+//! the rest was not done.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,7 +27,7 @@ use crate::domain::status::StatusChange;
 /// Records that wait at the most. Beyond that (a store that cannot be written for days) the oldest sends' are left out, and the ledger is not
 /// said to be applied any more: they are made again from it at the next start.
 const SENDS_MAX: usize = 100_000;
-/// Errands that wait for a commit at the most; a store that cannot be written for long has other troubles than the oldest of them.
+/// Errands that wait for a commit at the most; beyond it the oldest are not done, and the heart is told so.
 const ERRANDS_MAX: usize = 10_000;
 /// Status changes that wait at the most.
 const HISTORY_MAX: usize = 10_000;
@@ -43,6 +46,8 @@ pub struct Desk {
     applied: Position,
     /// Positions moved since the last commit.
     moved: bool,
+    /// Errands for which there was no room.
+    crowded_out: Vec<Errand>,
     /// Something was left out: the ledger must not be said to be applied any more.
     frozen: bool,
     failed: bool,
@@ -55,6 +60,8 @@ pub struct After {
     pub notices: Vec<Notice>,
     /// To be done.
     pub errands: Vec<Errand>,
+    /// Not to be done: nothing can be written down.
+    pub undone: Vec<Errand>,
     /// To be answered.
     pub replies: Vec<(oneshot::Sender<Reply>, Reply)>,
 }
@@ -63,6 +70,7 @@ impl After {
     fn append(&mut self, mut later: Self) {
         self.notices.append(&mut later.notices);
         self.errands.append(&mut later.errands);
+        self.undone.append(&mut later.undone);
         self.replies.append(&mut later.replies);
     }
 }
@@ -81,6 +89,7 @@ struct Sheet {
     /// Something came of one of these.
     heard: bool,
     audit: Vec<Audit>,
+    forgotten: Vec<Position>,
     paused: Option<bool>,
     drill: Option<Box<Drill>>,
 }
@@ -103,6 +112,13 @@ impl Desk {
         decision.changes.into_iter().for_each(|change| self.open.put(change));
         self.to_tell.notices.extend(decision.notices);
         self.to_tell.errands.extend(decision.errands);
+        let waiting = self.telling.errands.len() + self.to_tell.errands.len();
+        let mut excess = waiting.saturating_sub(ERRANDS_MAX);
+        for oldest in [&mut self.telling.errands, &mut self.to_tell.errands] {
+            let few = excess.min(oldest.len());
+            self.crowded_out.extend(oldest.drain(..few));
+            excess -= few;
+        }
         self.frozen |= self.open.keep_within_bounds();
     }
 
@@ -132,6 +148,25 @@ impl Desk {
         self.open.is_urgent() || !self.to_tell.errands.is_empty() || !self.to_tell.replies.is_empty()
     }
 
+    /// Does anything wait to be done, or told, until a commit is over?
+    pub fn keeps_waiting(&self) -> bool {
+        let after = |after: &After| !after.errands.is_empty() || !after.notices.is_empty();
+        after(&self.telling) || after(&self.to_tell)
+    }
+
+    /// Errands for which there was no room: not to be done.
+    pub fn crowded_out(&mut self) -> Vec<Errand> {
+        std::mem::take(&mut self.crowded_out)
+    }
+
+    /// No commit has succeeded for too long. Gives what is done without, and what is not done at all; nobody waits any longer.
+    pub fn without_disk(&mut self) -> After {
+        let mut after = std::mem::take(&mut self.telling);
+        after.append(std::mem::take(&mut self.to_tell));
+        self.moved = true;
+        unrecorded(after)
+    }
+
     /// Did the last commit fail?
     pub const fn failed(&self) -> bool {
         self.failed
@@ -147,7 +182,7 @@ impl Desk {
         (self.handed_in.changes(), self.applied)
     }
 
-    /// The store has it, or has not. Gives what is to be told and done now: where nothing was stored, nothing is done.
+    /// The store has it, or has not. Gives what is to be told and done now: where nothing was stored, only what tells the admins.
     pub fn handed_in(&mut self, stored: bool) -> After {
         self.failed = !stored;
         let later = std::mem::take(&mut self.open);
@@ -161,12 +196,14 @@ impl Desk {
         if stored {
             return std::mem::take(&mut self.telling);
         }
-        // Whoever waits for an answer stops waiting in time; errands wait on, as far as there is room.
-        let keep = self.telling.errands.len().saturating_sub(ERRANDS_MAX);
-        self.telling.errands.drain(..keep);
-        self.telling.replies.clear();
-        After { notices: std::mem::take(&mut self.telling.notices), ..After::default() }
+        unrecorded(std::mem::take(&mut self.telling))
     }
+}
+
+/// What becomes of what waited, where nothing was stored. Whoever waits for an answer stops waiting in time.
+fn unrecorded(after: After) -> After {
+    let (errands, undone) = after.errands.into_iter().partition(Errand::goes_unrecorded);
+    After { notices: after.notices, errands, undone, replies: Vec::new() }
 }
 
 impl Sheet {
@@ -192,6 +229,7 @@ impl Sheet {
                 self.heard = true;
             }
             Change::Audit(audit) => self.audit.push(*audit),
+            Change::Forget(positions) => self.forgotten.extend(positions),
             Change::Paused(paused) => self.paused = Some(paused),
             Change::Drill(drill) => self.drill = Some(drill),
         }
@@ -210,12 +248,14 @@ impl Sheet {
         self.confirmations.extend(later.confirmations);
         self.heard |= later.heard;
         self.audit.extend(later.audit);
+        self.forgotten.extend(later.forgotten);
         self.paused = later.paused.or(self.paused);
         self.drill = later.drill.or(self.drill.take());
     }
 
     fn is_urgent(&self) -> bool {
         let nothing = self.cases.is_empty()
+            && self.forgotten.is_empty()
             && self.requests.is_empty()
             && self.unheard.is_empty()
             && self.sessions.is_empty()
@@ -249,6 +289,7 @@ impl Sheet {
             .chain(self.incidents.values().cloned().map(Change::Incident))
             .chain(self.alerts.values().cloned().map(Change::Alert))
             .chain(self.audit.iter().cloned().map(|audit| Change::Audit(Box::new(audit))))
+            .chain((!self.forgotten.is_empty()).then(|| Change::Forget(self.forgotten.clone())))
             .chain(self.paused.map(Change::Paused))
             .chain(self.drill.clone().map(Change::Drill));
         let sends = cases.chain(requests).chain(unheard).chain(confirmations);
@@ -281,7 +322,11 @@ impl Sheet {
 mod tests {
     use super::*;
     use crate::domain::confirmation::{Confirmation, MessageId};
+    use crate::domain::errand::{Letter, LetterText, Replay};
+    use crate::domain::id::ChatId;
+    use crate::domain::ledger::AttemptId;
     use crate::domain::order::OrderFacts;
+    use crate::domain::outcome::Cause;
     use crate::domain::send::{Description, SendKind};
     use crate::domain::time::Timestamp;
 
@@ -330,7 +375,7 @@ mod tests {
     #[test]
     fn nothing_is_done_nor_answered_before_it_is_on_disk() {
         let mut desk = Desk::default();
-        let errand = Errand::Probe(SessionName::new("a").unwrap());
+        let errand = replay();
         desk.take(Decision { errands: vec![errand.clone()], ..Decision::default() });
         let (to, mut answer) = oneshot::channel();
         desk.answer(to, Reply::Done);
@@ -338,10 +383,86 @@ mod tests {
         let after = desk.handed_in(false);
         assert!(after.errands.is_empty() && after.replies.is_empty());
         assert!(answer.try_recv().is_err(), "whoever asked is not told that it is done");
+        assert_eq!(after.undone, [errand], "the heart hears that it was not done");
         let _changes = desk.hand_in(Vec::new());
-        assert_eq!(desk.handed_in(true).errands, [errand], "it waited for a commit that succeeded");
+        assert!(desk.handed_in(true).errands.is_empty(), "and it is not done later");
+    }
+
+    fn replay() -> Errand {
+        Errand::Replay(Replay {
+            attempt: AttemptId { send: SendId::from_bytes([1; 16]), number: 5 },
+            first_at: Timestamp::EPOCH,
+            what: what(),
+            message: None,
+        })
+    }
+
+    fn what() -> Arc<Description> {
+        Arc::new(Description {
+            identity: None,
+            session: None,
+            chat: None,
+            kind: SendKind::Text,
+            path: "/".into(),
+            order: OrderFacts::default(),
+        })
+    }
+
+    fn letter(text: LetterText) -> Errand {
+        Errand::Write(Letter {
+            id: RecordId::from_bytes([1; 16]),
+            session: SessionName::new("a").unwrap(),
+            chat: ChatId::new("584240000001").unwrap(),
+            text,
+        })
+    }
+
+    fn notice() -> Errand {
+        letter(LetterText::AdminNotice { what: what(), attempts: 4, cause: Cause::Unavailable, others: 0 })
+    }
+
+    #[test]
+    fn a_disk_that_cannot_be_written_keeps_no_admin_in_the_dark_and_writes_to_no_customer() {
+        let quick = letter(LetterText::QuickMessage(what()));
+        let canary = letter(LetterText::Canary);
+        let mut desk = Desk::default();
+        let errands = vec![quick.clone(), notice(), canary.clone(), replay()];
+        desk.take(Decision { errands, ..Decision::default() });
         let _changes = desk.hand_in(Vec::new());
-        assert!(desk.handed_in(true).errands.is_empty(), "and is done once");
+        let after = desk.handed_in(false);
+        assert_eq!(after.errands, [notice()]);
+        assert_eq!(after.undone, [quick, canary, replay()]);
+        let _changes = desk.hand_in(Vec::new());
+        let after = desk.handed_in(true);
+        assert!(after.errands.is_empty() && after.undone.is_empty(), "each only once");
+    }
+
+    #[test]
+    fn a_commit_that_does_not_end_is_not_waited_for_for_ever() {
+        let mut desk = Desk::default();
+        desk.take(Decision { errands: vec![notice()], ..Decision::default() });
+        let _changes = desk.hand_in(Vec::new());
+        desk.take(Decision { errands: vec![replay()], ..Decision::default() });
+        assert!(desk.keeps_waiting());
+        let after = desk.without_disk();
+        assert_eq!((after.errands, after.undone), (vec![notice()], vec![replay()]));
+        assert!(!desk.keeps_waiting());
+        let after = desk.handed_in(true);
+        assert!(
+            after.errands.is_empty() && after.undone.is_empty(),
+            "it ends after all: nothing is done twice"
+        );
+    }
+
+    #[test]
+    fn what_finds_no_room_is_not_done_and_said_so() {
+        let mut desk = Desk::default();
+        desk.take(Decision { errands: vec![notice()], ..Decision::default() });
+        let _changes = desk.hand_in(Vec::new());
+        desk.take(Decision { errands: vec![replay(); ERRANDS_MAX + 1], ..Decision::default() });
+        assert_eq!(desk.crowded_out(), [notice(), replay()], "the oldest, with the store or not");
+        let kept = desk.without_disk();
+        assert_eq!(kept.errands.len() + kept.undone.len(), ERRANDS_MAX);
     }
 
     #[test]

@@ -140,6 +140,16 @@ const fn not_tried(rung: Rung, why: NotTried, language: Language) -> &'static st
             "This customer was not written to: the diagnosis of another send that failed with it holds.",
             "Este cliente não recebeu outra mensagem: vale o diagnóstico de outro aviso que falhou junto.",
         ),
+        (Rung::Customer, NotTried::Unrecorded) => language.pick(
+            "Al cliente no se le escribió: no se puede escribir en el registro, y a un cliente no se le escribe sin registrarlo.",
+            "The customer was not written to: the store cannot be written, and no customer is written to unrecorded.",
+            "O cliente não recebeu outra mensagem: não dá para gravar no registro, e nenhum cliente recebe mensagem sem registro.",
+        ),
+        (Rung::Admin, NotTried::Unrecorded) => language.pick(
+            "Al admin no se le escribió: no se puede escribir en el registro.",
+            "The admin was not written to: the store cannot be written.",
+            "O admin não recebeu mensagem: não dá para gravar no registro.",
+        ),
         (Rung::Admin, NotTried::Nobody) => language.pick(
             "Al admin no se le escribió: no hay número configurado (alerts.admin_phone).",
             "The admin was not written to: no number is configured (alerts.admin_phone).",
@@ -224,6 +234,7 @@ pub(super) mod tests {
             NotTried::Nobody,
             NotTried::NotNeeded,
             NotTried::Shared,
+            NotTried::Unrecorded,
         ];
         let tried = [
             Reached::Yes,

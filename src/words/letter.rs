@@ -5,7 +5,7 @@
 
 use minijinja::{Value, context};
 
-use super::{Language, cause, duration, evidence, instruction, moment, plain, reason, seen, template};
+use super::{Language, Links, cause, duration, evidence, instruction, moment, plain, reason, seen, template};
 use crate::domain::alert::{Alert, Orders, Says, Trouble};
 use crate::domain::diagnosis::Finding;
 use crate::domain::errand::{LetterKind, LetterText};
@@ -24,6 +24,26 @@ const SESSION_MAX: usize = 40;
 /// Most orders that a letter names; the panel shows them all.
 const ORDERS_SHOWN: usize = 10;
 
+/// Who may read an alert.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Eyes {
+    /// The admins alone: WhatsApp, e-mail, the API.
+    Private,
+    /// Services of others: names nobody.
+    Others,
+}
+
+/// The text of a letter, with a link into the panel where it is an alert.
+pub fn letter_with(text: &LetterText, language: Language, links: &Links) -> String {
+    let written = letter(text, language);
+    match text {
+        LetterText::Alert(alert) => {
+            links.of(&alert.says).map_or(written.clone(), |link| format!("{written}\n{link}"))
+        }
+        _ => written,
+    }
+}
+
 /// The text of a letter. Never empty: where its template fails, a plain sentence takes its place and the fault is logged.
 pub fn letter(text: &LetterText, language: Language) -> String {
     let (name, facts) = match text {
@@ -31,20 +51,30 @@ pub fn letter(text: &LetterText, language: Language) -> String {
         LetterText::AdminNotice { what, attempts, cause, others } => {
             ("admin_notice", admin_notice(what, *attempts, *cause, *others, language))
         }
-        LetterText::Alert(alert) => told(alert, language),
+        LetterText::Alert(alert) => return alert_text(alert, Eyes::Private, language),
         LetterText::Canary => ("canary", context!()),
     };
+    written(name, facts, text.kind(), language)
+}
+
+/// The text of an alert.
+pub(super) fn alert_text(alert: &Alert, eyes: Eyes, language: Language) -> String {
+    let (name, facts) = told(alert, eyes, language);
+    written(name, facts, LetterKind::Alert, language)
+}
+
+fn written(name: &str, facts: Value, kind: LetterKind, language: Language) -> String {
     match template::render(name, facts, language) {
         Ok(written) if !written.is_empty() => written,
         failed => {
-            let kind = failed.err();
+            let error = failed.err();
             tracing::error!(
                 template = name,
                 ?language,
-                ?kind,
+                kind = ?error,
                 "a template failed, a plain sentence is sent instead"
             );
-            instead(text.kind(), language).to_owned()
+            instead(kind, language).to_owned()
         }
     }
 }
@@ -112,9 +142,11 @@ fn phone(what: &Description) -> Option<String> {
 }
 
 /// An alert's template, and what it says.
-fn told(alert: &Alert, language: Language) -> (&'static str, Value) {
+fn told(alert: &Alert, eyes: Eyes, language: Language) -> (&'static str, Value) {
     let session = plain(alert.session.as_str(), SESSION_MAX).unwrap_or_else(|| "?".to_owned());
     let common = context! { session, at => moment(alert.at) };
+    // Who tries an alert has a name too.
+    let by = |who: &str| somebody(if eyes == Eyes::Private { who } else { "" }, language);
     let (name, facts) = match &alert.says {
         Says::Preventive(result) => ("alert_preventive", about(*result, language)),
         Says::ManualAttention(orders) => ("alert_manual_attention", list(orders)),
@@ -134,12 +166,12 @@ fn told(alert: &Alert, language: Language) -> (&'static str, Value) {
         }
         Says::Restricted(orders) => ("alert_restricted", list(orders)),
         Says::BotGone { since } => ("alert_bot_gone", context! { since => moment(*since) }),
-        Says::Drill { who } => ("alert_drill", context! { who => somebody(who, language) }),
+        Says::Drill { who } => ("alert_drill", context! { who => by(who) }),
         Says::DrillOver { start } => {
             let lasting = duration(alert.at.since(*start));
             ("alert_drill_over", context! { start => moment(*start), lasting })
         }
-        Says::Test { who } => ("alert_test", context! { who => somebody(who, language) }),
+        Says::Test { who } => ("alert_test", context! { who => by(who) }),
         Says::Recovered { start, end, worst, affected, replayed, left } => {
             let facts = context! {
                 cut_off => worst.badness() >= Status::Incommunicado.badness(),
@@ -225,4 +257,4 @@ fn fact(text: Option<&str>, longest: usize) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use tempfile::TempDir;
+use waha_watchdog::fake_waha::{Fault, FaultKind};
 
 use super::harness::{Answer, CHAT, Config, Sidecar, cannot, pair, until};
 use super::joining::received;
+use super::scenario::{Play, chat, counts, knobs};
 
 /// A little file system of its own, gone when dropped.
 struct Disk {
@@ -140,4 +142,39 @@ async fn a_disk_that_is_full_from_the_start_keeps_nobody_from_sending() {
     sidecar.restart().await;
     let sends = sidecar.sends().await;
     assert!(orders.iter().all(|order| sends.iter().any(|send| send["order_number"] == order.as_str())));
+}
+
+#[tokio::test]
+async fn a_full_disk_keeps_no_admin_in_the_dark_and_writes_to_no_customer() {
+    let Some(disk) = Disk::new() else { return };
+    let config = knobs().set("store.path", &disk.store().display().to_string());
+    let mut play = Play::start("full disk", config).await;
+    play.status_is("online").await;
+    disk.fill();
+    let mut orders = Vec::new();
+    sends_until(&play.sidecar, false, &mut orders).await;
+    // The channel lives; three customers cannot be reached by the order's own text.
+    for number in 0..3 {
+        play.waha.faults().add(Fault::to_chat(&chat(number), FaultKind::Status422).times(1));
+    }
+    let answers = play.place(0..3).await;
+    play.fact("answers to the bot", vec![422; 3], answers);
+    play.when("the admin is told of an order, with the disk full", true, async |play| {
+        play.admin_told("ORD-0") + play.admin_told("ORD-1") + play.admin_told("ORD-2") > 0
+    })
+    .await;
+    play.probed(2).await;
+    let full = !is_writable(disk.place.path());
+    play.fact("the disk is still full", true, full);
+    let written = (0..3).map(|number| play.waha.phones().chat(&chat(number)).len()).sum::<usize>();
+    play.fact("messages to the three customers", 0, written);
+    disk.free();
+    play.sidecar.metric_when("store_up", 1.0).await;
+    play.when("sent again once that can be written down", counts(&[("true", 3)]), async |play| {
+        play.failed_by("resolved").await
+    })
+    .await;
+    let shown = play.shown(0..3);
+    play.fact("phones that show their message so often", vec![(1, 3)], shown);
+    play.end();
 }

@@ -10,15 +10,28 @@
 )]
 
 mod admin_commands;
+mod admin_live;
+mod alertmanager;
+mod alerts;
+#[path = "../dashboards/board.rs"]
+#[allow(dead_code)]
+mod board;
+mod channels;
+mod channels_drill;
+mod channels_push;
 mod cli;
+mod cli_verbs;
 mod clients;
+mod dashboards;
 mod disk_full;
 mod durability;
 mod feed;
 mod harness;
 mod joining;
+mod late_retry;
 mod lifecycle;
 mod outcomes;
+mod panel;
 mod proxy_mode;
 mod retention;
 mod scenario;

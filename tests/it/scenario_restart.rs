@@ -1,6 +1,6 @@
 //! Seen working: a restart alone changes no status and sends no alert (SPEC 7).
 
-use waha_watchdog::fake_waha::SessionStatus;
+use waha_watchdog::fake_waha::{Fault, FaultKind, SessionStatus};
 
 use super::scenario::{Play, knobs};
 
@@ -46,6 +46,19 @@ async fn s16_restart_while_critical() {
     play.place(0..3).await;
     play.status_is("incommunicado_critico").await;
     play.probed(1).await;
+    restart_changes_nothing(&mut play).await;
+    play.end();
+}
+
+#[tokio::test]
+async fn s16_restart_while_nothing_is_acknowledged() {
+    let config = knobs().set("status.unacked_degraded", "2s").set("status.unacked_critical", "5s");
+    let mut play = Play::start("16 restart unacknowledged", config).await;
+    play.status_is("online").await;
+    play.waha.faults().add(Fault::always(FaultKind::NoAcks));
+    play.place(0..3).await;
+    play.status_and_reason("incommunicado_critico", "unacknowledged").await;
+    play.when("written down", 1, async |play| play.alerts("total_loss").await).await;
     restart_changes_nothing(&mut play).await;
     play.end();
 }

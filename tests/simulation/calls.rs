@@ -5,22 +5,25 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use waha_watchdog::domain::decide::Event;
-use waha_watchdog::domain::errand::{NotReplayed, Replay, Report};
+use waha_watchdog::domain::errand::{Looked, NotReplayed, Replay, Report};
 use waha_watchdog::domain::id::SendId;
 use waha_watchdog::domain::id::{ChatId, SessionName};
 use waha_watchdog::domain::ledger::{AttemptId, Ended, Entry, Intent, StoredAnswer, StoredRequest, Via};
 use waha_watchdog::domain::live::{Begin, Call, RunEnd};
 use waha_watchdog::domain::order::OrderFacts;
 use waha_watchdog::domain::outcome::{Outcome, Reply, judge};
+use waha_watchdog::domain::recovery::message_id;
 use waha_watchdog::domain::send::{Content, Description, Identity, SendKind};
 use waha_watchdog::domain::time::Timestamp;
 
 use super::disk::{Item, Waiter};
 use super::life::{Inner, Life, What};
 use super::planted::Planted;
-use super::world::{Request, Sender};
+use super::world::{Request, Sender, Sent};
 
 const PATH: &str = "/text";
+/// So long a call of the bot waits for a look.
+const ASK_MAX: i64 = 8_000;
 
 /// An exchange under way, of the bot's or ours.
 pub struct Run {
@@ -93,7 +96,7 @@ impl Life {
         let asked = Call { identity, named: false, content: Some(content), looked };
         let Some(sidecar) = &mut self.sidecar else { return };
         match sidecar.live.begin(asked, fresh, now, || call) {
-            Begin::Forward { attempt, first_at } => {
+            Begin::Forward { attempt, first_at, ask_first } => {
                 self.check.belongs(attempt.send, message);
                 let run = Run {
                     call: Some(call),
@@ -106,7 +109,11 @@ impl Life {
                     replay: None,
                     ended: None,
                 };
-                self.run(run, Via::Bot);
+                if ask_first {
+                    self.asks(run);
+                } else {
+                    self.run(run, Via::Bot);
+                }
             }
             Begin::Answer { attempt, first_at, .. } => self.latched(call, attempt, first_at, what),
             Begin::Look => {
@@ -123,6 +130,54 @@ impl Life {
         if self.bot.calls[call].open {
             self.call_arrives(call);
         }
+    }
+
+    /// What was ours may have arrived: WAHA is asked, for a while, before it is forwarded.
+    fn asks(&mut self, run: Run) {
+        let (send, since) = (run.attempt.send, run.first_at);
+        let kept = self.disk.requests.get(&send);
+        let text = kept.map(|kept| String::from_utf8_lossy(&kept.body).into_owned());
+        let (found, took) = self.finds(send, run.what.chat.as_ref(), Some(&message_id(send)), text, since);
+        let Some(sidecar) = &mut self.sidecar else { return };
+        sidecar.made += 1;
+        let id = sidecar.made;
+        sidecar.asking.insert(id, run);
+        let (wait, found) = if took > ASK_MAX { (ASK_MAX, Looked::Failed) } else { (took, found) };
+        self.mine(wait, Inner::Asked(id, found));
+    }
+
+    /// WAHA has said whether it had gone out, or has not.
+    pub fn asked(&mut self, id: u64, found: Looked) {
+        let now = self.clock();
+        let Some(sidecar) = &mut self.sidecar else { return };
+        let Some(mut run) = sidecar.asking.remove(&id) else { return };
+        let unseen = |sent: &Sent| sent.message == Some(run.message) && !sent.stored;
+        if matches!(found, Looked::Impossible | Looked::Failed) || self.waha.sent.iter().any(unseen) {
+            self.check.unsaid(run.message);
+        }
+        let blind = self.planted == Some(Planted::RetryWithoutLook);
+        let Some(message) = found.message().filter(|_| !blind) else { return self.run(run, Via::Bot) };
+        let answer = StoredAnswer { status: 201, content_type: None, body: Bytes::new(), asked: run.content };
+        let gone = run.call.is_none_or(|call| !self.bot.calls[call].open);
+        run.ended = Some((Outcome::Accepted, Some(answer.clone())));
+        let ended = Ended {
+            attempt: run.attempt,
+            via: Via::Look,
+            first_at: run.first_at,
+            started: now,
+            ended: now,
+            what: Arc::clone(&run.what),
+            outcome: Outcome::Accepted,
+            cause: None,
+            status: None,
+            detail: None,
+            message_id: Some(message.as_str().into()),
+            given_up: false,
+            unheard: gone.then(|| Arc::new(answer)),
+            request: None,
+        };
+        sidecar.runs.insert(id, run);
+        self.record(Entry::Ended(Box::new(ended)), Waiter::Outcome(id));
     }
 
     fn run(&mut self, run: Run, via: Via) {
@@ -157,7 +212,7 @@ impl Life {
                     self.check.unrecorded(run.message);
                 } else {
                     let Some(run) = sidecar.runs.remove(&id) else { return };
-                    self.leave(&run, None);
+                    self.leave(&run, RunEnd::NotBegun);
                     let report = Report::NotReplayed { send: run.attempt.send, why: NotReplayed::Unrecorded };
                     self.mine(0, Inner::Reported(report));
                     return;
@@ -258,7 +313,8 @@ impl Life {
             self.check.unrecorded(run.message);
         }
         let accepted = outcome == Outcome::Accepted;
-        self.leave(&run, answer.filter(|_| accepted));
+        let doubtful = outcome == Outcome::Ambiguous;
+        self.leave(&run, answer.map_or(RunEnd::Unsuccessful { doubtful }, RunEnd::Accepted));
         let Some(call) = run.call.filter(|call| self.bot.calls[*call].open) else { return };
         if let (true, Some(identity), Some(sidecar)) = (accepted, run.what.identity, &mut self.sidecar) {
             sidecar.live.release(identity, run.attempt.send);
@@ -267,10 +323,9 @@ impl Life {
     }
 
     /// Out of the table, and whoever waited for it goes on.
-    fn leave(&mut self, run: &Run, answer: Option<StoredAnswer>) {
+    fn leave(&mut self, run: &Run, end: RunEnd<StoredAnswer>) {
         let now = self.clock();
         let (Some(identity), Some(sidecar)) = (run.what.identity, &mut self.sidecar) else { return };
-        let end = answer.map_or(RunEnd::Unsuccessful, RunEnd::Accepted);
         for (call, attempt) in sidecar.live.end(identity, run.attempt.send, now, end) {
             if self.bot.calls[call].open {
                 match attempt {
@@ -312,7 +367,7 @@ impl Life {
     /// The bot has left a call.
     pub fn client_gone(&mut self, call: usize) {
         let Some(sidecar) = &mut self.sidecar else { return };
-        let run = sidecar.runs.values().find(|run| run.call == Some(call));
+        let run = sidecar.runs.values().chain(sidecar.asking.values()).find(|run| run.call == Some(call));
         let place = run.and_then(|run| Some((run.what.identity?, run.attempt.send)));
         if let Some((identity, send)) = place {
             sidecar.live.orphan(identity, send);

@@ -7,7 +7,7 @@ use waha_watchdog::domain::confirmation::FeedItem;
 use waha_watchdog::domain::decide::{Change, Decision, Notice, Policy, State};
 use waha_watchdog::domain::delivery::Channel;
 use waha_watchdog::domain::diagnosis::Verdict;
-use waha_watchdog::domain::errand::{LetterKind, Report};
+use waha_watchdog::domain::errand::{Errand, LetterKind, Report};
 use waha_watchdog::domain::id::{ChatId, RecordId, SendId};
 use waha_watchdog::domain::ledger::{AttemptId, Ended, Entry, Position, Via};
 use waha_watchdog::domain::notification::{Failure, Method};
@@ -33,20 +33,21 @@ const PACE: i64 = 4_500;
 pub struct Check {
     pub broken: Option<String>,
     pub turns: u64,
-    pub retried_after_doubt: u32,
     messages: BTreeMap<SendId, usize>,
     /// Attempts whose intent, and whose outcome, was said to be on disk.
     intended: BTreeSet<AttemptId>,
     claimed: BTreeSet<AttemptId>,
     /// Letters WAHA saw, and when a customer got his last quick message.
     letters: BTreeSet<(RecordId, u8)>,
+    /// Letters to the admin that went out although nothing could be written: after a crash nobody knows of them.
+    unrecorded_letters: BTreeSet<RecordId>,
     written: BTreeMap<usize, i64>,
     last_replay: Option<i64>,
     /// Messages an attempt of which was cut off by a crash and left no trace, as is documented.
     traceless: BTreeSet<usize>,
     unsure: BTreeSet<usize>,
-    /// Messages a replay of which is known to have succeeded.
-    replayed: BTreeSet<usize>,
+    /// Messages that the bot sent again after WAHA could not say whether they had arrived: that is the bot's wish (SPEC 4.4).
+    unsaid: BTreeSet<usize>,
     // The reference: what speaks against the channel.
     failing: BTreeSet<Option<ChatId>>,
     exhausted: Vec<(i64, Option<ChatId>)>,
@@ -58,6 +59,8 @@ pub struct Check {
     /// A crash took what was said to be unrecorded: which failures the heart still knows, nobody can say.
     forgetful: bool,
     ends: BTreeMap<Identity, (u32, i64)>,
+    /// The same, as far as a crash leaves it.
+    ends_on_disk: BTreeMap<Identity, (u32, i64)>,
     total_loss: bool,
     // Alerts: one of a kind per incident; raised, and told.
     kinds: BTreeMap<(RecordId, &'static str), RecordId>,
@@ -109,6 +112,7 @@ impl Check {
             self.forgetful = true;
         }
         self.last_replay = None;
+        self.ends = self.ends_on_disk.clone();
         self.traceless.append(&mut self.unsure);
         // What the last probes found may not have been stored.
         self.unprobed = true;
@@ -117,6 +121,24 @@ impl Check {
     /// An entry of it was not said to be on disk: it goes on unrecorded, loudly, and a crash may take it.
     pub fn unrecorded(&mut self, message: usize) {
         self.unsure.insert(message);
+    }
+
+    /// The disk cannot be written, and this is done all the same: only what tells the admins.
+    pub fn goes_unrecorded(&mut self, errands: &[Errand]) {
+        for errand in errands {
+            match errand {
+                Errand::Write(letter) if errand.goes_unrecorded() => {
+                    _ = self.unrecorded_letters.insert(letter.id)
+                }
+                _ => self
+                    .breaks(0, "something was sent to a customer and could not be written down".to_owned()),
+            }
+        }
+    }
+
+    /// A look said nothing that counts, and the bot's retry is forwarded all the same.
+    pub fn unsaid(&mut self, message: usize) {
+        self.unsaid.insert(message);
     }
 
     pub fn cut_off(&mut self, message: usize) {
@@ -147,6 +169,8 @@ impl Check {
             let kind = letter.text.kind();
             if matches!(kind, LetterKind::QuickMessage | LetterKind::AdminNotice) {
                 let first = self.letters.insert((letter.id, kind as u8));
+                let first =
+                    first || kind == LetterKind::AdminNotice && self.unrecorded_letters.contains(&letter.id);
                 self.holds(now, first, || format!("a step of a diagnosis was sent twice: {kind:?}"));
             }
             if let (LetterKind::QuickMessage, Some(chat)) = (kind, request.chat) {
@@ -176,16 +200,8 @@ impl Check {
         copies.sort_by_key(|one| one.begun);
         copies.dedup_by(|one, other| one.id == other.id);
         let traceless = self.traceless.contains(&message);
-        if traceless || copies.len() < 2 || copies.iter().all(|one| !one.replay) {
-            return;
-        }
-        // Counted and not called broken: a retry of the bot after a replay nobody knows the end of goes on without a look.
-        let replay_first =
-            copies.iter().position(|one| one.replay) < copies.iter().rposition(|one| !one.replay);
-        let replays = copies.iter().filter(|one| one.replay).count();
-        let doubtful = replays == 1 && copies[0].replay && replay_first && !self.replayed.contains(&message);
-        if doubtful {
-            self.retried_after_doubt += 1;
+        let wished = self.unsaid.contains(&message) && copies.last().is_some_and(|last| !last.replay);
+        if traceless || wished || copies.len() < 2 || copies.iter().all(|one| !one.replay) {
             return;
         }
         let how: Vec<_> = copies.iter().map(|one| if one.replay { "replay" } else { "bot" }).collect();
@@ -250,14 +266,14 @@ impl Check {
         }
         if let Some(identity) = ended.what.identity {
             let at = now.min(ended.ended.millis() - EPOCH);
-            let known = self.ends.entry(identity).or_insert((0, at));
-            *known = (known.0.max(ended.attempt.number), known.1.max(at));
+            let ends = [(true, &mut self.ends), (position.0 > 0, &mut self.ends_on_disk)];
+            for (_, ends) in ends.into_iter().filter(|(known, _)| *known) {
+                let known = ends.entry(identity).or_insert((0, at));
+                *known = (known.0.max(ended.attempt.number), known.1.max(at));
+            }
         }
         match ended.outcome {
             Outcome::Accepted => {
-                if let (Via::Replay, Some(message)) = (ended.via, self.message_of(ended.attempt.send)) {
-                    self.replayed.insert(message);
-                }
                 self.proven();
                 self.given_up.clear();
                 self.total_loss = false;
@@ -439,10 +455,15 @@ pub fn line(notice: &Notice) -> String {
         Notice::Diagnosed { finding, .. } => format!("diagnosis: {}", finding.verdict.as_str()),
         Notice::Probed { result, .. } => format!("probe: {}", result.as_str()),
         Notice::Replayed { outcome, .. } => format!("replay over: {outcome}"),
+        Notice::NotReplayed { .. } => "replay not begun".to_owned(),
+        Notice::RunOver { cut: false, .. } => "nothing more to send again".to_owned(),
+        Notice::RunOver { cut: true, .. } => "sending again was cut".to_owned(),
+        Notice::Looked { found, .. } => format!("look: {}", found.as_str()),
         Notice::Alerting(alert) => format!("alert raised: {}", alert.says.as_str()),
         Notice::Delivered { channel, how, .. } => {
             format!("alert by {}: {}", channel.as_str(), how.as_str())
         }
+        Notice::Acted(audit) => format!("{} by {}", audit.action, audit.who),
         Notice::IncidentOpened(_) => "incident opened".to_owned(),
         Notice::IncidentClosed(_) => "incident closed".to_owned(),
         Notice::GivenUp { .. } => "given up by the bot".to_owned(),

@@ -126,7 +126,11 @@ impl Disk {
                 Change::Awaiting(awaiting) => _ = self.awaiting.insert(awaiting.send, *awaiting),
                 Change::Confirmed(confirmed) => _ = self.awaiting.remove(&confirmed.send),
                 Change::Drill(drill) => self.drill = Some(*drill),
-                Change::Alert(_) | Change::History(_) | Change::Audit(_) | Change::Paused(_) => {}
+                Change::Alert(_)
+                | Change::History(_)
+                | Change::Audit(_)
+                | Change::Forget(_)
+                | Change::Paused(_) => {}
             }
         }
     }

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use waha_watchdog::domain::confirmation::{FeedItem, FeedState};
-use waha_watchdog::domain::errand::Report;
+use waha_watchdog::domain::errand::{Looked, Report};
 use waha_watchdog::domain::outcome::Reply;
 
 use super::bot::Bot;
@@ -49,6 +49,7 @@ pub enum Inner {
     Waited(Waiter, bool),
     Unwaited(Waiter),
     Written,
+    Asked(u64, Looked),
     Answered(u64, Reply, Option<String>),
     Reported(Report),
     Heard(FeedItem),
@@ -105,8 +106,6 @@ pub struct Outcome {
     /// What did not hold.
     pub broken: Option<String>,
     pub story: Vec<String>,
-    /// Messages that arrived twice by a retry of the bot after a replay nobody knows the end of.
-    pub retried_after_doubt: u32,
 }
 
 /// Lives one seed to its end, or until something does not hold.
@@ -153,12 +152,7 @@ pub fn live(seed: u64, planted: Option<Planted>, told: bool) -> Outcome {
         let broken = broken.clone();
         life.story.tell(life.now, || format!("BROKEN: {broken}"));
     }
-    Outcome {
-        events,
-        broken: life.check.broken.clone(),
-        story: life.story.lines,
-        retried_after_doubt: life.check.retried_after_doubt,
-    }
+    Outcome { events, broken: life.check.broken.clone(), story: life.story.lines }
 }
 
 impl Life {

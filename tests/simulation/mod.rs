@@ -3,7 +3,7 @@
 //!
 //! Virtual time, one queue of events, no threads: a seed is a whole life, and the same seed is the same life.
 //!
-//! - `plan`: chance, and which faults a seed has; `planted`: ten bugs the checks must catch
+//! - `plan`: chance, and which faults a seed has; `planted`: eleven bugs the checks must catch
 //! - `life`: the loop; `bot`, `world` (WAHA and the phones), `disk`, `sidecar` (`calls`: the proxy's part): who acts in it
 //! - `check`: what must hold; `story`: what happened, for people
 #![allow(

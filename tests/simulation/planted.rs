@@ -1,4 +1,4 @@
-//! Ten bugs, planted around the core in the harness: production code has no switch for them. A check that catches none of them checks
+//! Eleven bugs, planted around the core in the harness: production code has no switch for them. A check that catches none of them checks
 //! nothing.
 
 /// A planted bug.
@@ -14,10 +14,11 @@ pub enum Planted {
     RestartAlerts,
     DoubleLadderStep,
     LostOutbox,
+    RetryWithoutLook,
 }
 
 impl Planted {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::AnswerBeforeCommit,
         Self::ResendAmbiguous,
         Self::ResetOnAmbiguous,
@@ -28,6 +29,7 @@ impl Planted {
         Self::RestartAlerts,
         Self::DoubleLadderStep,
         Self::LostOutbox,
+        Self::RetryWithoutLook,
     ];
 
     /// What is wrong, in words.
@@ -42,6 +44,9 @@ impl Planted {
             Self::UnpacedReplay => "replays without a pace",
             Self::RestartAlerts => "a restart forgets what was alerted",
             Self::DoubleLadderStep => "a restart begins a running step of the diagnosis again",
+            Self::RetryWithoutLook => {
+                "a late retry of what was ours and may have arrived is forwarded without a look"
+            }
             Self::LostOutbox => "alerts are not on disk and die with the process",
         }
     }

@@ -18,10 +18,10 @@ use waha_watchdog::domain::errand::{Errand, LetterText, Report};
 use waha_watchdog::domain::id::{ChatId, SessionName};
 use waha_watchdog::domain::incident::Announced;
 use waha_watchdog::domain::ledger::{Entry, Position, StoredAnswer};
-use waha_watchdog::domain::live::{LivePolicy, LiveSends};
+use waha_watchdog::domain::live::{LivePolicy, LiveSends, Standing};
 use waha_watchdog::domain::outcome::Outcome;
 use waha_watchdog::domain::probe::ProbePolicy;
-use waha_watchdog::domain::recovery::{Ambiguity, RecoveryPolicy};
+use waha_watchdog::domain::recovery::{Ambiguity, MaxAge, RecoveryPolicy};
 use waha_watchdog::domain::send::Content;
 use waha_watchdog::domain::status::StatusPolicy;
 use waha_watchdog::domain::time::Timestamp;
@@ -43,6 +43,8 @@ pub struct Sidecar {
     pub desk: Desk,
     pub live: LiveSends<usize, StoredAnswer>,
     pub runs: BTreeMap<u64, Run>,
+    /// Calls that wait for a look.
+    pub asking: BTreeMap<u64, Run>,
     pub latched: BTreeMap<u64, Latched>,
     pub made: u64,
     policy: Policy,
@@ -82,7 +84,7 @@ pub fn policy(plan: &Plan, planted: Option<Planted>) -> Policy {
         recovery: RecoveryPolicy {
             enabled: true,
             interval: seconds(if planted == Some(Planted::UnpacedReplay) { 0 } else { 6 }),
-            max_age: seconds(24 * 3600),
+            max_age: MaxAge::all(seconds(24 * 3600)),
             ambiguous: if planted == Some(Planted::ResendAmbiguous) {
                 Ambiguity::Resend
             } else {
@@ -101,6 +103,10 @@ pub fn policy(plan: &Plan, planted: Option<Planted>) -> Policy {
             remind_every: seconds(1800),
         },
     }
+}
+
+fn standing(case: &Case) -> Standing {
+    Standing { ours: case.ours_since.is_some(), doubtful: case.doubt.is_some() }
 }
 
 impl Life {
@@ -160,13 +166,17 @@ impl Life {
         for (position, intent) in disk.open_intents() {
             state.restore_intent(position, intent);
         }
-        let live_policy =
-            LivePolicy { window: Duration::from_secs(600), max_age: policy.recovery.max_age, live_max: 1000 };
+        let live_policy = LivePolicy {
+            window: Duration::from_secs(600),
+            max_age: policy.recovery.max_age.longest(),
+            live_max: 1000,
+        };
         let sidecar = Sidecar {
             state,
             desk: Desk::standing_at(applied),
             live: LiveSends::new(live_policy),
             runs: BTreeMap::new(),
+            asking: BTreeMap::new(),
             latched: BTreeMap::new(),
             made: 0,
             policy,
@@ -200,7 +210,7 @@ impl Life {
             left.iter().map(Case::open).collect::<Vec<_>>().iter().chain(sidecar.state.cases().values())
         {
             if let Some(identity) = case.what.identity.filter(|_| case.outcome != Outcome::Accepted) {
-                sidecar.live.restore(identity, case.attempt(), case.first_at, case.last_at);
+                sidecar.live.restore(identity, case.attempt(), case.first_at, case.last_at, standing(case));
             }
         }
         for one in heard.into_values() {
@@ -231,6 +241,7 @@ impl Life {
             Inner::Waited(waiter, durable) => self.waited(waiter, durable),
             Inner::Unwaited(waiter) => self.unwaited(waiter),
             Inner::Written => self.written(),
+            Inner::Asked(run, found) => self.asked(run, found),
             Inner::Answered(run, reply, id) => self.answered(run, reply, id),
             Inner::Reported(report) => {
                 self.check.reported(&report, self.now);
@@ -302,6 +313,13 @@ impl Life {
             let answer = self.reconciled(&one).map(Arc::new);
             let note = decision.notes.iter_mut().find(|ended| ended.attempt.send == one.send);
             note.into_iter().for_each(|note| note.unheard = answer.clone());
+        }
+        for change in &decision.changes {
+            if let (Change::Case(case), Some(sidecar)) = (change, &mut self.sidecar)
+                && let Some(identity) = case.what.identity
+            {
+                sidecar.live.stands(identity, case.attempt(), standing(case));
+            }
         }
         for ended in std::mem::take(&mut decision.notes) {
             self.push(Item::Entry(Entry::Ended(Box::new(ended)), None));
@@ -410,8 +428,14 @@ impl Life {
         let after = sidecar.desk.handed_in(stored);
         if stored {
             self.check.told(&after.notices);
+        } else {
+            self.check.goes_unrecorded(&after.errands);
         }
         after.errands.into_iter().for_each(|errand| self.errand(errand));
+        for errand in after.undone {
+            self.story.tell(self.now, || "heart: an errand is not done, nothing can be written".to_owned());
+            self.decides(Event::Report(errand.undone()));
+        }
     }
 
     /// At the end: what does the sidecar know?

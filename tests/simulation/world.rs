@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use waha_watchdog::domain::confirmation::{Confirmation, FeedItem, MessageId, News};
 use waha_watchdog::domain::errand::{Letter, Look, Looked, Report};
-use waha_watchdog::domain::id::{SendId, SessionName};
+use waha_watchdog::domain::id::{ChatId, SendId, SessionName};
 use waha_watchdog::domain::outcome::{Cause, Reply, Said, judge};
 use waha_watchdog::domain::probe::{Engine, ProbeResult, Restriction, SessionState};
+use waha_watchdog::domain::time::Timestamp;
 
 use super::life::{Inner, Life, What};
 use super::plan::{Chance, Plan, Weather};
@@ -245,38 +246,46 @@ impl Life {
         self.mine(took as i64, Inner::Reported(report));
     }
 
-    /// WAHA is asked whether a send went out.
+    /// The heart asks WAHA whether a send went out.
     pub fn look(&mut self, look: &Look, text: Option<String>) {
+        let chat = look.what.chat.as_ref();
+        let (found, took) = self.finds(look.send, chat, look.message.as_ref(), text, look.since);
+        self.mine(took, Inner::Reported(Report::Looked { send: look.send, found }));
+    }
+
+    /// WAHA is asked for a message, and takes its time.
+    pub fn finds(
+        &mut self,
+        send: SendId,
+        chat: Option<&ChatId>,
+        message: Option<&MessageId>,
+        text: Option<String>,
+        since: Timestamp,
+    ) -> (Looked, i64) {
+        let took = if self.waha.weather == Weather::Hangs { 30_000 } else { 40 };
         let found = if matches!(self.waha.weather, Weather::Down | Weather::Hangs | Weather::NotWorking) {
             Looked::Failed
-        } else if !self.plan.looks || (look.message.is_none() && text.is_none()) {
+        } else if !self.plan.looks || (message.is_none() && text.is_none()) {
             Looked::Impossible
         } else {
-            let since = look.since.millis() - super::sidecar::EPOCH - 2_000;
-            let chat = look.what.chat.as_ref().and_then(super::calls::chat_number);
+            let since = since.millis() - super::sidecar::EPOCH - 2_000;
+            let chat = chat.and_then(super::calls::chat_number);
             let is_it = |sent: &&Sent| {
-                let named = look.message.as_ref().is_some_and(|id| id.as_str() == sent.id);
+                let named = message.is_some_and(|id| id.as_str() == sent.id);
                 let same = text.as_deref() == Some(sent.text.as_str()) && sent.begun >= since;
                 sent.chat == chat && sent.stored && (named || same)
             };
-            match self
-                .waha
-                .sent
-                .iter()
-                .find(is_it)
-                .and_then(|sent| Some((MessageId::new(&sent.id)?, sent.acked)))
-            {
+            let it = self.waha.sent.iter().find(is_it);
+            match it.and_then(|sent| Some((MessageId::new(&sent.id)?, sent.acked))) {
                 Some((message, confirmation)) => Looked::Found { message, confirmation },
                 None => Looked::Absent,
             }
         };
         self.story.tell(self.now, || {
-            let message = self.check.message_of(look.send);
-            format!(
-                "look for message {message:?} since {}: {found:?}",
-                (look.since.millis() - super::sidecar::EPOCH) / 1000
-            )
+            let message = self.check.message_of(send);
+            let since = (since.millis() - super::sidecar::EPOCH) / 1000;
+            format!("look for message {message:?} since {since}: {found:?}")
         });
-        self.mine(40, Inner::Reported(Report::Looked { send: look.send, found }));
+        (found, took)
     }
 }

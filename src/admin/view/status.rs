@@ -1,12 +1,15 @@
 //! The JSON form of the status, of the whole and of each session (SPEC 8), with the other names that SPEC 14 gives some fields.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use utoipa::ToSchema;
 
-use super::{Sight, moment};
+use super::word::{ConfidenceWord, FeedWord, ProbeWord, ReasonWord, StatusWord, StoreWord};
+use super::{Moment, Sight};
 use crate::domain::confirmation::Confirmation;
 use crate::domain::decide::{Outlook, State};
+use crate::domain::id::SessionName;
 use crate::domain::session::Session;
 use crate::domain::status::Status;
 use crate::domain::time::Timestamp;
@@ -14,120 +17,216 @@ use crate::store::{StoreHealth, StoreState};
 use crate::words;
 
 /// How recording goes.
-pub fn store(health: &StoreHealth) -> Value {
-    let state = match health.state {
-        StoreState::Opening => "opening",
-        StoreState::Recording => "recording",
-        StoreState::Bypassed => "bypassed",
-        StoreState::Unavailable => "unavailable",
-        StoreState::Closed => "closed",
-    };
-    let reason = Some(&health.reason).filter(|reason| !reason.is_empty());
-    json!({
-        "state": state,
-        "recording": health.state == StoreState::Recording,
-        "reason": reason,
-        "since": moment(health.since),
-    })
+#[derive(Debug, Serialize, ToSchema)]
+pub struct StoreView {
+    state: StoreWord,
+    recording: bool,
+    /// Why not; null where it does.
+    reason: Option<String>,
+    since: Moment,
+}
+
+/// How recording goes.
+pub fn store(health: &StoreHealth) -> StoreView {
+    StoreView {
+        state: health.state.into(),
+        recording: health.state == StoreState::Recording,
+        reason: Some(health.reason.clone()).filter(|reason| !reason.is_empty()),
+        since: health.since.into(),
+    }
+}
+
+/// The status of the whole, that is of its worst session, and of each session.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct BotStatus {
+    #[serde(flatten)]
+    worst: SessionStatus,
+    /// When anything was last accepted.
+    last_success: Option<Moment>,
+    /// The same.
+    last_webhook_success: Option<Moment>,
+    /// When the bot last sent anything.
+    last_activity: Option<Moment>,
+    /// Open failed notifications.
+    failed_notifications: usize,
+    /// Orders with at least one of them.
+    orders_unnotified: usize,
+    /// Each session by its name; all that are not in `waha.sessions` are `other`.
+    sessions: BTreeMap<String, SessionStatus>,
+    now: Moment,
+    metadata: Metadata,
+}
+
+/// What else there is to know.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Metadata {
+    store: StoreView,
+    version: &'static str,
+}
+
+/// The status of a session.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SessionStatus {
+    session: String,
+    status: StatusWord,
+    confidence: ConfidenceWord,
+    /// A sentence.
+    reason: String,
+    reason_code: ReasonWord,
+    /// What to make of it, as a sentence.
+    interpretation: &'static str,
+    /// The interpretation, where the status is neither `online` nor `unknown`.
+    note: Option<&'static str>,
+    /// What to do about the session, where the last probe found it ill.
+    instruction: Option<&'static str>,
+    /// Since when it has this status.
+    last_update: Moment,
+    /// The same.
+    since: Moment,
+    waha_last_success: Option<Moment>,
+    waha_last_failure: Option<Moment>,
+    waha_consecutive_failures: u32,
+    /// The same.
+    consecutive_failures: u32,
+    /// Sends are failing.
+    webhook_failing: bool,
+    /// What the last probe found; null where none was made.
+    waha_session_status: Option<ProbeWord>,
+    healthcheck_failing: bool,
+    healthcheck_last_success: Option<Moment>,
+    healthcheck_last_failure: Option<Moment>,
+    healthcheck_consecutive_failures: u32,
+    last_healthcheck: Option<Moment>,
+    events: EventsView,
+    last_server_ack: Option<Moment>,
+    last_device_ack: Option<Moment>,
+    /// Sends that WAHA accepted and WhatsApp has not acknowledged yet.
+    unacknowledged: usize,
+    recovery: RecoveryView,
+    /// The open incident.
+    incident: Option<String>,
+}
+
+/// Whether WAHA's events are followed.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct EventsView {
+    state: FeedWord,
+    /// They show nothing of what is sent.
+    blind: bool,
+}
+
+/// What goes out again.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct RecoveryView {
+    /// People want nothing sent again by itself.
+    paused: bool,
+    /// How many go out by themselves.
+    pending: usize,
+    /// How many wait for a person.
+    held: usize,
+    /// When the last one goes out at about; null where nothing does.
+    finish_at: Option<Moment>,
 }
 
 /// The status: of the worst session, and of all.
-pub fn bot_status(sight: Sight<'_>, health: &StoreHealth) -> Value {
-    let Sight { state, policy, language, now } = sight;
-    let worst = state.worst();
+pub fn bot_status(sight: Sight<'_>, health: &StoreHealth) -> BotStatus {
+    let Sight { state, language, now, .. } = sight;
     let open = state.cases().values().filter(|case| case.failure.is_some());
     let orders: BTreeSet<_> = open.clone().filter_map(|case| case.what.order.key()).collect();
-    let sessions: Map<String, Value> = state
-        .sessions()
-        .iter()
-        .map(|(name, one)| (name.as_str().to_owned(), Value::Object(session(one, sight))))
-        .collect();
-    let seen = |pick: fn(&Session) -> Option<Timestamp>| state.sessions().values().filter_map(pick).max();
-    let last_success = seen(|session| session.last_accepted).map(moment);
-    let mut reason = words::reason(worst.assessment.reason, language).to_owned();
-    if !matches!(health.state, StoreState::Recording | StoreState::Closed) {
-        reason = format!("{reason} {}", words::not_recording(&health.reason, language));
-    }
-    let outlooks: Vec<_> = state.sessions().keys().map(|name| state.outlook(name, now, policy)).collect();
-    let outlook = Outlook {
-        pending: outlooks.iter().map(|one| one.pending).sum(),
-        held: outlooks.iter().map(|one| one.held).sum(),
-        finish: outlooks.iter().filter_map(|one| one.finish).max(),
+    let waiting = waiting_by_session(state);
+    let unacknowledged = |name: &SessionName| waiting.get(name).copied().unwrap_or(0);
+    let outlooks: BTreeMap<&SessionName, Outlook> =
+        state.sessions().keys().map(|name| (name, state.outlook(name, now, sight.policy))).collect();
+    let outlook = |name: &SessionName| outlooks.get(name).copied().unwrap_or_default();
+    let one = |session: &Session| {
+        self::session(session, sight, outlook(&session.name), unacknowledged(&session.name))
     };
-    let mut shown = session(worst, sight);
-    let more = json!({
-        "reason": reason,
-        "last_success": last_success,
-        "waha_last_success": last_success,
-        "last_webhook_success": last_success,
-        "last_activity": seen(|session| session.last_activity).map(moment),
-        "last_server_ack": seen(|session| session.last_server_ack).map(moment),
-        "last_device_ack": seen(|session| session.last_device_ack).map(moment),
-        "unacknowledged": unacknowledged(state, |_| true),
-        "recovery": recovery(state, outlook),
-        "failed_notifications": open.count(),
-        "orders_unnotified": orders.len(),
-        "sessions": sessions,
-        "now": moment(now),
-        "metadata": { "store": store(health), "version": env!("CARGO_PKG_VERSION") },
-    });
-    if let Value::Object(more) = more {
-        shown.extend(more);
+    let seen = |pick: fn(&Session) -> Option<Timestamp>| {
+        state.sessions().values().filter_map(pick).max().map(Moment)
+    };
+    let last_success = seen(|session| session.last_accepted);
+    let mut worst = one(state.worst());
+    if !matches!(health.state, StoreState::Recording | StoreState::Closed) {
+        worst.reason = format!("{} {}", worst.reason, words::not_recording(&health.reason, language));
     }
-    Value::Object(shown)
+    worst.waha_last_success = last_success;
+    worst.last_server_ack = seen(|session| session.last_server_ack);
+    worst.last_device_ack = seen(|session| session.last_device_ack);
+    worst.unacknowledged = waiting.values().sum();
+    worst.recovery = all_recoveries(state, outlooks.values());
+    BotStatus {
+        worst,
+        last_success,
+        last_webhook_success: last_success,
+        last_activity: seen(|session| session.last_activity),
+        failed_notifications: open.count(),
+        orders_unnotified: orders.len(),
+        sessions: state.sessions().iter().map(|(name, session)| (name.to_string(), one(session))).collect(),
+        now: now.into(),
+        metadata: Metadata { store: store(health), version: env!("CARGO_PKG_VERSION") },
+    }
 }
 
-fn session(session: &Session, sight: Sight<'_>) -> Map<String, Value> {
-    let Sight { state, policy, language, now } = sight;
+fn session(session: &Session, sight: Sight<'_>, outlook: Outlook, unacknowledged: usize) -> SessionStatus {
+    let Sight { state, language, now, .. } = sight;
     let (given, health) = (session.assessment, &session.health);
     let interpretation = words::interpretation(given, language);
     let ill = health.last.filter(|last| !last.is_healthy());
-    let shown = json!({
-        "session": session.name.as_str(),
-        "status": given.status.as_str(),
-        "confidence": given.confidence.as_str(),
-        "reason": words::reason(given.reason, language),
-        "reason_code": given.reason.as_str(),
-        "interpretation": interpretation,
-        "note": (!matches!(given.status, Status::Online | Status::Unknown)).then_some(interpretation),
-        "instruction": ill.map(|last| words::instruction(last, language)),
-        "last_update": moment(session.since),
-        "since": moment(session.since),
-        "waha_last_success": session.last_accepted.map(moment),
-        "waha_last_failure": session.last_failed.map(moment),
-        "waha_consecutive_failures": session.consecutive_failures,
-        "consecutive_failures": session.consecutive_failures,
-        "webhook_failing": session.sends_failing(),
-        "waha_session_status": health.last.map(|last| last.as_str()),
-        "healthcheck_failing": health.failing,
-        "healthcheck_last_success": health.last_success.map(moment),
-        "healthcheck_last_failure": health.last_failure.map(moment),
-        "healthcheck_consecutive_failures": health.consecutive_failures,
-        "last_healthcheck": health.at.map(moment),
-        "events": { "state": state.feed().as_str(), "blind": state.is_blind(&session.name, now) },
-        "last_server_ack": session.last_server_ack.map(moment),
-        "last_device_ack": session.last_device_ack.map(moment),
-        "unacknowledged": unacknowledged(state, |name| *name == session.name),
-        "recovery": recovery(state, state.outlook(&session.name, now, policy)),
-        "incident": state.incidents().get(&session.name).map(|incident| incident.id.to_string()),
-    });
-    match shown {
-        Value::Object(shown) => shown,
-        _ => Map::new(),
+    SessionStatus {
+        session: session.name.to_string(),
+        status: given.status.into(),
+        confidence: given.confidence.into(),
+        reason: words::reason(given.reason, language).to_owned(),
+        reason_code: given.reason.into(),
+        interpretation,
+        note: (!matches!(given.status, Status::Online | Status::Unknown)).then_some(interpretation),
+        instruction: ill.map(|last| words::instruction(last, language)),
+        last_update: session.since.into(),
+        since: session.since.into(),
+        waha_last_success: session.last_accepted.map(Moment),
+        waha_last_failure: session.last_failed.map(Moment),
+        waha_consecutive_failures: session.consecutive_failures,
+        consecutive_failures: session.consecutive_failures,
+        webhook_failing: session.sends_failing(),
+        waha_session_status: health.last.map(ProbeWord::from),
+        healthcheck_failing: health.failing,
+        healthcheck_last_success: health.last_success.map(Moment),
+        healthcheck_last_failure: health.last_failure.map(Moment),
+        healthcheck_consecutive_failures: health.consecutive_failures,
+        last_healthcheck: health.at.map(Moment),
+        events: EventsView { state: state.feed().into(), blind: state.is_blind(&session.name, now) },
+        last_server_ack: session.last_server_ack.map(Moment),
+        last_device_ack: session.last_device_ack.map(Moment),
+        unacknowledged,
+        recovery: recovery(state, outlook),
+        incident: state.incidents().get(&session.name).map(|incident| incident.id.to_string()),
     }
 }
 
 /// Accepted sends that WhatsApp has not acknowledged yet.
-fn unacknowledged(state: &State, of: impl Fn(&crate::domain::id::SessionName) -> bool) -> usize {
-    let waiting = state.awaiting().values().filter(|awaiting| awaiting.acked == Confirmation::None);
-    waiting.filter(|awaiting| of(state.session_of(&awaiting.what))).count()
+fn waiting_by_session(state: &State) -> BTreeMap<&SessionName, usize> {
+    let mut waiting = BTreeMap::new();
+    for awaiting in state.awaiting().values().filter(|awaiting| awaiting.acked == Confirmation::None) {
+        *waiting.entry(state.session_of(&awaiting.what)).or_default() += 1;
+    }
+    waiting
 }
 
-fn recovery(state: &State, outlook: Outlook) -> Value {
-    json!({
-        "paused": state.is_paused(),
-        "pending": outlook.pending,
-        "held": outlook.held,
-        "finish_at": outlook.finish.map(moment),
-    })
+/// The way back of all sessions together.
+pub(super) fn all_recoveries<'a>(state: &State, outlooks: impl Iterator<Item = &'a Outlook>) -> RecoveryView {
+    let all = outlooks.fold(Outlook::default(), |all, one| Outlook {
+        pending: all.pending + one.pending,
+        held: all.held + one.held,
+        finish: all.finish.max(one.finish),
+    });
+    recovery(state, all)
+}
+
+fn recovery(state: &State, outlook: Outlook) -> RecoveryView {
+    RecoveryView {
+        paused: state.is_paused(),
+        pending: outlook.pending,
+        held: outlook.held,
+        finish_at: outlook.finish.map(Moment),
+    }
 }

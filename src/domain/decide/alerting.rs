@@ -150,25 +150,28 @@ impl State {
         }
         let mut orders = Orders::default();
         orders.add(line);
-        let (says, every) = match since {
-            Some(since) => (Says::StillLost { since, orders }, policy.alerts.remind_every),
-            None => (Says::ManualAttention(orders), policy.alerts.every),
+        // A reminder that is far ahead must not keep single orders waiting once the loss is over.
+        let (says, last, every) = match since {
+            Some(since) => {
+                (Says::StillLost { since, orders }, &mut self.reminded, policy.alerts.remind_every)
+            }
+            None => (Says::ManualAttention(orders), &mut self.orders_told, policy.alerts.every),
         };
         let takes = |route: &&Route| route.takes.contains(&says.topic()) && Some(route.channel) != known_on;
         let channels: Vec<_> = policy.alerts.routes.iter().filter(takes).map(|route| route.channel).collect();
         if channels.is_empty() && (known_on.is_some() || since.is_some()) {
             return;
         }
-        let after_last = self.orders_told.get(&name).map_or(now, |at| *at + every);
+        let after_last = last.get(&name).map_or(now, |at| *at + every);
         let due = after_last.max(now + policy.alerts.gather_for);
-        self.orders_told.insert(name.clone(), due);
+        last.insert(name.clone(), due);
         let incident = self.incidents.get(&name).map(|incident| incident.id);
         self.raise_on(&channels, says, &name, incident, due, now, decision);
     }
 
     /// A loss was told: reminders are counted from then.
     pub(super) fn loss_told(&mut self, name: &SessionName, now: Timestamp) {
-        self.orders_told.insert(name.clone(), now);
+        self.reminded.insert(name.clone(), now);
     }
 
     /// When the next delivery is due.
@@ -294,6 +297,7 @@ impl State {
         let ended = alert.says.stands() && alert.incident.is_some_and(|id| !open(id));
         let session = alert.session.clone();
         let Some(delivery) = alert.on_mut(channel) else { return };
+        self.reach.entry(channel).or_default().note(outcome == Outcome::Accepted, now);
         let how = match outcome {
             Outcome::Accepted => {
                 delivery.progress = Progress::Told(now);

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use super::super::case::Case;
+use super::super::command::Audit;
 use super::super::confirmation::MessageId;
-use super::super::id::SendId;
+use super::super::id::{RecordId, SendId};
 use super::super::ledger::{AttemptId, Ended, Intent, Via};
 use super::super::notification::{Attention, Failure, Method, Resolution};
 use super::super::outcome::{Cause, Outcome};
@@ -32,6 +33,8 @@ impl State {
         }
         if ended.via == Via::Replay {
             self.replay_over(ended, policy, decision);
+            let name = self.session_of(&ended.what).clone();
+            self.own_key_used(&name, ended.outcome, ended.cause, ended.ended, policy, decision);
         }
         if ended.outcome == Outcome::Accepted {
             self.told_now(ended, policy, decision);
@@ -121,13 +124,21 @@ impl State {
                     // That an outage's sends needed more than one attempt is no news on the way back.
                     let retried = ended.attempt.number > 1 && ended.via != Via::Replay;
                     session.accepted(ended.ended, latency, ended.what.chat.as_ref(), retried);
+                    session.day.ended(ended.ended, Outcome::Accepted);
+                    session.day.took(ended.ended, latency);
                 }
+                // Cut off by our own end, which says nothing of the channel: a restart alone changes no status.
+                _ if ended.cause == Some(Cause::Interrupted) => session.health.hurry(ended.ended),
+                // Our own key: the bot's may well be taken.
+                Outcome::Failed if ended.via == Via::Replay && ended.cause == Some(Cause::Unauthorized) => {}
                 Outcome::Failed | Outcome::Ambiguous => {
                     session.failed(ended.ended, ended.what.chat.as_ref(), latency);
+                    session.day.took(ended.ended, latency);
                     session.health.hurry(ended.ended);
                 }
                 Outcome::Rejected => {
                     session.rejected(ended.ended, ended.cause, ended.what.chat.as_ref());
+                    session.day.ended(ended.ended, Outcome::Rejected);
                 }
             }
         });
@@ -167,7 +178,14 @@ impl State {
         case.exhausted = true;
         decision.notices.push(Notice::GivenUp { what: Arc::clone(&case.what) });
         let name = self.session_of(&case.what).clone();
-        self.with_session(&name, |session| session.exhausted(at, case.what.chat.as_ref()));
+        // Where all attempts were cut off by our own end, nobody knows how the channel is.
+        let tells = case.lines.iter().any(|line| line.cause.is_some_and(|cause| cause != Cause::Interrupted));
+        self.with_session(&name, |session| {
+            session.day.ended(at, case.outcome);
+            if tells {
+                session.exhausted(at, case.what.chat.as_ref());
+            }
+        });
         self.look_at_session(&name, at, policy, decision);
         self.hand_over(case, at);
         self.fail(case, last_cause(case), at, policy, decision);
@@ -206,6 +224,13 @@ impl State {
             resolution: None,
         });
         let (send, what, attempts) = (case.send, Arc::clone(&case.what), case.attempts);
+        // Somebody had settled it, and the bot has tried and failed again: that it is open again is written down.
+        if self.settled.remove(&send).is_some() {
+            let id = RecordId::from_bytes(self.ids.next(at));
+            let (who, action) = ("bot".to_owned(), "reopen".to_owned());
+            let audit = Audit { id, at, who, action, target: Some(send.to_string()) };
+            decision.changes.push(Change::Audit(Box::new(audit)));
+        }
         decision.notices.push(Notice::Opened { send, what, cause, attempts });
         self.failed_notification(case, at, policy, decision);
     }
@@ -253,6 +278,7 @@ impl State {
     pub(super) fn file(&mut self, case: Case, decision: &mut Decision) {
         if case.is_settled() {
             self.forget_case(&case);
+            self.wish_is_over(&case, decision);
             decision.changes.push(Change::Case(Box::new(case)));
         } else {
             decision.changes.push(Change::Case(Box::new(case.clone())));
@@ -289,7 +315,10 @@ impl State {
         if matches!(ended.via, Via::Bot | Via::Retry) {
             decision.notices.push(Notice::Retried { what: Arc::clone(&case.what) });
         }
-        let by = self.by_hand.remove(&case.send).filter(|_| ended.via == Via::Replay);
+        let by = match ended.via {
+            Via::Replay => self.by_hand.remove(&case.send).map(|wish| wish.who),
+            _ => None,
+        };
         let method = match (ended.via, &by) {
             (Via::Look, _) => Method::ConfirmedLate,
             (Via::Replay, Some(_)) => Method::Retry,
@@ -337,10 +366,10 @@ pub(super) fn resolve(case: &mut Case, resolution: Resolution, decision: &mut De
     if let Some(finding) = &mut case.finding {
         finding.resolved_at.get_or_insert(resolution.at);
     }
-    let method = resolution.method;
+    let (method, took) = (resolution.method, resolution.at.since(failure.created_at));
     failure.resolution = Some(resolution);
     let (send, what) = (case.send, Arc::clone(&case.what));
-    decision.notices.push(Notice::Settled { send, what, method });
+    decision.notices.push(Notice::Settled { send, what, method, took });
 }
 
 pub(super) fn interrupted(intent: &Intent, now: Timestamp) -> Ended {

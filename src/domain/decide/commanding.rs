@@ -4,14 +4,16 @@ use std::sync::Arc;
 
 use super::super::case::Case;
 use super::super::command::{Audit, Command, Pending, Refusal, Reply};
+use super::super::forget::forget_in_case;
 use super::super::id::{ChatId, RecordId, SendId, SessionName};
 use super::super::notification::Resolution;
 use super::super::order::OrderFacts;
 use super::super::outcome::{Cause, Outcome};
+use super::super::recovery::ByHand;
 use super::super::send::{Description, SendKind};
 use super::super::time::Timestamp;
 use super::attempts::resolve;
-use super::{Change, Decision, Policy, State};
+use super::{Change, Decision, Notice, Policy, SETTLED_MAX, State};
 
 impl State {
     /// Does what is asked, or says why not. `who` is the name of the token.
@@ -25,12 +27,13 @@ impl State {
         let mut decision = Decision::default();
         let action = command.as_str();
         let target = target_of(&command);
-        let audited = !matches!(command, Command::Heartbeat);
+        let audited = !matches!(command, Command::Heartbeat | Command::Forget { .. });
         let done = self.obey(command, who, now, policy, &mut decision);
         let reply = done.unwrap_or_else(Reply::Refused);
         if audited && !matches!(reply, Reply::Refused(_)) {
             let id = RecordId::from_bytes(self.ids.next(now));
             let audit = Audit { id, at: now, who: who.to_owned(), action: action.to_owned(), target };
+            decision.notices.push(Notice::Acted(Box::new(audit.clone())));
             decision.changes.push(Change::Audit(Box::new(audit)));
         }
         (decision, reply)
@@ -50,6 +53,10 @@ impl State {
                 let mut case = self.open(send)?.clone();
                 self.cases.remove(&send);
                 self.drop_request(&mut case, decision);
+                self.settled.insert(send, now);
+                if self.settled.len() > SETTLED_MAX {
+                    self.settled.pop_first();
+                }
                 let resolution = Resolution { at: now, method, by: Some(who.to_owned()), note };
                 resolve(&mut case, resolution, decision);
                 self.file(case, decision);
@@ -68,6 +75,17 @@ impl State {
             }
             Command::Reopen(case) => self.reopen(*case, decision),
             Command::NoteRestart(name) => self.configured(&name).map(|()| Reply::Done),
+            Command::NoteReveal(_) | Command::NoteBotRestart | Command::NoteForget | Command::NoteBackup => {
+                Ok(Reply::Done)
+            }
+            Command::Forget { cases, positions } => {
+                // One that was opened again meanwhile needs its customer.
+                let settled = cases.into_iter().filter(|case| !self.cases.contains_key(&case.send));
+                let anonymous = settled.map(|case| Change::Case(Box::new(forget_in_case(case))));
+                decision.changes.extend(anonymous);
+                decision.changes.push(Change::Forget(positions));
+                Ok(Reply::Done)
+            }
             Command::Probe(name) => {
                 self.configured(&name)?;
                 self.ask(&name, decision);
@@ -79,6 +97,7 @@ impl State {
                 self.heartbeat = now;
                 let names: Vec<_> = self.sessions.keys().cloned().collect();
                 for name in names {
+                    self.with_session(&name, |session| session.last_heartbeat = Some(now));
                     self.look_at_session(&name, now, policy, decision);
                 }
                 Ok(Reply::Done)
@@ -118,17 +137,19 @@ impl State {
         if !case.replayable {
             return Err(Refusal::NothingKept);
         }
+        let doubtful = case.doubt.is_some();
         let replaying = self.recoveries.values().any(|recovery| recovery.running == Some(send));
-        // Two clicks are one send.
-        if !replaying {
+        // Two clicks are one send, and one look.
+        if !replaying && !self.by_hand.contains_key(&send) {
             if self.runs(send) {
                 return Err(Refusal::BotHasIt);
             }
-            self.by_hand.insert(send, who.to_owned());
-            if let Some(case) = self.cases.get_mut(&send) {
-                case.ours_since.get_or_insert(now);
+            self.by_hand.insert(send, ByHand { who: who.to_owned(), unchecked: false });
+            if doubtful {
+                self.begin_look(send, now, decision);
+            } else {
+                self.replay_by_hand(send, now, policy, decision);
             }
-            self.replay(send, now, policy, decision);
         }
         Ok(Reply::Begun(Pending::Replay(send)))
     }
@@ -214,7 +235,10 @@ impl State {
 
 fn target_of(command: &Command) -> Option<String> {
     match command {
-        Command::Retry(send) | Command::Claim(send) | Command::Resolve { send, .. } => Some(send.to_string()),
+        Command::Retry(send)
+        | Command::Claim(send)
+        | Command::NoteReveal(send)
+        | Command::Resolve { send, .. } => Some(send.to_string()),
         Command::Reopen(case) => Some(case.send.to_string()),
         Command::Probe(session)
         | Command::NoteRestart(session)
@@ -224,6 +248,13 @@ fn target_of(command: &Command) -> Option<String> {
             let words: Vec<_> = channels.iter().map(|channel| channel.as_str()).collect();
             (!words.is_empty()).then(|| words.join(","))
         }
-        Command::EndDrill | Command::PauseRecovery | Command::ResumeRecovery | Command::Heartbeat => None,
+        Command::NoteBotRestart
+        | Command::NoteForget
+        | Command::Forget { .. }
+        | Command::NoteBackup
+        | Command::EndDrill
+        | Command::PauseRecovery
+        | Command::ResumeRecovery
+        | Command::Heartbeat => None,
     }
 }

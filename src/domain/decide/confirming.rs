@@ -191,7 +191,7 @@ impl State {
             decision.notes.push(settled_by_look(&case, &message, now));
             decision.reconciled.push(Reconciled { send, what: std::sync::Arc::clone(&case.what), message });
         }
-        let by = self.by_hand.get(&send).filter(|_| replayed).cloned();
+        let by = self.by_hand.get(&send).filter(|_| replayed).map(|wish| wish.who.clone());
         let method = match (replayed, &by) {
             (false, _) => Method::ConfirmedLate,
             (true, Some(_)) => Method::Retry,
@@ -268,7 +268,8 @@ impl State {
         // What is not waited for any longer was not acknowledged by that: an outage ends with an ack.
         for (name, age) in &self.unacknowledged {
             if *age >= policy.status.unacked_degraded {
-                unacknowledged.entry(name.clone()).or_insert(*age);
+                let kept = unacknowledged.entry(name.clone()).or_default();
+                *kept = (*kept).max(*age);
             }
         }
         let ask: Vec<_> =
@@ -350,10 +351,30 @@ impl State {
 
     /// The feed is connected, and shows nothing of what is sent (SPEC 4.6).
     pub fn is_blind(&self, name: &SessionName, now: Timestamp) -> bool {
-        let of_session = || self.awaiting.values().filter(|one| self.session_of(&one.what) == name);
-        self.feed.state == FeedState::Connected
-            && of_session().any(|one| !one.echoed && now.since(one.accepted_at) >= ECHO_WITHIN)
-            && !of_session().any(|one| one.echoed)
+        let mut echoes = Echoes::default();
+        let of_session = self.awaiting.values().filter(|one| self.session_of(&one.what) == name);
+        of_session.for_each(|one| echoes.add(one, now));
+        echoes.show_nothing(self.feed.state)
+    }
+}
+
+/// What the feed shows of the sends of a session that wait for their ack.
+#[derive(Default)]
+pub(super) struct Echoes {
+    any: bool,
+    missing: bool,
+}
+
+impl Echoes {
+    /// One more such send.
+    pub(super) fn add(&mut self, awaiting: &Awaiting, now: Timestamp) {
+        self.any |= awaiting.echoed;
+        self.missing |= !awaiting.echoed && now.since(awaiting.accepted_at) >= ECHO_WITHIN;
+    }
+
+    /// Is the feed connected, and shows none of them?
+    pub(super) fn show_nothing(&self, feed: FeedState) -> bool {
+        feed == FeedState::Connected && self.missing && !self.any
     }
 }
 

@@ -10,7 +10,7 @@ use super::super::confirmation::{Awaiting, Confirmation, Confirmed, FeedItem, Fe
 use super::super::delivery::{Channel, Delivered};
 use super::super::diagnosis::{Diagnosis, Finding};
 use super::super::drill::Drill;
-use super::super::errand::{Errand, NotReplayed, Report};
+use super::super::errand::{Errand, Looked, NotReplayed, Report};
 use super::super::id::{ChatId, RecordId, SendId, SessionName};
 use super::super::incident::Incident;
 use super::super::ledger::{AttemptId, Ended, Entry, Position, StoredAnswer, StoredRequest};
@@ -51,6 +51,8 @@ pub enum Change {
     Confirmed(Confirmed),
     /// Somebody did something.
     Audit(Box<Audit>),
+    /// Take the customer out of what the ledger says at these positions.
+    Forget(Vec<Position>),
     /// Replays wait for a person, or do not.
     Paused(bool),
     /// This is the latest drill now.
@@ -123,6 +125,8 @@ pub enum Notice {
         what: Arc<Description>,
         /// How.
         method: Method,
+        /// How long it was open.
+        took: Duration,
     },
     /// A send was given up, whether or not it notifies anybody.
     GivenUp {
@@ -175,12 +179,33 @@ pub enum Notice {
         /// How it ended.
         outcome: Outcome,
     },
+    /// A replay did not begin.
+    NotReplayed {
+        /// The session.
+        session: SessionName,
+    },
+    /// A run of replays is over: nothing more may go out, or a new outage cut it.
+    RunOver {
+        /// The session.
+        session: SessionName,
+        /// Was it cut?
+        cut: bool,
+    },
+    /// WAHA was asked whether a send had gone out.
+    Looked {
+        /// The session.
+        session: SessionName,
+        /// What it said.
+        found: Looked,
+    },
     /// An incident was opened.
     IncidentOpened(Box<Incident>),
     /// An incident is over.
     IncidentClosed(Box<Incident>),
     /// An alert is on its way.
     Alerting(Box<Alert>),
+    /// Somebody did something.
+    Acted(Box<Audit>),
     /// A channel told an alert, or did not.
     Delivered {
         /// The session it is about.
@@ -228,6 +253,10 @@ pub struct Reconciled {
 pub enum Ending {
     /// The replay ended so.
     Replayed(Outcome, Option<Cause>),
+    /// The same, and it may have arrived before: WAHA could not say.
+    ReplayedUnchecked(Outcome, Option<Cause>),
+    /// It was not sent again: it had gone out already.
+    HadGoneOut,
     /// The replay did not begin.
     NotReplayed(NotReplayed),
     /// The probe found this.

@@ -261,6 +261,19 @@ impl State {
         }
     }
 
+    /// A letter of a diagnosis was not begun: nothing of it was sent, and nothing follows from that.
+    pub(super) fn step_not_tried(&mut self, id: RecordId, rung: Rung, decision: &mut Decision) {
+        let Some(mut diagnosis) = self.diagnoses.values().find(|one| one.id == id).cloned() else { return };
+        if diagnosis.verdict.is_some() {
+            return;
+        }
+        if let (Rung::Customer, Some(chat)) = (rung, &diagnosis.customer_chat) {
+            self.written_to.remove(chat);
+        }
+        diagnosis.set(rung, Step::Ended(Reached::NotTried(NotTried::Unrecorded)));
+        self.keep_diagnosis(diagnosis, decision);
+    }
+
     /// The verdict is there, or is corrected.
     fn conclude(
         &mut self,

@@ -5,8 +5,10 @@ use std::time::Duration;
 use super::super::alert::{Says, Trouble};
 use super::super::command::Pending;
 use super::super::errand::Errand;
-use super::super::id::SessionName;
+use super::super::id::{RecordId, SessionName};
+use super::super::outcome::{Cause, Outcome};
 use super::super::probe::ProbeResult;
+use super::super::recovery::Recovery;
 use super::super::time::Timestamp;
 use super::{Decision, Ending, Notice, Policy, State};
 
@@ -63,6 +65,32 @@ impl State {
         {
             recovery.hurry();
         }
+    }
+
+    /// What we sent ourselves, with our own key, ended: whether it takes the key is news of the watchdog, and none of the channel.
+    pub(super) fn own_key_used(
+        &mut self,
+        name: &SessionName,
+        outcome: Outcome,
+        cause: Option<Cause>,
+        now: Timestamp,
+        policy: &Policy,
+        decision: &mut Decision,
+    ) {
+        if cause == Some(Cause::Unauthorized) {
+            self.watch_key(name, ProbeResult::Unauthorized, now, policy, decision);
+        } else if outcome == Outcome::Accepted {
+            self.watch_key(name, ProbeResult::Missing, now, policy, decision);
+        }
+    }
+
+    /// The session that a letter of ours went through, or is about.
+    pub(super) fn session_of_letter(&self, id: RecordId) -> Option<SessionName> {
+        let diagnosed = self.diagnoses.values().find(|one| one.id == id).map(|one| &one.session);
+        let canary = |recovery: &Recovery| recovery.canary.is_some_and(|(canary, _)| canary == id);
+        let tried = || self.recoveries.iter().find(|(_, recovery)| canary(recovery)).map(|(name, _)| name);
+        let told = || self.alerts.get(&id).map(|alert| &alert.session);
+        diagnosed.or_else(tried).or_else(told).cloned()
     }
 
     /// A refused key is trouble of the watchdog, with an alert of its own, and no outage.

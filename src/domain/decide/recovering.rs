@@ -57,9 +57,21 @@ impl State {
 
     /// What is pending in a session, for people.
     pub fn outlook(&self, name: &SessionName, now: Timestamp, policy: &Policy) -> Outlook {
+        let holds = self.open_cases(name).map(|case| self.held(case, now, policy));
+        self.outlook_of(name, holds, now, policy)
+    }
+
+    /// The same, where it is known already what holds each.
+    pub(super) fn outlook_of(
+        &self,
+        name: &SessionName,
+        holds: impl Iterator<Item = Option<Held>>,
+        now: Timestamp,
+        policy: &Policy,
+    ) -> Outlook {
         let (mut pending, mut waiting) = (0usize, 0);
-        for case in self.open_cases(name) {
-            match self.held(case, now, policy) {
+        for held in holds {
+            match held {
                 None => pending += 1,
                 Some(held) if held.passes_by_itself() => pending += 1,
                 Some(_) => waiting += 1,
@@ -243,12 +255,22 @@ impl State {
             }
             return;
         }
-        if self.is_back(session, policy) {
-            if let Some(send) = self.next_replay(name, now, policy) {
+        let is_back = self.is_back(session, policy);
+        let run = recovery.run;
+        if is_back {
+            let next = self.next_replay(name, now, policy);
+            if let Some(send) = next {
                 self.replay(send, now, policy, decision);
             }
+            self.run_goes_on(name, next.is_some(), false, decision);
             return;
         }
+        if run {
+            self.run_goes_on(name, false, true, decision);
+        }
+        let (Some(session), Some(recovery)) = (self.sessions.get(name), self.recoveries.get(name)) else {
+            return;
+        };
         // Not back as far as sends tell: something has to be tried, but only where a probe says that it may work.
         let healthy = session.health.last.is_some_and(ProbeResult::is_healthy)
             && session.health.at.is_some_and(|at| session.last_failed.is_none_or(|failed| at >= failed));
@@ -264,6 +286,15 @@ impl State {
         } else if session.sends_failing() || session.total_loss_at.is_some() {
             self.prove_without_orders(name, now, policy, decision);
         }
+    }
+
+    /// A run of replays begins, goes on, or is over.
+    fn run_goes_on(&mut self, name: &SessionName, goes_on: bool, cut: bool, decision: &mut Decision) {
+        let Some(recovery) = self.recoveries.get_mut(name) else { return };
+        if recovery.run && !goes_on {
+            decision.notices.push(Notice::RunOver { session: name.clone(), cut });
+        }
+        recovery.run = goes_on;
     }
 
     /// Nothing to send again can show that the channel is back: the admin's phone may, or time.
@@ -283,8 +314,12 @@ impl State {
             }
             return;
         }
-        let healthy_since = self.sessions.get(name).and_then(|session| session.health.healthy_since);
-        if healthy_since.is_some_and(|since| now.since(since) >= HEALTHY_FOR) {
+        let Some(session) = self.sessions.get(name) else { return };
+        // One that nobody probes is believed once nothing has failed for as long.
+        let unprobed = !policy.probe.enabled || *name == self.other;
+        let quiet_since = session.last_failed.max(session.total_loss_at).filter(|_| unprobed);
+        let since = session.health.healthy_since.filter(|_| !unprobed).or(quiet_since);
+        if since.is_some_and(|since| now.since(since) >= HEALTHY_FOR) {
             self.with_session(name, |session| {
                 session.proven();
                 session.unproven_since = Some(now);
@@ -382,11 +417,13 @@ impl State {
     pub(super) fn replay_over(&mut self, ended: &Ended, policy: &Policy, decision: &mut Decision) {
         let (send, at) = (ended.attempt.send, ended.ended);
         decision.notices.push(Notice::Replayed { what: Arc::clone(&ended.what), outcome: ended.outcome });
+        let unchecked = self.by_hand.get(&send).is_some_and(|wish| wish.unchecked);
+        let ending = if unchecked { Ending::ReplayedUnchecked } else { Ending::Replayed };
+        let ending = ending(ended.outcome, ended.cause);
+        decision.endings.push((Pending::Replay(send), ending));
         if ended.outcome != Outcome::Accepted {
             self.by_hand.remove(&send);
         }
-        let ending = Ending::Replayed(ended.outcome, ended.cause);
-        decision.endings.push((Pending::Replay(send), ending));
         let confirms = self.feed.state == FeedState::Connected && ended.message_id.is_some();
         let interval = jittered(policy.recovery.interval, send);
         let recovery = self.recovery_of(&ended.what);
@@ -422,6 +459,9 @@ impl State {
     ) {
         decision.endings.push((Pending::Replay(send), Ending::NotReplayed(why)));
         self.by_hand.remove(&send);
+        if let Some(case) = self.cases.get(&send) {
+            decision.notices.push(Notice::NotReplayed { session: self.session_of(&case.what).clone() });
+        }
         // An intent that could not be recorded in time: nothing was sent under it, whether it was heard of already or comes later.
         let before = self.running.len();
         if why == NotReplayed::Unrecorded {
@@ -483,12 +523,20 @@ impl State {
         self.look_at_session(&name, now, policy, decision);
     }
 
+    /// The canary's letter was not begun: that says nothing, and it is tried again.
+    pub(super) fn canary_not_tried(&mut self, id: RecordId, now: Timestamp) {
+        let ours = |recovery: &&mut Recovery| recovery.canary.is_some_and(|(canary, _)| canary == id);
+        if let Some(recovery) = self.recoveries.values_mut().find(ours) {
+            (recovery.canary, recovery.next_canary) = (None, now + pause_after(0));
+        }
+    }
+
     /// Asks WAHA about what may have arrived.
     fn begin_looks(&mut self, now: Timestamp, policy: &Policy, decision: &mut Decision) {
         let due: Vec<_> = self.looks.iter().filter(|(_, at)| **at <= now).map(|(send, _)| *send).collect();
         for send in due.into_iter().take(LOOKS_AT_A_TIME) {
             let open = self.cases.get(&send).filter(|case| is_open(case) && !case.unlookable);
-            let Some((case, doubt)) = open.and_then(|case| Some((case, case.doubt?))) else {
+            let Some(case) = open.filter(|case| case.doubt.is_some()) else {
                 self.looks.remove(&send);
                 continue;
             };
@@ -496,10 +544,21 @@ impl State {
             let session = self.sessions.get(self.session_of(&case.what));
             let dead = policy.probe.enabled
                 && session.and_then(|session| session.health.last).is_some_and(|last| !last.is_healthy());
-            if dead || case.ours_since.is_none() || self.runs(send) {
+            let wished = self.by_hand.contains_key(&send);
+            if !wished && (dead || case.ours_since.is_none()) || self.runs(send) {
                 self.looks.insert(send, now + LOOK_EVERY);
                 continue;
             }
+            self.begin_look(send, now, decision);
+        }
+    }
+
+    /// Asks WAHA whether a send went out after all.
+    pub(super) fn begin_look(&mut self, send: SendId, now: Timestamp, decision: &mut Decision) {
+        if let Some(case) = self.cases.get(&send)
+            && let Some(doubt) = case.doubt
+        {
+            let session = self.sessions.get(self.session_of(&case.what));
             // By our id only where all that may have arrived went out under it: that there is none of it proves nothing else.
             let takes_id = matches!(session.and_then(|session| session.health.last),
                 Some(ProbeResult::State { engine, .. }) if engine.takes_message_id());
@@ -525,6 +584,11 @@ impl State {
         policy: &Policy,
         decision: &mut Decision,
     ) {
+        let what = self.awaiting.get(&send).map(|one| &one.what);
+        if let Some(what) = what.or_else(|| self.cases.get(&send).map(|case| &case.what)) {
+            let session = self.session_of(what).clone();
+            decision.notices.push(Notice::Looked { session, found: found.clone() });
+        }
         if self.looked_for_ack(send, &found, now, policy, decision) {
             return;
         }
@@ -547,17 +611,66 @@ impl State {
                 let (case, what) = (case.clone(), Arc::clone(&case.what));
                 decision.changes.push(Change::Case(Box::new(case)));
                 self.recovery_of(&what).hurry();
+                self.replay_by_hand(send, now, policy, decision);
             }
             Looked::Impossible => {
                 case.unlookable = true;
                 decision.changes.push(Change::Case(Box::new(case.clone())));
+                self.send_unchecked(send, now, policy, decision);
             }
-            Looked::Failed => _ = self.looks.insert(send, now + LOOK_AGAIN),
+            Looked::Failed => {
+                self.looks.insert(send, now + LOOK_AGAIN);
+                self.send_unchecked(send, now, policy, decision);
+            }
+        }
+    }
+
+    /// WAHA cannot say whether it arrived: what a person wishes is done, and they are told so.
+    fn send_unchecked(&mut self, send: SendId, now: Timestamp, policy: &Policy, decision: &mut Decision) {
+        if let Some(wish) = self.by_hand.get_mut(&send) {
+            wish.unchecked = true;
+            self.replay_by_hand(send, now, policy, decision);
+        }
+    }
+
+    /// Sends again what a person wants sent, where somebody does; nothing speaks against it any more.
+    pub(super) fn replay_by_hand(
+        &mut self,
+        send: SendId,
+        now: Timestamp,
+        policy: &Policy,
+        decision: &mut Decision,
+    ) {
+        if !self.by_hand.contains_key(&send) {
+            return;
+        }
+        if self.runs(send) {
+            self.by_hand.remove(&send);
+            let ending = Ending::NotReplayed(NotReplayed::BotHasIt);
+            return decision.endings.push((Pending::Replay(send), ending));
+        }
+        if let Some(case) = self.cases.get_mut(&send) {
+            case.ours_since.get_or_insert(now);
+        }
+        self.replay(send, now, policy, decision);
+    }
+
+    /// A case is settled otherwise than by the replay that somebody waits for.
+    pub(super) fn wish_is_over(&mut self, case: &Case, decision: &mut Decision) {
+        let replaying = self.recoveries.values().any(|recovery| recovery.running == Some(case.send));
+        // One that runs tells by itself how it ends.
+        if !replaying && !self.replay_runs(case.send) && self.by_hand.remove(&case.send).is_some() {
+            let method = case.failure.as_ref().and_then(|failure| failure.resolution.as_ref());
+            let ending = match method.map(|resolution| resolution.method) {
+                Some(Method::ConfirmedLate | Method::BotRecovered) => Ending::HadGoneOut,
+                _ => Ending::NotReplayed(NotReplayed::Settled),
+            };
+            decision.endings.push((Pending::Replay(case.send), ending));
         }
     }
 }
 
-fn is_open(case: &Case) -> bool {
+pub(super) fn is_open(case: &Case) -> bool {
     case.failure.as_ref().is_some_and(super::Failure::is_open)
 }
 

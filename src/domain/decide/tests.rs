@@ -1,7 +1,12 @@
 //! What events change: given up by count and by silence, rejected, settled, and the status that follows.
 
+mod bench;
+mod by_hand;
+mod carried;
 mod found;
 mod mind;
+mod outbox;
+mod survey;
 
 use std::sync::{Arc, LazyLock};
 
@@ -9,7 +14,7 @@ use super::*;
 use crate::domain::notification::Method;
 use crate::domain::order::OrderFacts;
 use crate::domain::outcome::{Cause, Outcome};
-use crate::domain::recovery::Ambiguity;
+use crate::domain::recovery::{Ambiguity, MaxAge};
 use crate::domain::send::SendKind;
 use crate::domain::status::Status;
 
@@ -42,7 +47,7 @@ pub(crate) static POLICY: LazyLock<Policy> = LazyLock::new(|| Policy {
     recovery: RecoveryPolicy {
         enabled: true,
         interval: Duration::from_secs(6),
-        max_age: Duration::from_secs(24 * 3600),
+        max_age: MaxAge::all(Duration::from_secs(24 * 3600)),
         ambiguous: Ambiguity::Hold,
     },
     liveness: Liveness::Traffic,

@@ -47,7 +47,10 @@ fn attempts_join_until_success_is_heard() {
     for number in 1..=3 {
         let begin = live.begin(call(1), send(number), at(i64::from(number)), || 0);
         assert_eq!(forwarded(&begin), Some((send(1), u32::from(number))));
-        assert!(live.end(identity(1), send(1), at(i64::from(number)), RunEnd::Unsuccessful).is_empty());
+        assert!(
+            live.end(identity(1), send(1), at(i64::from(number)), RunEnd::Unsuccessful { doubtful: false })
+                .is_empty()
+        );
     }
     live.begin(call(1), send(9), at(9), || 0);
     live.end(identity(1), send(1), at(9), RunEnd::Accepted("201"));
@@ -118,7 +121,7 @@ fn the_table_is_bounded_and_forgets_the_oldest() {
     let mut live = table();
     for n in 1..=5 {
         live.begin(call(n), send(n), at(0), || 0);
-        live.end(identity(n), send(n), at(0), RunEnd::Unsuccessful);
+        live.end(identity(n), send(n), at(0), RunEnd::Unsuccessful { doubtful: false });
     }
     assert_eq!(live.len(), 3);
     assert_eq!(forwarded(&live.begin(call(1), send(11), at(1), || 0)), Some((send(11), 1)), "forgotten");
@@ -129,8 +132,8 @@ fn the_table_is_bounded_and_forgets_the_oldest() {
 fn a_send_that_is_restored_twice_is_remembered_once() {
     let mut live = table();
     // An attempt that was cut off, and the case of those before it.
-    live.restore(identity(1), AttemptId { send: send(1), number: 2 }, at(0), at(60));
-    live.restore(identity(1), AttemptId { send: send(1), number: 1 }, at(0), at(50));
+    live.restore(identity(1), AttemptId { send: send(1), number: 2 }, at(0), at(60), Standing::default());
+    live.restore(identity(1), AttemptId { send: send(1), number: 1 }, at(0), at(50), Standing::default());
     assert_eq!(forwarded(&live.begin(call(1), send(2), at(61), || 0)), Some((send(1), 3)));
     live.end(identity(1), send(1), at(62), RunEnd::Accepted("201"));
     live.release(identity(1), send(1));
@@ -169,7 +172,7 @@ fn what_is_known_by_its_beginning_alone_joins_but_never_waits() {
     live.begin(large, send(1), at(0), || 0);
     live.orphan(identity(1), send(1));
     assert_eq!(forwarded(&live.begin(large, send(2), at(1), || 0)), Some((send(2), 1)));
-    live.end(identity(1), send(1), at(2), RunEnd::Unsuccessful);
+    live.end(identity(1), send(1), at(2), RunEnd::Unsuccessful { doubtful: false });
     assert_eq!(forwarded(&live.begin(large, send(3), at(3), || 0)), Some((send(1), 2)));
 }
 
@@ -180,7 +183,7 @@ fn a_late_call_waits_for_our_replay_and_a_replay_leaves_a_running_call_alone() {
     let attempt = AttemptId { send: send(1), number: 2 };
     let content = call(1).content;
     assert_eq!(live.begin_replay(identity(1), content, attempt, at(0), at(1)), None, "the bot has it");
-    live.end(identity(1), send(1), at(2), RunEnd::Unsuccessful);
+    live.end(identity(1), send(1), at(2), RunEnd::Unsuccessful { doubtful: false });
     assert_eq!(live.begin_replay(identity(1), content, attempt, at(0), at(3)), Some(attempt));
     assert_eq!(live.begin_replay(identity(1), content, attempt, at(0), at(3)), None, "once at a time");
     assert_eq!(live.begin(call(1), send(2), at(4), || 7), Begin::Wait { first_at: at(0) });
@@ -192,7 +195,7 @@ fn a_late_call_waits_for_our_replay_and_a_replay_leaves_a_running_call_alone() {
 #[test]
 fn a_replay_after_a_restart_is_waited_for_too() {
     let mut live = table();
-    live.restore(identity(1), AttemptId { send: send(1), number: 4 }, at(0), at(60));
+    live.restore(identity(1), AttemptId { send: send(1), number: 4 }, at(0), at(60), Standing::default());
     let next = AttemptId { send: send(1), number: 5 };
     assert_eq!(live.begin_replay(identity(1), call(1).content, next, at(0), at(61)), Some(next));
     assert_eq!(live.begin(call(1), send(2), at(62), || 7), Begin::Wait { first_at: at(0) });
@@ -206,7 +209,7 @@ fn a_replay_after_a_restart_is_waited_for_too() {
 fn what_a_look_found_is_answered() {
     let mut live = table();
     live.begin(call(1), send(1), at(0), || 0);
-    live.end(identity(1), send(1), at(1), RunEnd::Unsuccessful);
+    live.end(identity(1), send(1), at(1), RunEnd::Unsuccessful { doubtful: false });
     live.reconcile(identity(1), None, send(1), at(200), "201");
     assert!(matches!(live.begin(call(1), send(2), at(201), || 0), Begin::Answer { .. }));
 }
@@ -229,16 +232,16 @@ fn unheard_answers_are_bounded() {
 #[test]
 fn an_age_ends_every_identity() {
     let mut live = table();
-    live.restore(identity(1), AttemptId { send: send(1), number: 4 }, at(0), at(60));
+    live.restore(identity(1), AttemptId { send: send(1), number: 4 }, at(0), at(60), Standing::default());
     assert_eq!(forwarded(&live.begin(call(1), send(2), at(120), || 0)), Some((send(1), 5)));
-    live.end(identity(1), send(1), at(121), RunEnd::Unsuccessful);
+    live.end(identity(1), send(1), at(121), RunEnd::Unsuccessful { doubtful: false });
     assert_eq!(forwarded(&live.begin(call(1), send(3), at(121 + 24 * 3600), || 0)), Some((send(3), 1)));
 }
 
 #[test]
 fn what_a_look_has_settled_answers_a_late_call_after_a_restart_too() {
     let mut live = table();
-    live.restore(identity(1), AttemptId { send: send(1), number: 4 }, at(0), at(9));
+    live.restore(identity(1), AttemptId { send: send(1), number: 4 }, at(0), at(9), Standing::default());
     live.reconcile(identity(1), call(1).content, send(1), at(10), "201");
     let begin = live.begin(call(1), send(9), at(11), || 0);
     assert!(
@@ -249,7 +252,7 @@ fn what_a_look_has_settled_answers_a_late_call_after_a_restart_too() {
 #[test]
 fn a_send_whose_success_was_heard_is_not_replayed() {
     let mut live = table();
-    for (number, end) in [(1, RunEnd::Unsuccessful), (2, RunEnd::Accepted("201"))] {
+    for (number, end) in [(1, RunEnd::Unsuccessful { doubtful: false }), (2, RunEnd::Accepted("201"))] {
         live.begin(call(1), send(number), at(i64::from(number)), || 0);
         live.end(identity(1), send(1), at(i64::from(number)), end);
     }
@@ -257,4 +260,68 @@ fn a_send_whose_success_was_heard_is_not_replayed() {
     // The heart decided before it knew.
     let stale = AttemptId { send: send(1), number: 2 };
     assert_eq!(live.begin_replay(identity(1), call(1).content, stale, at(1), at(3)), None);
+}
+
+fn asks_first(begin: &Begin<&'static str>) -> Option<bool> {
+    match begin {
+        Begin::Forward { ask_first, .. } => Some(*ask_first),
+        Begin::Look | Begin::Wait { .. } | Begin::Answer { .. } => None,
+    }
+}
+
+const OURS: Standing = Standing { ours: true, doubtful: true };
+
+#[test]
+fn a_late_retry_of_what_is_ours_and_may_have_arrived_asks_first_and_once() {
+    let mut live = table();
+    let attempt = |number| AttemptId { send: send(1), number };
+    live.begin(call(1), send(1), at(0), || 0);
+    live.end(identity(1), send(1), at(1), RunEnd::Unsuccessful { doubtful: true });
+    let begin = live.begin(call(1), send(2), at(2), || 0);
+    assert_eq!(asks_first(&begin), Some(false), "while the bot has it, it is the bot's to know");
+    live.end(identity(1), send(1), at(3), RunEnd::Unsuccessful { doubtful: false });
+    live.stands(identity(1), attempt(2), OURS);
+    assert_eq!(asks_first(&live.begin(call(1), send(2), at(70), || 0)), Some(true));
+    live.end(identity(1), send(1), at(71), RunEnd::Unsuccessful { doubtful: false });
+    assert_eq!(asks_first(&live.begin(call(1), send(2), at(72), || 0)), Some(false), "it is the bot's again");
+}
+
+#[test]
+fn a_replay_that_may_have_arrived_is_asked_about_before_anybody_says_so() {
+    let mut live = table();
+    let attempt = |number| AttemptId { send: send(1), number };
+    live.restore(identity(1), attempt(4), at(0), at(60), Standing { ours: true, doubtful: false });
+    let content = call(1).content;
+    assert_eq!(live.begin_replay(identity(1), content, attempt(5), at(0), at(120)), Some(attempt(5)));
+    live.end(identity(1), send(1), at(121), RunEnd::Unsuccessful { doubtful: true });
+    live.stands(identity(1), attempt(4), Standing { ours: true, doubtful: false });
+    assert_eq!(
+        asks_first(&live.begin(call(1), send(9), at(122), || 0)),
+        Some(true),
+        "what the heart knew before proves nothing"
+    );
+}
+
+#[test]
+fn a_look_that_found_nothing_lets_the_next_retry_pass() {
+    let mut live = table();
+    let attempt = |number| AttemptId { send: send(1), number };
+    live.restore(identity(1), attempt(4), at(0), at(60), OURS);
+    live.stands(identity(1), attempt(4), Standing { ours: true, doubtful: false });
+    assert_eq!(asks_first(&live.begin(call(1), send(9), at(200), || 0)), Some(false));
+}
+
+#[test]
+fn a_replay_that_did_not_begin_changes_nothing_but_its_number() {
+    let mut live = table();
+    let attempt = |number| AttemptId { send: send(1), number };
+    live.restore(identity(1), attempt(4), at(0), at(60), Standing { ours: true, doubtful: false });
+    live.begin_replay(identity(1), call(1).content, attempt(5), at(0), at(120));
+    live.end(identity(1), send(1), at(121), RunEnd::NotBegun);
+    live.stands(identity(1), attempt(4), OURS);
+    assert_eq!(
+        asks_first(&live.begin(call(1), send(9), at(122), || 0)),
+        Some(true),
+        "the heart knows all of it"
+    );
 }

@@ -7,9 +7,10 @@ use prometheus::{GaugeVec, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, R
 use super::super::{count, counter_vec, float_vec, gauge, gauge_vec, histogram_vec, moment, seconds};
 use crate::domain::alert::{Alert, Says};
 use crate::domain::decide::Outlook;
-use crate::domain::delivery::{Channel, Delivered};
+use crate::domain::delivery::{Channel, Delivered, Delivery, Steady};
 use crate::domain::diagnosis::{Finding, Reached, Verdict};
 use crate::domain::drill::Drill;
+use crate::domain::errand::Looked;
 use crate::domain::incident::Incident;
 use crate::domain::outcome::Outcome;
 use crate::domain::status::Status;
@@ -27,6 +28,12 @@ const FAILURES: [Verdict; 2] = [Verdict::WebhookOnly, Verdict::TotalLoss];
 /// What an incident can come to.
 const WORST: [Status; 4] =
     [Status::Degraded, Status::Incommunicado, Status::IncommunicadoCritico, Status::Offline];
+
+/// A replay that did not begin.
+const SKIPPED: &str = "skipped";
+
+/// What is due within so long waits already.
+const SOON: Duration = Duration::from_secs(60);
 
 /// Open communication failures of a session.
 #[derive(Clone, Copy, Default)]
@@ -50,6 +57,8 @@ pub(super) struct Deeds {
     failures: IntCounterVec,
     failures_open: IntGaugeVec,
     replays: IntCounterVec,
+    runs: IntCounterVec,
+    looks: IntCounterVec,
     pending: IntGaugeVec,
     held: IntGaugeVec,
     paused: IntGauge,
@@ -95,7 +104,19 @@ impl Deeds {
             replays: counter_vec(
                 registry,
                 "recovery_orders_total",
-                "Kept requests that were sent again, by how that went.",
+                "Kept requests that were sent again, by how that went; skipped ones did not begin.",
+                &["session", "result"],
+            )?,
+            runs: counter_vec(
+                registry,
+                "recovery_runs_total",
+                "Runs of replays that are over: complete where nothing more may go out, cut by a new outage.",
+                &["session", "result"],
+            )?,
+            looks: counter_vec(
+                registry,
+                "looks_total",
+                "Questions to WAHA whether a send had gone out, by what it said.",
                 &["session", "result"],
             )?,
             pending: gauge_vec(
@@ -147,7 +168,12 @@ impl Deeds {
                 "Alerts told through a channel: accepted (ok), to be tried again, given up, or needless before they were told.",
                 &["channel", "result"],
             )?,
-            queue: gauge_vec(registry, "alert_queue_length", "Alerts that were not told yet.", &["channel"])?,
+            queue: gauge_vec(
+                registry,
+                "alert_queue_length",
+                "Alerts that are due, or soon, and were not told yet.",
+                &["channel"],
+            )?,
             last_told: float_vec(
                 registry,
                 "alert_channel_last_success_timestamp_seconds",
@@ -169,7 +195,8 @@ impl Deeds {
         for says in Says::WORDS {
             deeds.alerts.with_label_values(&[says]);
         }
-        for channel in Channel::ALL.map(Channel::as_str) {
+        let channels = Channel::ALL.map(Channel::as_str).into_iter().chain(Steady::ALL.map(Steady::as_str));
+        for channel in channels {
             for how in Delivered::ALL {
                 deeds.alerts_sent.with_label_values(&[channel, how.as_str()]);
             }
@@ -189,8 +216,14 @@ impl Deeds {
             self.failures.with_label_values(&[session, failure]);
             self.failures_open.with_label_values(&[session, failure]);
         }
-        for result in ["sent", "failed"] {
+        for result in ["sent", "failed", SKIPPED] {
             self.replays.with_label_values(&[session, result]);
+        }
+        for cut in [false, true] {
+            self.runs.with_label_values(&[session, run_result(cut)]);
+        }
+        for result in Looked::WORDS {
+            self.looks.with_label_values(&[session, result]);
         }
         for gauge in [&self.pending, &self.held, &self.incident_open, &self.drill_active] {
             gauge.with_label_values(&[session]);
@@ -219,6 +252,21 @@ impl Deeds {
         self.replays.with_label_values(&[session, result]).inc();
     }
 
+    /// A replay did not begin.
+    pub(super) fn not_replayed(&self, session: &str) {
+        self.replays.with_label_values(&[session, SKIPPED]).inc();
+    }
+
+    /// A run of replays is over.
+    pub(super) fn run_over(&self, session: &str, cut: bool) {
+        self.runs.with_label_values(&[session, run_result(cut)]).inc();
+    }
+
+    /// WAHA was asked whether a send had gone out.
+    pub(super) fn looked(&self, session: &str, found: &Looked) {
+        self.looks.with_label_values(&[session, found.as_str()]).inc();
+    }
+
     /// An incident is over.
     pub(super) fn incident_over(&self, session: &str, worst: Status) {
         self.incidents.with_label_values(&[session, worst.as_str()]).inc();
@@ -230,11 +278,16 @@ impl Deeds {
     }
 
     /// A channel told an alert, or did not.
-    pub(super) fn delivered(&self, channel: Channel, how: Delivered, now: Timestamp) {
-        self.alerts_sent.with_label_values(&[channel.as_str(), how.as_str()]).inc();
+    pub(super) fn delivered(&self, channel: &str, how: Delivered, now: Timestamp) {
+        self.alerts_sent.with_label_values(&[channel, how.as_str()]).inc();
         if how == Delivered::Ok {
-            self.last_told.with_label_values(&[channel.as_str()]).set(moment(Some(now)));
+            self.last_told.with_label_values(&[channel]).set(moment(Some(now)));
         }
+    }
+
+    /// So much was not told yet.
+    pub(super) fn waits(&self, channel: &str, waiting: usize) {
+        self.queue.with_label_values(&[channel]).set(count(waiting));
     }
 
     /// The latest drill.
@@ -253,16 +306,18 @@ impl Deeds {
     }
 
     /// The alerts that are not told yet.
-    pub(super) fn alerts_waiting<'a>(&self, alerts: impl Iterator<Item = &'a Alert>) {
+    pub(super) fn alerts_waiting<'a>(&self, alerts: impl Iterator<Item = &'a Alert>, now: Timestamp) {
         let mut waiting = [0_usize; Channel::ALL.len()];
-        let open = alerts.flat_map(|alert| &alert.deliveries).filter(|one| one.settled().is_none());
+        // A reminder for later keeps nobody waiting; what was tried in vain does, and what no channel carries, which is due soon again and again.
+        let is_due = |one: &&Delivery| one.settled().is_none() && (one.tries > 0 || one.due <= now + SOON);
+        let open = alerts.flat_map(|alert| &alert.deliveries).filter(is_due);
         for delivery in open {
             if let Some(at) = Channel::ALL.iter().position(|channel| *channel == delivery.channel) {
                 waiting[at] += 1;
             }
         }
         for (channel, waiting) in Channel::ALL.into_iter().zip(waiting) {
-            self.queue.with_label_values(&[channel.as_str()]).set(count(waiting));
+            self.waits(channel.as_str(), waiting);
         }
     }
 
@@ -285,6 +340,11 @@ impl Deeds {
         self.incident_open.with_label_values(&[session]).set(i64::from(incident.is_some()));
         self.incident_start.with_label_values(&[session]).set(moment(incident.map(|one| one.start)));
     }
+}
+
+/// How a run of replays ended.
+const fn run_result(cut: bool) -> &'static str {
+    if cut { "cut" } else { "complete" }
 }
 
 /// One of [`RESULTS`].

@@ -31,6 +31,7 @@ pub(super) struct Senses {
     unacknowledged: GaugeVec,
     awaiting: IntGaugeVec,
     feed: IntGauge,
+    followed: IntGauge,
     blind: IntGaugeVec,
 }
 
@@ -92,6 +93,11 @@ impl Senses {
                 "event_feed_connected",
                 "1 while WAHA's event feed is connected, 0 also where it is not followed.",
             )?,
+            followed: gauge(
+                registry,
+                "event_feed_followed",
+                "1 where WAHA's event feed is followed, connected or not.",
+            )?,
             blind: whole(
                 "event_feed_blind",
                 "1 where the feed is connected and shows nothing of what is sent.",
@@ -136,6 +142,7 @@ impl Senses {
     /// How the event feed is.
     pub(super) fn feed(&self, state: FeedState) {
         self.feed.set(i64::from(state == FeedState::Connected));
+        self.followed.set(i64::from(state != FeedState::Off));
     }
 
     /// The session's health and clocks.

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use super::super::Metrics;
 use super::*;
 use crate::domain::alert::{Alert, OrderLine, Orders, Says, Trouble};
-use crate::domain::confirmation::{FeedItem, FeedState, MessageId, News};
-use crate::domain::decide::Event;
+use crate::domain::confirmation::{Confirmation, FeedItem, FeedState, MessageId, News};
 use crate::domain::decide::tests::POLICY;
-use crate::domain::delivery::{Channel, Delivered};
+use crate::domain::decide::{Event, Stored};
+use crate::domain::delivery::{Channel, Delivered, Delivery};
 use crate::domain::diagnosis::{Finding, NotTried, Reached, Verdict};
-use crate::domain::errand::Report;
+use crate::domain::errand::{Looked, Report};
 use crate::domain::id::{ChatId, RecordId, SendId};
 use crate::domain::incident::Incident;
 use crate::domain::ledger::{AttemptId, Ended, Entry, Position, Via};
@@ -119,9 +119,21 @@ fn every_series_is_there_from_the_start() {
         "unacknowledged_seconds",
         "awaiting_confirmation",
         "event_feed_blind",
-        "recovery_orders_total result sent failed",
+        "recovery_orders_total result sent failed skipped",
+        "recovery_runs_total result complete cut",
+        "looks_total result found absent impossible failed",
+        "recovery_holds held nothing_kept rejected not_confirmed bot_has_it not_looked may_have_arrived too_old superseded restricted",
+        "notification_resolution_seconds_count",
+        "failed_notifications notification ORDER_RECEIVED ORDER_CONFIRMED ORDER_SHIPPED OTHER",
+        "orders_unnotified priority normal critical",
+        "orders_unnotified_hidden",
         "recovery_pending",
         "recovery_held",
+        "recovery_undecided",
+        "failed_notifications_unconfirmed",
+        "orders_unnotified priority normal critical",
+        "orders_unnotified_oldest_timestamp_seconds",
+        "orders_unnotified_critical_oldest_timestamp_seconds",
         "recovery_finish_timestamp_seconds",
         "incidents_total worst degraded incommunicado incommunicado_critico offline",
         "incident_open",
@@ -129,6 +141,7 @@ fn every_series_is_there_from_the_start() {
     ];
     let mut wanted = vec![
         "event_feed_connected".to_owned(),
+        "event_feed_followed".to_owned(),
         "recovery_paused".to_owned(),
         r#"alerts_sent_total{channel="whatsapp",result="ok"}"#.to_owned(),
         r#"alert_queue_length{channel="whatsapp"}"#.to_owned(),
@@ -188,6 +201,15 @@ fn notices_make_no_new_series() {
     for outcome in Outcome::ALL {
         metrics.mind.notice("default", &Notice::Replayed { what: described("584240000001"), outcome }, at(5));
     }
+    metrics.mind.notice("default", &Notice::NotReplayed { session: default() }, at(5));
+    for cut in [true, false, false] {
+        metrics.mind.notice("default", &Notice::RunOver { session: default(), cut }, at(5));
+    }
+    let message = MessageId::new("3EB0A").unwrap();
+    let found = Looked::Found { message, confirmation: Confirmation::Server };
+    for found in [found, Looked::Absent, Looked::Impossible, Looked::Failed, Looked::Failed] {
+        metrics.mind.notice("default", &Notice::Looked { session: default(), found }, at(5));
+    }
     for says in [Says::Trouble(Trouble::KeyRefused), Says::TroubleOver(Trouble::KeyRefused)] {
         let id = RecordId::from_bytes([1; 16]);
         let alert = Alert { id, session: default(), incident: None, at: at(1), says, deliveries: Vec::new() };
@@ -224,6 +246,11 @@ fn notices_make_no_new_series() {
             r#"communication_failures_total{failure="TOTAL_COMMUNICATION_LOSS",session="default"} 3"#,
             r#"recovery_orders_total{result="sent",session="default"} 1"#,
             r#"recovery_orders_total{result="failed",session="default"} 3"#,
+            r#"recovery_orders_total{result="skipped",session="default"} 1"#,
+            r#"recovery_runs_total{result="cut",session="default"} 1"#,
+            r#"recovery_runs_total{result="complete",session="default"} 2"#,
+            r#"looks_total{result="found",session="default"} 1"#,
+            r#"looks_total{result="failed",session="default"} 2"#,
             r#"alerts_total{says="trouble"} 1"#,
             r#"alerts_sent_total{channel="whatsapp",result="ok"} 2"#,
             r#"alerts_sent_total{channel="email",result="failed"} 0"#,
@@ -267,6 +294,7 @@ fn the_gauges_show_the_state_and_forget_what_is_over() {
             r#"unacknowledged_seconds{session="default"} 70"#,
             r#"awaiting_confirmation{session="default"} 2"#,
             "event_feed_connected 1",
+            "event_feed_followed 1",
             r#"event_feed_blind{session="default"} 0"#,
             r#"recovery_held{session="default"} 1"#,
             r#"incident_open{session="default"} 1"#,
@@ -294,6 +322,35 @@ fn the_gauges_show_the_state_and_forget_what_is_over() {
             r#"waha_session_status{session="default",status="scan_qr_code"} 0"#,
             r#"signal_failing{session="default",signal="confirmation"} 0"#,
             r#"signal_failing{session="default",signal="key"} 1"#,
+        ],
+    );
+}
+
+#[test]
+fn a_reminder_for_later_is_no_queue_and_what_was_tried_in_vain_is() {
+    let metrics = metrics();
+    let mut state = State::new(&[default()], at(0), [0; 16]);
+    let alert = |id: u8, channel, due, tries| Alert {
+        id: RecordId::from_bytes([id; 16]),
+        session: default(),
+        incident: None,
+        at: at(100),
+        says: Says::StillLost { since: at(90), orders: Orders::default() },
+        deliveries: vec![Delivery { tries, ..Delivery::new(channel, at(due)) }],
+    };
+    let alerts = vec![
+        alert(1, Channel::Email, 100 + 1800, 0),
+        alert(2, Channel::Sms, 100 + 600, 3),
+        alert(3, Channel::Webhook, 130, 0),
+    ];
+    state.restore(Stored { alerts, ..Stored::default() }, &POLICY);
+    metrics.mind.show(&state, at(100), &POLICY);
+    has(
+        &metrics,
+        &[
+            r#"alert_queue_length{channel="email"} 0"#,
+            r#"alert_queue_length{channel="sms"} 1"#,
+            r#"alert_queue_length{channel="webhook"} 1"#,
         ],
     );
 }

@@ -12,6 +12,7 @@ use crate::domain::id::ChatId;
 codes!(verdict: Verdict { WebhookOnly = 1, TotalLoss = 2, Inconclusive = 3 });
 codes!(not_tried: NotTried {
     MayHaveArrived = 1, WrittenToLately = 2, Restricted = 3, Nobody = 4, NotNeeded = 5, Shared = 6,
+    Unrecorded = 7,
 });
 
 /// Whether somebody was reached.

@@ -8,11 +8,12 @@ use super::description::{chat_id, session_name};
 use super::ledger::cause;
 use super::probe::ProbeRow;
 use super::{RowError, at, codes, flag, millis, to_bytes};
+use crate::domain::day::{Day, Hour};
 use crate::domain::id::ChatId;
 use crate::domain::probe::Health;
 use crate::domain::session::{Rejection, Session, Smoldering};
 use crate::domain::status::{Assessment, Confidence, Reason, Status, StatusChange};
-use crate::domain::window::{Minute, Window};
+use crate::domain::window::{Latencies, Minute, Window};
 
 codes!(status: Status {
     Unknown = 0, Online = 1, Degraded = 2, Offline = 3, Incommunicado = 4, IncommunicadoCritico = 5,
@@ -71,6 +72,10 @@ struct SessionRow<'a> {
     unproven_since: Option<i64>,
     #[n(21)]
     key_refused_since: Option<i64>,
+    #[n(22)]
+    hours: Option<Vec<HourRow>>,
+    #[n(23)]
+    last_heartbeat: Option<i64>,
 }
 
 /// When the next probe is due is not here: a process that starts finds out for itself.
@@ -155,6 +160,17 @@ struct MinuteRow {
 
 #[derive(Encode, Decode)]
 #[cbor(map)]
+struct HourRow {
+    #[n(0)]
+    start: i64,
+    #[n(1)]
+    sends: Vec<u32>,
+    #[n(2)]
+    latencies: Vec<u32>,
+}
+
+#[derive(Encode, Decode)]
+#[cbor(map)]
 struct ChangeRow<'a> {
     #[b(0)]
     session: &'a str,
@@ -193,7 +209,18 @@ impl MinuteRow {
             start: at(self.start),
             accepted: self.accepted,
             exhausted: self.exhausted,
-            latencies: latencies.map_err(|_| RowError::Invalid("latency buckets"))?,
+            latencies: Latencies(latencies.map_err(|_| RowError::Invalid("latency buckets"))?),
+        })
+    }
+}
+
+impl HourRow {
+    fn to_domain(&self) -> Result<Hour, RowError> {
+        let (sends, latencies) = (self.sends.as_slice().try_into(), self.latencies.as_slice().try_into());
+        Ok(Hour {
+            start: at(self.start),
+            sends: sends.map_err(|_| RowError::Invalid("outcomes of an hour"))?,
+            latencies: Latencies(latencies.map_err(|_| RowError::Invalid("latency buckets"))?),
         })
     }
 }
@@ -262,7 +289,7 @@ pub(in crate::store) fn session_row(session: &Session) -> Vec<u8> {
                 start: minute.start.millis(),
                 accepted: minute.accepted,
                 exhausted: minute.exhausted,
-                latencies: minute.latencies.to_vec(),
+                latencies: minute.latencies.0.to_vec(),
             })
             .collect(),
         health: (session.health != Health::default()).then(|| HealthRow::from(&session.health)),
@@ -286,6 +313,16 @@ pub(in crate::store) fn session_row(session: &Session) -> Vec<u8> {
         last_device_ack: millis(session.last_device_ack),
         unproven_since: millis(session.unproven_since),
         key_refused_since: millis(session.key_refused_since),
+        hours: listed(
+            (session.day.hours.iter())
+                .map(|hour| HourRow {
+                    start: hour.start.millis(),
+                    sends: hour.sends.to_vec(),
+                    latencies: hour.latencies.0.to_vec(),
+                })
+                .collect(),
+        ),
+        last_heartbeat: millis(session.last_heartbeat),
     })
 }
 
@@ -321,6 +358,8 @@ pub(in crate::store) fn session_of(bytes: &[u8]) -> Result<Session, RowError> {
         last_device_ack: row.last_device_ack.map(at),
         unproven_since: row.unproven_since.map(at),
         key_refused_since: row.key_refused_since.map(at),
+        day: Day { hours: (row.hours.iter().flatten()).map(HourRow::to_domain).collect::<Result<_, _>>()? },
+        last_heartbeat: row.last_heartbeat.map(at),
     })
 }
 

@@ -12,6 +12,7 @@ use smol_str::SmolStr;
 
 use super::*;
 use crate::domain::case::{AttemptLine, Case};
+use crate::domain::day::{Day, Hour};
 use crate::domain::decide::Unheard;
 use crate::domain::id::{ChatId, Phone, SessionName};
 use crate::domain::ledger::{AttemptId, Ended, Entry, Intent, StoredAnswer, StoredRequest, Via};
@@ -22,7 +23,7 @@ use crate::domain::probe::Health;
 use crate::domain::send::{Content, Description, Identity, SendKind};
 use crate::domain::session::{Session, Smoldering};
 use crate::domain::status::{Assessment, Confidence, Reason, Status, StatusChange};
-use crate::domain::window::{Minute, Window};
+use crate::domain::window::{Latencies, Minute, Window};
 
 fn moment() -> impl Strategy<Value = Timestamp> {
     any::<i64>().prop_map(at)
@@ -155,16 +156,22 @@ fn assessments() -> impl Strategy<Value = Assessment> {
 
 prop_compose! {
     fn minutes()(start in moment(), accepted in any::<u32>(), exhausted in any::<u32>(), latencies in any::<[u32; 14]>()) -> Minute {
-        Minute { start, accepted, exhausted, latencies }
+        Minute { start, accepted, exhausted, latencies: Latencies(latencies) }
+    }
+}
+
+prop_compose! {
+    fn hours()(start in moment(), sends in any::<[u32; 4]>(), latencies in any::<[u32; 14]>()) -> Hour {
+        Hour { start, sends, latencies: Latencies(latencies) }
     }
 }
 
 prop_compose! {
     fn sessions()(
         (name, assessment, since) in (session_name_of(), assessments(), moment()),
-        moments in vec(of(moment()), 12),
+        moments in vec(of(moment()), 13),
         (consecutive_failures, failing_chats) in (any::<u32>(), vec(chat(), 0..4)),
-        exhausted in vec((moment(), chat()), 0..4), minutes in vec(minutes(), 0..4),
+        exhausted in vec((moment(), chat()), 0..4), minutes in vec(minutes(), 0..4), hours in vec(hours(), 0..4),
         (health, rejections) in (prop_oneof![Just(Health::default()), records::health()], records::rejections()),
         restricted_chats in vec((records::some_chat(), moment()), 0..3),
     ) -> Session {
@@ -174,9 +181,10 @@ prop_compose! {
             consecutive_failures, failing_chats, exhausted: VecDeque::from(exhausted), retried_at: moments[3],
             low_rate: Smoldering { last_bad: moments[4] }, high_latency: Smoldering { last_bad: moments[5] },
             window: Window { minutes: minutes.into() },
+            day: Day { hours: hours.into() },
             health, rejections, restricted_chats,
             total_loss_at: moments[6], webhook_only_at: moments[7], last_server_ack: moments[8], last_device_ack: moments[9],
-            unproven_since: moments[10], key_refused_since: moments[11],
+            unproven_since: moments[10], key_refused_since: moments[11], last_heartbeat: moments[12],
         }
     }
 }

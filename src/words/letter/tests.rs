@@ -74,7 +74,7 @@ fn every_list() -> Vec<Orders> {
     ]
 }
 
-fn alert(says: Says) -> LetterText {
+pub(in super::super) fn alert(says: Says) -> LetterText {
     LetterText::Alert(Box::new(Alert {
         id: RecordId::from_bytes([1; 16]),
         session: SessionName::new("default").unwrap(),
@@ -90,7 +90,7 @@ fn loss(orders: Orders, status: Status, reason: Reason, finding: Option<Finding>
     alert(Says::TotalLoss { orders, finding: finding.map(Box::new), assessment })
 }
 
-fn every_alert() -> Vec<LetterText> {
+pub(in super::super) fn every_alert() -> Vec<LetterText> {
     let mut all: Vec<_> = results().into_iter().map(|result| alert(Says::Preventive(result))).collect();
     all.extend([Says::Trouble(Trouble::KeyRefused), Says::TroubleOver(Trouble::KeyRefused)].map(alert));
     for who in ["ana", "", "<b>\n*x*"].map(str::to_owned) {

@@ -2,7 +2,15 @@
 
 pub mod bot;
 pub mod http;
+pub mod mailbox;
+pub mod manager;
+#[allow(dead_code, reason = "shared with the unit tests of channels")]
+pub mod outside;
+pub mod prometheus;
+pub mod rules;
 pub mod sidecar;
+#[allow(dead_code, reason = "shared with the unit tests of channels")]
+pub mod smtp;
 pub mod upstream;
 
 use std::time::Duration;

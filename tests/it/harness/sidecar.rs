@@ -96,6 +96,13 @@ impl Log {
         self.0.lock().unwrap().clone()
     }
 
+    /// One more line.
+    pub fn push(&self, line: &str) {
+        let mut text = self.0.lock().unwrap();
+        text.push_str(line);
+        text.push('\n');
+    }
+
     /// Lines that are JSON, in order.
     pub fn lines(&self) -> Vec<Value> {
         self.text().lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
@@ -212,9 +219,7 @@ impl Sidecar {
             for line in BufReader::new(stderr).split(b'\n').map_while(Result::ok) {
                 let line = String::from_utf8_lossy(&line).into_owned();
                 for log in [&all, &log] {
-                    let mut text = log.0.lock().unwrap();
-                    text.push_str(&line);
-                    text.push('\n');
+                    log.push(&line);
                 }
                 if all.1.load(Ordering::Relaxed) {
                     break;
@@ -242,6 +247,11 @@ impl Sidecar {
         self.directory.path().join("watchdog.toml")
     }
 
+    /// Where its commands run.
+    pub fn directory(&self) -> &std::path::Path {
+        self.directory.path()
+    }
+
     pub fn store_path(&self) -> PathBuf {
         let path = self.config.keys.iter().find(|(key, _)| key == "store.path").unwrap();
         PathBuf::from(serde_json::from_str::<String>(&path.1).unwrap())
@@ -255,6 +265,9 @@ impl Sidecar {
     pub fn configure(&mut self, change: impl FnOnce(Config) -> Config) {
         self.config = change(self.config.clone());
         std::fs::write(self.config_path(), self.config.text()).unwrap();
+        if let Some(process) = &self.process {
+            self.write_cli_config(process.admin);
+        }
     }
 
     fn process(&self) -> &Process {
@@ -423,10 +436,19 @@ impl Sidecar {
     }
 
     async fn command_with(&self, config: &str, args: &[&str]) -> Output {
+        output(self.prepared(config, args)).await
+    }
+
+    /// A command beside the running process, to be started by the caller.
+    pub fn cli_command(&self, args: &[&str]) -> Command {
+        self.prepared("cli.toml", args)
+    }
+
+    fn prepared(&self, config: &str, args: &[&str]) -> Command {
         let mut command = Command::new(BINARY);
         command.arg("--config").arg(self.directory.path().join(config)).args(args);
         command.current_dir(self.directory.path()).stdin(Stdio::null());
-        output(command).await
+        command
     }
 }
 

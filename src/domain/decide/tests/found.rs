@@ -51,6 +51,57 @@ fn the_intent_of_a_replay_that_did_not_begin_may_come_late_and_blocks_nothing() 
 }
 
 #[test]
+fn it_blocks_nothing_either_where_the_bot_got_through_meanwhile() {
+    let (mut state, policy) = given_up(1, 0);
+    let attempt = (5..120).find_map(|second| replay_of(&state.tick(at(second), &policy))).expect("a canary");
+    let what = Arc::clone(&state.cases()[&attempt.send].what);
+    let report = Report::NotReplayed { send: attempt.send, why: NotReplayed::Unrecorded };
+    let _ = state.decide(Event::Report(report), at(121), &policy);
+    let _ = state.entry(Position(8), ended(1, 6, 122, None), &policy);
+    assert!(state.cases().is_empty(), "the bot's own retry settled it");
+    let intent = Intent { attempt, via: Via::Replay, first_at: at(0), started: at(120), what, request: None };
+    let _ = state.entry(Position(9), Entry::Intent(intent), &policy);
+    assert_eq!(state.oldest_running(), None, "nothing was sent under it, and nothing waits for its end");
+}
+
+#[test]
+fn what_our_own_end_cut_off_does_not_speak_against_the_channel() {
+    let policy = Policy { admin: None, diagnose: false, ..POLICY.clone() };
+    let mut state = state();
+    let _ = state.entry(Position(1), ended(9, 1, 1, None), &policy);
+    let _ = state.tick(at(1), &policy);
+    assert_eq!(status(&state), Status::Online);
+    for send in 1..=4 {
+        let _ = state.entry(Position(0), ended(send, 1, 2, Some(Cause::Interrupted)), &policy);
+    }
+    let mut alerts = Vec::new();
+    for second in 3..120 {
+        let decision = state.tick(at(second), &policy);
+        assert_eq!(status(&state), Status::Online, "{second}");
+        alerts.extend(decision.changes.into_iter().filter_map(|change| match change {
+            Change::Alert(alert) => Some(alert.says.as_str()),
+            _ => None,
+        }));
+    }
+    assert_eq!(state.cases().values().filter(|case| case.failure.is_some()).count(), 4, "they are listed");
+    assert!(!alerts.contains(&"total_loss"), "{alerts:?}");
+}
+
+#[test]
+fn a_replay_that_had_not_even_an_intent_swallows_no_later_one() {
+    let (mut state, policy) = given_up(1, 0);
+    let attempt = (5..120).find_map(|second| replay_of(&state.tick(at(second), &policy))).expect("a canary");
+    let report = Report::NotReplayed { send: attempt.send, why: NotReplayed::Unwritable };
+    let _ = state.decide(Event::Report(report), at(121), &policy);
+    let again = (122..200).find_map(|second| replay_of(&state.tick(at(second), &policy)));
+    assert_eq!(again, Some(attempt), "it has its turn again");
+    let what = Arc::clone(&state.cases()[&attempt.send].what);
+    let intent = Intent { attempt, via: Via::Replay, first_at: at(0), started: at(200), what, request: None };
+    let _ = state.entry(Position(9), Entry::Intent(intent), &policy);
+    assert_eq!(state.oldest_running(), Some(Position(9)), "and this one may be sent");
+}
+
+#[test]
 fn what_got_through_while_the_ladder_ran_speaks_against_a_total_loss() {
     let mut state = state();
     for number in 1..=4 {

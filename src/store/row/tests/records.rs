@@ -46,6 +46,7 @@ fn reached() -> impl Strategy<Value = Reached> {
         NotTried::Nobody,
         NotTried::NotNeeded,
         NotTried::Shared,
+        NotTried::Unrecorded,
     ];
     prop_oneof![
         Just(Reached::Yes),

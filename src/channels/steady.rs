@@ -1,0 +1,35 @@
+//! How Alertmanager and the dead man's switch have been lately, for whoever looks.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use crate::domain::delivery::{Reach, Steady};
+use crate::domain::time::Timestamp;
+
+/// What is known of each.
+#[derive(Debug, Default)]
+pub struct SteadyBoard(Mutex<BTreeMap<Steady, Noted>>);
+
+/// What is known of one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Noted {
+    /// How it has been.
+    pub reach: Reach,
+    /// So much of it waits.
+    pub waiting: usize,
+}
+
+impl SteadyBoard {
+    /// A try ended so, and so much waits.
+    pub(super) fn note(&self, to: Steady, accepted: bool, waiting: usize, now: Timestamp) {
+        let mut board = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let noted = board.entry(to).or_default();
+        noted.reach.note(accepted, now);
+        noted.waiting = waiting;
+    }
+
+    /// What is known of it.
+    pub fn of(&self, to: Steady) -> Noted {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&to).copied().unwrap_or_default()
+    }
+}

@@ -1,0 +1,36 @@
+//! The call list as a file: is it written, and since when is it old?
+
+use prometheus::{Gauge, IntCounter, Registry};
+
+use super::{PREFIX, register};
+use crate::domain::time::Timestamp;
+
+/// What is counted of `panel.snapshot_file`.
+pub struct SnapshotMetrics {
+    at: Gauge,
+    failures: IntCounter,
+}
+
+impl SnapshotMetrics {
+    pub(super) fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let at = Gauge::new(
+            format!("{PREFIX}_snapshot_last_write_timestamp_seconds"),
+            "When the call list was last written to panel.snapshot_file; 0 where it never was.",
+        )?;
+        let failures = IntCounter::new(
+            format!("{PREFIX}_snapshot_failures_total"),
+            "Writes of the call list to panel.snapshot_file that failed.",
+        )?;
+        Ok(Self { at: register(registry, at)?, failures: register(registry, failures)? })
+    }
+
+    /// It was written.
+    pub fn written(&self, now: Timestamp) {
+        self.at.set(now.seconds());
+    }
+
+    /// It could not be.
+    pub fn failed(&self) {
+        self.failures.inc();
+    }
+}

@@ -1,0 +1,241 @@
+//! Every verb of the API as a command: what it prints and how it exits (SPEC 13).
+
+use std::process::Output;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use waha_watchdog::fake_waha::{Fault, FaultKind, SessionStatus};
+
+use super::harness::sidecar::{binary, json_lines, output, stdout};
+use super::harness::{CHAT, Config, Sidecar, pair, until};
+use super::joining::received;
+
+const OTHER: &str = "584142222222@c.us";
+
+fn code(output: &Output) -> i32 {
+    output.status.code().expect("an exit code")
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn config() -> Config {
+    Config::new()
+        .raw("retry.attempts", "1")
+        .raw("diagnosis.enabled", "true")
+        .raw("healthcheck.enabled", "true")
+}
+
+async fn json_of(sidecar: &Sidecar, args: &[&str]) -> Value {
+    serde_json::from_str(&stdout(&sidecar.cli(args).await)).unwrap()
+}
+
+#[tokio::test]
+async fn lists_say_the_same_with_and_without_a_process() {
+    let (waha, mut sidecar) = pair(config()).await;
+    sidecar.bot().text(OTHER, &received("ORD-OK")).await;
+    waha.faults().add(Fault::to_chat(CHAT, FaultKind::Status422));
+    sidecar.bot().text(CHAT, &received("ORD-1")).await;
+    sidecar.failed_when(1).await;
+    until("it is diagnosed", async || {
+        sidecar.api("/api/communication-failures").await["items"].as_array().unwrap().len() == 1
+    })
+    .await;
+    stdout(&sidecar.cli(&["recovery", "pause"]).await);
+    let lists = ["orders", "failures", "sends", "audit"];
+    let mut beside = Vec::new();
+    for list in lists {
+        let shown = stdout(&sidecar.cli(&[list]).await);
+        beside.push((shown, json_of(&sidecar, &[list, "--json"]).await));
+    }
+    assert!(beside[0].0.contains("ORD-1") && beside[0].0.contains("5511988887777"), "{}", beside[0].0);
+    assert_eq!(beside[1].1[0]["order_number"], "ORD-1");
+    assert_eq!(beside[2].1.as_array().unwrap().len(), 2);
+    assert_eq!(beside[3].1[0]["action"], "pause_recovery");
+    let stats = json_of(&sidecar, &["stats", "--json"]).await;
+    assert_eq!((&stats["open"]["total"], &stats["last_24h"]["sends"]["accepted"]), (&json!(1), &json!(1)));
+    assert!(stdout(&sidecar.cli(&["stats"]).await).contains("last 24 hours    accepted 1"));
+    sidecar.stop().await;
+    for (list, (shown, listed)) in lists.iter().zip(&beside) {
+        let without = stdout(&sidecar.cli_alone(&[list, "--json"]).await);
+        let mut without: Value = serde_json::from_str(&without).unwrap();
+        let mut listed = listed.clone();
+        for item in [&mut without, &mut listed].into_iter().flat_map(|list| list.as_array_mut().unwrap()) {
+            if let Some(item) = item.as_object_mut() {
+                item.remove("age_seconds");
+            }
+        }
+        assert_eq!(without, listed, "{list}");
+        assert_eq!(&stdout(&sidecar.cli_alone(&[list]).await), shown, "{list}");
+    }
+    let without: Value =
+        serde_json::from_str(&stdout(&sidecar.cli_alone(&["stats", "--json"]).await)).unwrap();
+    assert_eq!(without["last_24h"], stats["last_24h"]);
+    for live in ["logs", "events", "probe"] {
+        let output = sidecar.cli_alone(&[live]).await;
+        assert_eq!(code(&output), 1, "{live}");
+        assert!(stderr(&output).contains("admin.listen"), "{}", stderr(&output));
+    }
+}
+
+#[tokio::test]
+async fn acting_commands_say_how_it_went() {
+    let (waha, sidecar) = pair(config()).await;
+    let probe = sidecar.cli(&["probe"]).await;
+    assert_eq!(code(&probe), 0, "{}", stderr(&probe));
+    assert_eq!(json_of(&sidecar, &["probe", "default", "--json"]).await["result"], "working");
+    waha.set_session("default", SessionStatus::Failed);
+    let ill = sidecar.cli(&["probe"]).await;
+    assert_eq!(code(&ill), 1);
+    assert!(String::from_utf8_lossy(&ill.stdout).starts_with("default: failed."));
+    let restarted = json_of(&sidecar, &["session", "restart", "default", "--json"]).await;
+    assert_eq!((&restarted["success"], &restarted["was"]), (&json!(true), &json!("failed")));
+    let unknown = sidecar.cli(&["session", "restart", "no/such"]).await;
+    assert_eq!(code(&unknown), 1);
+    assert!(stderr(&unknown).contains("waha.sessions"), "{}", stderr(&unknown));
+    let bot = sidecar.cli(&["bot", "restart"]).await;
+    assert_eq!(code(&bot), 1);
+    assert!(stderr(&bot).contains("bot.restart_url"), "{}", stderr(&bot));
+    stdout(&sidecar.cli(&["bot", "heartbeat"]).await);
+
+    until("the session works again", async || code(&sidecar.cli(&["probe"]).await) == 0).await;
+    let diagnosed = ["diagnose", "--order-number", "ORD-9", "--phone", "584142222222", "--json"];
+    let found = json_of(&sidecar, &diagnosed).await;
+    assert_eq!((&found["failure_type"], &found["user_reached"]), (&json!("WEBHOOK_ONLY"), &json!(true)));
+    let nobody = sidecar.cli(&["diagnose"]).await;
+    assert_eq!(code(&nobody), 2, "{}", stderr(&nobody));
+
+    let logs = stdout(&sidecar.cli(&["logs", "--level", "warn", "--json"]).await);
+    assert!(
+        json_lines(&logs).iter().any(|line| line["message"] == "the session is restarted by hand"),
+        "{logs}"
+    );
+    assert!(stdout(&sidecar.cli(&["logs", "--limit", "1"]).await).lines().count() == 1);
+}
+
+#[tokio::test]
+async fn events_are_printed_as_they_happen() {
+    let (_waha, sidecar) = pair(config()).await;
+    let paused = async {
+        // The command listens once it has its seat; whoever comes later goes on from an id.
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        stdout(&sidecar.cli(&["recovery", "pause"]).await);
+        let latest = sidecar.api("/api/audit").await;
+        assert_eq!(latest["items"][0]["action"], "pause_recovery");
+    };
+    paused.await;
+    let since = ["events", "--json", "--after", "0", "--count", "1"];
+    let resync = json_lines(&stdout(&sidecar.cli(&since).await));
+    assert_eq!(resync[0]["type"], "RESYNC");
+    let id = resync[0]["id"].as_u64().unwrap().to_string();
+    stdout(&sidecar.cli(&["recovery", "resume"]).await);
+    stdout(&sidecar.cli(&["recovery", "pause"]).await);
+    let told = stdout(&sidecar.cli(&["events", "--json", "--after", &id, "--count", "2"]).await);
+    let told: Vec<_> = json_lines(&told).iter().map(|one| one["type"].clone()).collect();
+    assert_eq!(told, ["RECOVERY_RESUMED", "RECOVERY_PAUSED"]);
+    let shown = stdout(&sidecar.cli(&["events", "--after", &id, "--count", "1"]).await);
+    assert!(shown.contains("RECOVERY_RESUMED") && shown.contains("who=local"), "{shown}");
+}
+
+#[tokio::test]
+async fn a_customer_is_forgotten_but_for_what_is_open() {
+    let (waha, mut sidecar) = pair(config()).await;
+    let phone = "5511988887777";
+    sidecar.bot().text(CHAT, &received("ORD-1")).await;
+    sidecar.bot().text(OTHER, &received("ORD-2")).await;
+    waha.faults().add(Fault::to_chat(CHAT, FaultKind::Status422));
+    let settled = sidecar.bot().text(CHAT, &received("ORD-3")).await.send_id();
+    let open = sidecar.bot().text(CHAT, &received("ORD-4")).await.send_id();
+    sidecar.failed_when(2).await;
+    let note = ["failed", "resolve", &settled, "--method", "phone_call", "--note", "habla con 5511988887777"];
+    stdout(&sidecar.cli(&note).await);
+    let first = sidecar.cli(&["forget", "+55 11 98888-7777", "--json"]).await;
+    assert_eq!(code(&first), 1, "one is open: {}", stderr(&first));
+    let first: Value = serde_json::from_slice(&first.stdout).unwrap();
+    assert_eq!((&first["open"], &first["notifications"]), (&json!([open]), &json!(1)));
+    assert!(first["attempts"].as_u64() >= Some(2), "{first}");
+    let sends = sidecar.sends().await;
+    let of = |order: &str| sends.iter().find(|send| send["order_number"] == order).unwrap();
+    for order in ["ORD-1", "ORD-3"] {
+        assert_eq!(
+            (&of(order)["chat_id"], &of(order)["customer_phone"]),
+            (&Value::Null, &Value::Null),
+            "{order}"
+        );
+    }
+    assert_eq!(of("ORD-2")["chat_id"], OTHER);
+    assert_eq!(of("ORD-4")["customer_phone"], phone, "it is open, and needs its customer");
+
+    stdout(&sidecar.cli(&["failed", "resolve", &open]).await);
+    assert_eq!(code(&sidecar.cli(&["forget", phone]).await), 0);
+    let audit = sidecar.api("/api/audit").await;
+    let line = audit["items"].as_array().unwrap().iter().find(|line| line["action"] == "forget").unwrap();
+    assert_eq!(line["target"], Value::Null);
+    assert!(!sidecar.log().text().contains(phone), "the log names nobody");
+    // Nothing of it comes back, and no byte of a record names the number.
+    sidecar.restart().await;
+    for path in [
+        "/api/sends?limit=1000",
+        "/api/notifications/failed?resolved=all",
+        "/api/communication-failures",
+        "/api/audit",
+    ] {
+        let answer = sidecar.admin_get(path).await;
+        assert!(!answer.text().contains(phone), "{path}: {}", answer.text());
+    }
+    assert_eq!(sidecar.failed().await.len(), 2, "that there was something to tell stays");
+    let wrong = sidecar.cli(&["forget", "nobody"]).await;
+    assert_eq!(code(&wrong), 1);
+    assert!(stderr(&wrong).contains("phone"), "{}", stderr(&wrong));
+}
+
+#[tokio::test]
+async fn a_backup_is_whole_and_writes_over_nothing() {
+    let (waha, mut sidecar) = pair(config()).await;
+    waha.faults().add(Fault::to_chat(CHAT, FaultKind::Status422));
+    sidecar.bot().text(CHAT, &received("ORD-1")).await;
+    for order in 0..20 {
+        sidecar.bot().text(OTHER, &received(&format!("ORD-2{order}"))).await;
+    }
+    sidecar.failed_when(1).await;
+    let exported = json_lines(&stdout(&sidecar.cli(&["export"]).await));
+    let copied = json_of(&sidecar, &["backup", "copy.redb", "--json"]).await;
+    assert!(copied["ledger_rows"].as_u64() >= Some(21), "{copied}");
+    assert_eq!(copied["notifications"], 1);
+    let again = sidecar.cli(&["backup", "copy.redb"]).await;
+    assert_eq!(code(&again), 1);
+    assert!(stderr(&again).contains("writes over nothing"), "{}", stderr(&again));
+    let nowhere = sidecar.cli(&["backup", "no/such/place.redb"]).await;
+    assert_eq!(code(&nowhere), 1);
+    assert_eq!(sidecar.api("/api/audit").await["items"][0]["action"], "backup");
+
+    // A sidecar runs on the copy, and knows what the other knew.
+    let copy = sidecar.directory().join("copy.redb");
+    sidecar.stop().await;
+    stdout(&sidecar.cli_alone(&["backup", "second.redb"]).await);
+    sidecar.configure(|config| config.set("store.path", copy.to_str().unwrap()));
+    sidecar.run().await;
+    assert_eq!(json_lines(&stdout(&sidecar.cli(&["export"]).await)), exported);
+    assert_eq!(sidecar.failed().await.len(), 1);
+}
+
+#[tokio::test]
+async fn shells_and_manuals_are_served() {
+    for shell in ["bash", "zsh", "fish"] {
+        let mut command = binary();
+        command.args(["completions", shell]);
+        let script = stdout(&output(command).await);
+        assert!(script.contains("mark") || script.contains("failed"), "{shell}");
+        assert!(script.contains("recovery"), "{shell}");
+    }
+    let man = async |words: &[&str]| {
+        let mut command = binary();
+        command.arg("man").args(words);
+        output(command).await
+    };
+    assert!(stdout(&man(&[]).await).contains(".TH waha-watchdog 1"));
+    assert!(stdout(&man(&["failed", "list"]).await).contains("List failed notifications"));
+    let unknown = man(&["nope"]).await;
+    assert_eq!((code(&unknown), stderr(&unknown).contains("no command `nope`")), (2, true));
+}
