@@ -65,7 +65,7 @@ pub(super) fn bars<'a>(windows: impl Iterator<Item = &'a Window> + Clone, now: T
             bars.push(Bar { tone: "good", x, y: HIGH - low, w: WIDE, h: low });
         }
         if *failed > 0 {
-            bars.push(Bar { tone: "bad", x, y: HIGH - low - high, w: WIDE, h: high });
+            bars.push(Bar { tone: "bad", x, y: (HIGH - low - high).max(0.0), w: WIDE, h: high });
         }
         if *accepted == 0 && *failed == 0 {
             bars.push(Bar { tone: "none", x, y: HIGH - 1.5, w: WIDE, h: 1.5 });
