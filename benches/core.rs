@@ -306,8 +306,8 @@ fn scrape(c: &mut Criterion) {
             session: Some(sessions[number as usize % sessions.len()].clone()),
             chat: ChatId::new(&format!("58424{number:07}@c.us")),
             kind: SendKind::Text,
-            path: Arc::from(PATH),
-            order: OrderFacts { order_number, ..OrderFacts::default() },
+            path: PATH.into(),
+            order: OrderFacts { order_number: order_number.map(Into::into), ..OrderFacts::default() },
         };
         let cause = Cause::ConnectionRefused;
         for attempt in 1..=policy.attempts {
