@@ -11,7 +11,7 @@ use waha_watchdog::domain::errand::{Errand, LetterKind, Report};
 use waha_watchdog::domain::id::{ChatId, RecordId, SendId};
 use waha_watchdog::domain::ledger::{AttemptId, Ended, Entry, Position, Via};
 use waha_watchdog::domain::notification::{Failure, Method};
-use waha_watchdog::domain::outcome::Outcome;
+use waha_watchdog::domain::outcome::{Cause, Outcome};
 use waha_watchdog::domain::probe::ProbeResult;
 use waha_watchdog::domain::recovery::Held;
 use waha_watchdog::domain::send::Identity;
@@ -51,6 +51,8 @@ pub struct Check {
     // The reference: what speaks against the channel.
     failing: BTreeSet<Option<ChatId>>,
     exhausted: Vec<(i64, Option<ChatId>)>,
+    /// Sends an attempt of which failed by itself, and not by our own end alone.
+    spoke: BTreeSet<Identity>,
     given_up: Vec<(i64, Option<ChatId>)>,
     unrecorded: bool,
     accepted_at: Option<i64>,
@@ -130,6 +132,8 @@ impl Check {
                 Errand::Write(letter) if errand.goes_unrecorded() => {
                     _ = self.unrecorded_letters.insert(letter.id)
                 }
+                // A mail to the admins, which no customer sees.
+                Errand::Tell(_) => {}
                 _ => self
                     .breaks(0, "something was sent to a customer and could not be written down".to_owned()),
             }
@@ -279,7 +283,12 @@ impl Check {
                 self.total_loss = false;
                 self.accepted_at = Some(now.min(ended.ended.millis() - EPOCH));
             }
-            Outcome::Failed | Outcome::Ambiguous => _ = self.failing.insert(ended.what.chat.clone()),
+            // What our own end cut off says nothing of the channel.
+            Outcome::Failed | Outcome::Ambiguous if ended.cause == Some(Cause::Interrupted) => {}
+            Outcome::Failed | Outcome::Ambiguous => {
+                self.spoke.extend(ended.what.identity);
+                self.failing.insert(ended.what.chat.clone());
+            }
             Outcome::Rejected => {}
         }
     }
@@ -322,7 +331,9 @@ impl Check {
                     let end = what.identity.and_then(|identity| self.ends.get(&identity)).copied();
                     let due = end.is_some_and(|(attempts, at)| attempts >= 4 || now - at >= 59_900);
                     self.holds(now, due, || format!("given up too early: {end:?} at {now}"));
-                    self.exhausted.push((now, what.chat.clone()));
+                    if what.identity.is_none_or(|identity| self.spoke.contains(&identity)) {
+                        self.exhausted.push((now, what.chat.clone()));
+                    }
                     self.given_up.push((now, what.chat.clone()));
                 }
                 Notice::Diagnosed { finding, took, .. } if finding.verdict == Verdict::TotalLoss => {
