@@ -63,6 +63,7 @@ pub struct Check {
     ends: BTreeMap<Identity, (u32, i64)>,
     /// The same, as far as a crash leaves it.
     ends_on_disk: BTreeMap<Identity, (u32, i64)>,
+    ends_unsure: BTreeSet<Identity>,
     total_loss: bool,
     // Alerts: one of a kind per incident; raised, and told.
     kinds: BTreeMap<(RecordId, &'static str), RecordId>,
@@ -114,7 +115,9 @@ impl Check {
             self.forgetful = true;
         }
         self.last_replay = None;
-        self.ends = self.ends_on_disk.clone();
+        // What was said to be unrecorded may be on disk all the same, or not: when those were last tried, nobody can say.
+        let told = |one: &(&Identity, &(u32, i64))| self.ends_on_disk.get(one.0) != Some(one.1);
+        self.ends_unsure.extend(self.ends.iter().filter(told).map(|(identity, _)| *identity));
         self.traceless.append(&mut self.unsure);
         // What the last probes found may not have been stored.
         self.unprobed = true;
@@ -330,7 +333,8 @@ impl Check {
                 Notice::GivenUp { what } => {
                     let end = what.identity.and_then(|identity| self.ends.get(&identity)).copied();
                     let due = end.is_some_and(|(attempts, at)| attempts >= 4 || now - at >= 59_900);
-                    self.holds(now, due, || format!("given up too early: {end:?} at {now}"));
+                    let unsure = what.identity.is_some_and(|identity| self.ends_unsure.contains(&identity));
+                    self.holds(now, due || unsure, || format!("given up too early: {end:?} at {now}"));
                     if what.identity.is_none_or(|identity| self.spoke.contains(&identity)) {
                         self.exhausted.push((now, what.chat.clone()));
                     }
