@@ -409,7 +409,11 @@ impl Check {
             let held = state.held(case, clock, policy);
             let stuck = match (&case.failure, held) {
                 (None, _) => now - (case.last_at.millis() - EPOCH) > 120_000,
-                (Some(failure), None) => failure.is_open(),
+                // One that was held until a moment ago has its turn soon.
+                (Some(failure), None) => {
+                    let before = clock - std::time::Duration::from_secs(60);
+                    failure.is_open() && state.held(case, before, policy).is_none()
+                }
                 (Some(_), Some(Held::NotLooked)) => plan.looks,
                 (Some(_), Some(Held::BotHasIt)) => case.outcome != Outcome::Accepted,
                 _ => false,
