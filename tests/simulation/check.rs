@@ -11,7 +11,7 @@ use waha_watchdog::domain::errand::{Errand, LetterKind, Report};
 use waha_watchdog::domain::id::{ChatId, RecordId, SendId};
 use waha_watchdog::domain::ledger::{AttemptId, Ended, Entry, Position, Via};
 use waha_watchdog::domain::notification::{Failure, Method};
-use waha_watchdog::domain::outcome::Outcome;
+use waha_watchdog::domain::outcome::{Cause, Outcome};
 use waha_watchdog::domain::probe::ProbeResult;
 use waha_watchdog::domain::recovery::Held;
 use waha_watchdog::domain::send::Identity;
@@ -51,6 +51,8 @@ pub struct Check {
     // The reference: what speaks against the channel.
     failing: BTreeSet<Option<ChatId>>,
     exhausted: Vec<(i64, Option<ChatId>)>,
+    /// Sends an attempt of which failed by itself, and not by our own end alone.
+    spoke: BTreeSet<Identity>,
     given_up: Vec<(i64, Option<ChatId>)>,
     unrecorded: bool,
     accepted_at: Option<i64>,
@@ -61,6 +63,7 @@ pub struct Check {
     ends: BTreeMap<Identity, (u32, i64)>,
     /// The same, as far as a crash leaves it.
     ends_on_disk: BTreeMap<Identity, (u32, i64)>,
+    ends_unsure: BTreeSet<Identity>,
     total_loss: bool,
     // Alerts: one of a kind per incident; raised, and told.
     kinds: BTreeMap<(RecordId, &'static str), RecordId>,
@@ -112,7 +115,9 @@ impl Check {
             self.forgetful = true;
         }
         self.last_replay = None;
-        self.ends = self.ends_on_disk.clone();
+        // What was said to be unrecorded may be on disk all the same, or not: when those were last tried, nobody can say.
+        let told = |one: &(&Identity, &(u32, i64))| self.ends_on_disk.get(one.0) != Some(one.1);
+        self.ends_unsure.extend(self.ends.iter().filter(told).map(|(identity, _)| *identity));
         self.traceless.append(&mut self.unsure);
         // What the last probes found may not have been stored.
         self.unprobed = true;
@@ -130,6 +135,8 @@ impl Check {
                 Errand::Write(letter) if errand.goes_unrecorded() => {
                     _ = self.unrecorded_letters.insert(letter.id)
                 }
+                // A mail to the admins, which no customer sees.
+                Errand::Tell(_) => {}
                 _ => self
                     .breaks(0, "something was sent to a customer and could not be written down".to_owned()),
             }
@@ -279,7 +286,12 @@ impl Check {
                 self.total_loss = false;
                 self.accepted_at = Some(now.min(ended.ended.millis() - EPOCH));
             }
-            Outcome::Failed | Outcome::Ambiguous => _ = self.failing.insert(ended.what.chat.clone()),
+            // What our own end cut off says nothing of the channel.
+            Outcome::Failed | Outcome::Ambiguous if ended.cause == Some(Cause::Interrupted) => {}
+            Outcome::Failed | Outcome::Ambiguous => {
+                self.spoke.extend(ended.what.identity);
+                self.failing.insert(ended.what.chat.clone());
+            }
             Outcome::Rejected => {}
         }
     }
@@ -321,8 +333,11 @@ impl Check {
                 Notice::GivenUp { what } => {
                     let end = what.identity.and_then(|identity| self.ends.get(&identity)).copied();
                     let due = end.is_some_and(|(attempts, at)| attempts >= 4 || now - at >= 59_900);
-                    self.holds(now, due, || format!("given up too early: {end:?} at {now}"));
-                    self.exhausted.push((now, what.chat.clone()));
+                    let unsure = what.identity.is_some_and(|identity| self.ends_unsure.contains(&identity));
+                    self.holds(now, due || unsure, || format!("given up too early: {end:?} at {now}"));
+                    if what.identity.is_none_or(|identity| self.spoke.contains(&identity)) {
+                        self.exhausted.push((now, what.chat.clone()));
+                    }
                     self.given_up.push((now, what.chat.clone()));
                 }
                 Notice::Diagnosed { finding, took, .. } if finding.verdict == Verdict::TotalLoss => {
@@ -394,7 +409,11 @@ impl Check {
             let held = state.held(case, clock, policy);
             let stuck = match (&case.failure, held) {
                 (None, _) => now - (case.last_at.millis() - EPOCH) > 120_000,
-                (Some(failure), None) => failure.is_open(),
+                // One that was held until a moment ago has its turn soon.
+                (Some(failure), None) => {
+                    let before = clock - std::time::Duration::from_secs(60);
+                    failure.is_open() && state.held(case, before, policy).is_none()
+                }
                 (Some(_), Some(Held::NotLooked)) => plan.looks,
                 (Some(_), Some(Held::BotHasIt)) => case.outcome != Outcome::Accepted,
                 _ => false,
