@@ -7,7 +7,7 @@
 //! - A call of a send whose earlier call still runs with nobody listening (an *orphan*) waits for that one.
 //! - A call of a send that succeeded unheard gets that answer.
 //! - A call like one that still runs *with* its client listening is a message of its own, unless the bot named both alike. If that one has run
-//!   for a while, it looks twice: a bot that gives up and asks again at once may be heard asking before it is seen going.
+//!   for a while, it is looked at again for a moment: a bot that gives up and asks again at once may be heard asking before it is seen going.
 //! - Once the bot has heard of a success, the same text is a new send.
 //! - A call of a send that had passed to us, and may have arrived, is forwarded after a look (SPEC 4.4).
 //!
