@@ -364,10 +364,14 @@ impl<W, A: Clone> LiveSends<W, A> {
 
     /// The heart says how a send stands after `attempt`. What has happened since, it does not know yet, and is not asked about.
     pub fn stands(&mut self, identity: Identity, attempt: AttemptId, standing: Standing) {
-        if let Some(live) = self.find(identity, attempt.send)
-            && matches!(live.phase, Phase::Unsuccessful { .. })
-            && attempt.number >= live.ended
-        {
+        let Some(live) = self.find(identity, attempt.send) else { return };
+        let known = match live.phase {
+            Phase::Unsuccessful { .. } => attempt.number >= live.ended,
+            // The heart has heard from the ledger how the attempt ended before the run has left its place.
+            Phase::Running { .. } => attempt.number >= live.attempts,
+            Phase::Answered { .. } | Phase::Unheard { .. } => false,
+        };
+        if known {
             live.standing = standing;
         }
     }

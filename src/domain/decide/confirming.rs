@@ -16,7 +16,7 @@ use super::attempts::{resolve, settled_by_look};
 use super::{Change, Decision, Notice, Policy, Reconciled, State};
 
 /// Most sends whose ack is waited for; what comes beyond is not confirmed.
-const AWAITING_MAX: usize = 50_000;
+const AWAITING_MAX: usize = 10_000;
 /// A send without an echo for so long is asked about, or the feed is blind.
 const ECHO_WITHIN: Duration = Duration::from_secs(50);
 /// So many sends are asked about at a time, per session.

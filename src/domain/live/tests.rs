@@ -287,6 +287,21 @@ fn a_late_retry_of_what_is_ours_and_may_have_arrived_asks_first_and_once() {
 }
 
 #[test]
+fn what_became_ours_before_the_run_left_its_place_asks_first_all_the_same() {
+    let mut live = table();
+    let attempt = |number| AttemptId { send: send(1), number };
+    live.begin(call(1), send(1), at(0), || 0);
+    // The ledger tells the heart how it ended before the run says so here.
+    live.stands(identity(1), attempt(1), OURS);
+    live.end(identity(1), send(1), at(1), RunEnd::Unsuccessful { doubtful: true });
+    assert_eq!(asks_first(&live.begin(call(1), send(2), at(2), || 0)), Some(true));
+    // What it says of an earlier attempt is no news of the one that runs.
+    live.stands(identity(1), attempt(1), OURS);
+    live.end(identity(1), send(1), at(3), RunEnd::Unsuccessful { doubtful: false });
+    assert_eq!(asks_first(&live.begin(call(1), send(2), at(4), || 0)), Some(false));
+}
+
+#[test]
 fn a_replay_that_may_have_arrived_is_asked_about_before_anybody_says_so() {
     let mut live = table();
     let attempt = |number| AttemptId { send: send(1), number };
