@@ -90,25 +90,50 @@ fn month(days: i64, every: i64, seed: u64, story: bool) -> ExitCode {
         said.iter().for_each(|line| println!("{line}"));
         found.iter().for_each(|fault| println!("!! {fault}"));
         faults += found.len();
-        println!("{days} days, {} outages: {} faults, {:.0} s", outages.len(), found.len(), start.elapsed().as_secs_f64());
+        println!(
+            "{days} days, {} outages: {} faults, {:.0} s",
+            outages.len(),
+            found.len(),
+            start.elapsed().as_secs_f64()
+        );
     }
     if faults == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn judged_month(days: i64, every: i64, seed: u64, outages: &[Kind], story: bool) -> (Vec<String>, Vec<String>) {
+fn judged_month(
+    days: i64,
+    every: i64,
+    seed: u64,
+    outages: &[Kind],
+    story: bool,
+) -> (Vec<String>, Vec<String>) {
     let mut month = Month::new(days, outages, every);
     month.recorder.keep(pages::named());
     let (outcome, month) = live_month(seed, month, story);
     let mut said = outcome.story;
-    said.push(format!("{} events, {} scrapes of {} series", outcome.events, month.recorder.scrapes(), month.recorder.series()));
+    said.push(format!(
+        "{} events, {} scrapes of {} series",
+        outcome.events,
+        month.recorder.scrapes(),
+        month.recorder.series()
+    ));
     let Ok(folder) = tempfile::tempdir() else { return (vec!["no temporary folder".to_owned()], said) };
     let firing = pages::firing(&month, folder.path());
     let woken = pages::pages(&firing, every / 1000);
-    said.extend(woken.iter().map(|page| format!("page at day {} {:02}:{:02}: {}", page.at / 86_400, page.at / 3600 % 24, page.at / 60 % 60, page.alert)));
+    said.extend(woken.iter().map(|page| {
+        format!(
+            "page at day {} {:02}:{:02}: {}",
+            page.at / 86_400,
+            page.at / 3600 % 24,
+            page.at / 60 % 60,
+            page.alert
+        )
+    }));
     let mut faults = pages::faults(&month, &woken);
     faults.extend(outcome.broken);
     if outages.is_empty() {
-        faults.extend(month.alarming.iter().map(|(at, status)| format!("{status} at {at} on an ordinary day")));
+        faults
+            .extend(month.alarming.iter().map(|(at, status)| format!("{status} at {at} on an ordinary day")));
     }
     (faults, said)
 }

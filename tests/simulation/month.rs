@@ -27,8 +27,7 @@ pub const DAY: i64 = 24 * HOUR;
 /// A life begins at this hour of the day, and so does each of its days.
 const FIRST_HOUR: i64 = 4;
 /// Orders an hour, by the hour of the day.
-const ORDERS: [i64; 24] =
-    [0, 0, 0, 0, 0, 0, 0, 0, 4, 8, 12, 14, 16, 12, 10, 10, 12, 14, 16, 14, 10, 6, 0, 0];
+const ORDERS: [i64; 24] = [0, 0, 0, 0, 0, 0, 0, 0, 4, 8, 12, 14, 16, 12, 10, 10, 12, 14, 16, 14, 10, 6, 0, 0];
 /// Who is on call looks at the panel so long after a page, and calls the customers.
 const ON_CALL: i64 = 10 * MINUTE;
 

@@ -47,7 +47,10 @@ fn rule_files() -> Vec<String> {
 pub fn named() -> BTreeSet<String> {
     let text: String = rule_files().iter().map(|file| fs::read_to_string(file).unwrap()).collect();
     let words = text.split(|one: char| !one.is_ascii_alphanumeric() && one != '_');
-    words.filter(|word| word.starts_with("waha_watchdog_") || word.starts_with("process_")).map(str::to_owned).collect()
+    words
+        .filter(|word| word.starts_with("waha_watchdog_") || word.starts_with("process_"))
+        .map(str::to_owned)
+        .collect()
 }
 
 /// What fires at each moment, in seconds since the month began.
@@ -74,22 +77,39 @@ pub fn firing(month: &Month, folder: &Path) -> BTreeMap<i64, Vec<Labels>> {
 }
 
 /// One part of it: scrapes `from..until`, of which those from `begin` on count.
-fn judged(month: &Month, folder: &Path, (from, begin, until): (i64, i64, i64), every: i64) -> Vec<(i64, Vec<Labels>)> {
+fn judged(
+    month: &Month,
+    folder: &Path,
+    (from, begin, until): (i64, i64, i64),
+    every: i64,
+) -> Vec<(i64, Vec<Labels>)> {
     let index = |at: i64| usize::try_from(at).unwrap();
     let mut text = "rule_files:\n".to_owned();
     rule_files().iter().for_each(|file| writeln!(text, "  - {file}").unwrap());
-    writeln!(text, "evaluation_interval: {every}s\ntests:\n  - interval: {every}s\n    input_series:").unwrap();
+    writeln!(text, "evaluation_interval: {every}s\ntests:\n  - interval: {every}s\n    input_series:")
+        .unwrap();
     text += &month.recorder.input(index(from), index(until), every);
     text += "    promql_expr_test:\n";
     for at in begin..until {
-        writeln!(text, "      - expr: '{ASKED}'\n        eval_time: {}s\n        exp_samples: []", (at - from) * every).unwrap();
+        writeln!(
+            text,
+            "      - expr: '{ASKED}'\n        eval_time: {}s\n        exp_samples: []",
+            (at - from) * every
+        )
+        .unwrap();
     }
     let file = folder.join(format!("part-{begin}.yml"));
     fs::write(&file, text).unwrap();
-    let ran = Command::new("promtool").args(["test", "rules"]).arg(&file).env("GOGC", "400").output().unwrap();
+    let ran =
+        Command::new("promtool").args(["test", "rules"]).arg(&file).env("GOGC", "400").output().unwrap();
     let said = String::from_utf8(ran.stdout).unwrap() + &String::from_utf8(ran.stderr).unwrap();
     let found = differences(&said);
-    assert_eq!(ran.status.success(), found.is_empty(), "promtool said something else:\n{}", &said[..said.len().min(3000)]);
+    assert_eq!(
+        ran.status.success(),
+        found.is_empty(),
+        "promtool said something else:\n{}",
+        &said[..said.len().min(3000)]
+    );
     found.into_iter().map(|(at, alerts)| (from * every + at, alerts)).collect()
 }
 
@@ -104,7 +124,9 @@ fn differences(said: &str) -> Vec<(i64, Vec<Labels>)> {
         for one in line.split('{').skip(1) {
             let pairs = one.split('}').next().unwrap_or_default().split(", ");
             let pairs = pairs.filter_map(|pair| pair.split_once('='));
-            alerts.push(pairs.map(|(name, value)| (name.to_owned(), value.trim_matches('"').to_owned())).collect());
+            alerts.push(
+                pairs.map(|(name, value)| (name.to_owned(), value.trim_matches('"').to_owned())).collect(),
+            );
         }
     }
     found
@@ -117,7 +139,15 @@ fn seconds(span: &str) -> i64 {
         number = match one {
             '0'..='9' => number * 10 + i64::from(one.to_digit(10).unwrap()),
             unit => {
-                sum += number * match unit { 'w' => 604_800, 'd' => 86_400, 'h' => 3600, 'm' => 60, 's' => 1, _ => panic!("{span}") };
+                sum += number
+                    * match unit {
+                        'w' => 604_800,
+                        'd' => 86_400,
+                        'h' => 3600,
+                        'm' => 60,
+                        's' => 1,
+                        _ => panic!("{span}"),
+                    };
                 0
             }
         };
@@ -141,8 +171,12 @@ struct Inhibition {
 impl Inhibition {
     /// Does an alert that fires silence this one?
     fn silences(&self, source: &Labels, target: &Labels) -> bool {
-        let same = |label: &String| source.get(label).map_or("", String::as_str) == target.get(label).map_or("", String::as_str);
-        matches(&self.source_matchers, source) && matches(&self.target_matchers, target) && self.equal.iter().all(same)
+        let same = |label: &String| {
+            source.get(label).map_or("", String::as_str) == target.get(label).map_or("", String::as_str)
+        };
+        matches(&self.source_matchers, source)
+            && matches(&self.target_matchers, target)
+            && self.equal.iter().all(same)
     }
 }
 
@@ -170,7 +204,11 @@ fn receiver(labels: &Labels) -> String {
     let config = root().join("config/alertmanager.yml").display().to_string();
     let labels = labels.iter().filter(|(name, _)| !name.starts_with("__") && *name != "alertstate");
     let labels = labels.map(|(name, value)| format!("{name}={value}"));
-    let ran = Command::new("amtool").args(["config", "routes", "test", "--config.file", &config]).args(labels).output().unwrap();
+    let ran = Command::new("amtool")
+        .args(["config", "routes", "test", "--config.file", &config])
+        .args(labels)
+        .output()
+        .unwrap();
     assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
     String::from_utf8(ran.stdout).unwrap().trim().to_owned()
 }
@@ -201,7 +239,11 @@ pub fn pages(firing: &BTreeMap<i64, Vec<Labels>>, every: i64) -> Vec<Page> {
             }
         }
         let new = now.iter().filter(|group| !before.contains(group));
-        pages.extend(new.map(|(alert, session)| Page { at: *at, alert: alert.clone(), session: session.clone() }));
+        pages.extend(new.map(|(alert, session)| Page {
+            at: *at,
+            alert: alert.clone(),
+            session: session.clone(),
+        }));
         before = now;
     }
     pages
@@ -213,10 +255,12 @@ pub fn faults(month: &Month, pages: &[Page]) -> Vec<String> {
     let mut left: Vec<&Page> = pages.iter().collect();
     for outage in &month.outages {
         let (from, until) = (outage.from / 1000, outage.until / 1000 + 3600);
-        let (its, others): (Vec<&Page>, Vec<&Page>) = left.into_iter().partition(|page| (from..until).contains(&page.at));
+        let (its, others): (Vec<&Page>, Vec<&Page>) =
+            left.into_iter().partition(|page| (from..until).contains(&page.at));
         left = others;
         if its.len() != 1 {
-            let its: Vec<_> = its.iter().map(|page| format!("{} after {} s", page.alert, page.at - from)).collect();
+            let its: Vec<_> =
+                its.iter().map(|page| format!("{} after {} s", page.alert, page.at - from)).collect();
             faults.push(format!("{:?}: {} pages: {}", outage.kind, its.len(), its.join(", ")));
         }
     }

@@ -93,10 +93,16 @@ impl Recorder {
         let shift = EPOCH as f64 / 1000.0 + (from as f64) * every as f64;
         let mut text = String::new();
         for one in &self.series {
-            let (name, moment) = (one.name.as_str(), one.name.contains("timestamp_seconds") || one.name.contains("start_time"));
+            let (name, moment) = (
+                one.name.as_str(),
+                one.name.contains("timestamp_seconds") || one.name.contains("start_time"),
+            );
             let shown = |value: f64| {
                 let shown = if moment && value > 0.0 { value - shift } else { value };
-                assert!(value == 0.0 || shown > 0.0 || !name.starts_with(ABOVE_ZERO), "{name} is older than what is judged");
+                assert!(
+                    value == 0.0 || shown > 0.0 || !name.starts_with(ABOVE_ZERO),
+                    "{name} is older than what is judged"
+                );
                 shown
             };
             let mut values = String::new();
@@ -122,7 +128,8 @@ impl Recorder {
                 there = value.is_some();
             }
             let quoted = name.replace('\'', "''");
-            writeln!(text, "    - series: '{quoted}'\n      values: '{}'", values.trim_end()).unwrap_or_default();
+            writeln!(text, "    - series: '{quoted}'\n      values: '{}'", values.trim_end())
+                .unwrap_or_default();
         }
         text
     }

@@ -8,9 +8,11 @@ use bytes::Bytes;
 
 use waha_watchdog::domain::alert::Says;
 use waha_watchdog::domain::case::Case;
+use waha_watchdog::domain::command::Command;
 use waha_watchdog::domain::confirmation::FeedState;
 use waha_watchdog::domain::decide::{
-    AlertPolicy, Change, Decision, Event, Liveness, Notice, Policy, Reconciled, Retries, State, Stored, Unheard,
+    AlertPolicy, Change, Decision, Event, Liveness, Notice, Policy, Reconciled, Retries, State, Stored,
+    Unheard,
 };
 use waha_watchdog::domain::delivery::{Channel, Route};
 use waha_watchdog::domain::diagnosis::{Rung, Step};
@@ -25,7 +27,6 @@ use waha_watchdog::domain::recovery::{Ambiguity, MaxAge, RecoveryPolicy};
 use waha_watchdog::domain::send::Content;
 use waha_watchdog::domain::status::{Status, StatusPolicy};
 use waha_watchdog::domain::time::Timestamp;
-use waha_watchdog::domain::command::Command;
 use waha_watchdog::metrics::Metrics;
 use waha_watchdog::watchdog::desk::Desk;
 
@@ -413,7 +414,10 @@ impl Life {
                     self.check.mailed(alert, self.boot);
                 }
                 let took = self.chance.between(20, 2000);
-                self.mine(took, Inner::Reported(Report::Told { alert, channel, outcome }));
+                self.mine(
+                    took,
+                    Inner::Reported(Report::Told { alert, channel, outcome, why: None, reached: Vec::new() }),
+                );
             }
         }
     }

@@ -301,6 +301,8 @@ pub struct ChannelView {
     last_success: Option<Moment>,
     /// Since when it has accepted none.
     failing_since: Option<Moment>,
+    /// Why the last try failed, in English, without any address, name or secret.
+    why: Option<String>,
 }
 
 /// How a way out is.
@@ -312,6 +314,7 @@ pub fn channel(name: &'static str, takes: Option<&[Topic]>, reach: Reach, queue:
         queue,
         last_success: reach.last_success.map(Moment),
         failing_since: reach.failing_since.map(Moment),
+        why: reach.why,
     }
 }
 

@@ -42,7 +42,7 @@ fn kinds(tellings: &[Telling]) -> Vec<(&'static str, Channel)> {
 
 fn ends(bench: &mut Bench, telling: &Telling, outcome: Outcome) {
     let (alert, channel) = (telling.alert.id, telling.channel);
-    bench.event(Event::Report(Report::Told { alert, channel, outcome }));
+    bench.event(Event::Report(Report::Told { alert, channel, outcome, why: None, reached: Vec::new() }));
 }
 
 /// Order `send` is lost, and nobody can be reached.
