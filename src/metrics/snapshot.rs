@@ -1,8 +1,8 @@
 //! The call list as a file: is it written, and since when is it old?
 
-use prometheus::{Gauge, IntCounter, Registry};
+use prometheus::{Gauge, IntCounter};
 
-use super::{PREFIX, register};
+use super::{Families, PREFIX, register};
 use crate::domain::time::Timestamp;
 
 /// What is counted of `panel.snapshot_file`.
@@ -13,7 +13,7 @@ pub struct SnapshotMetrics {
 }
 
 impl SnapshotMetrics {
-    pub(super) fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
+    pub(super) fn new(registry: &Families) -> Result<Self, prometheus::Error> {
         let at = Gauge::new(
             format!("{PREFIX}_snapshot_last_write_timestamp_seconds"),
             "When the call list was last written to panel.snapshot_file; 0 where it never was.",

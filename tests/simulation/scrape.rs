@@ -164,7 +164,7 @@ impl Life {
             // The real one tries to open its file again and again.
             metrics.store.errors.with_label_values(&["open"]).inc();
         }
-        let text = metrics.encode().unwrap_or_default();
+        let text = metrics.encode();
         month.recorder.scraped(std::str::from_utf8(&text).ok(), started.seconds());
     }
 }

@@ -139,7 +139,7 @@ async fn one_that_takes_it_is_enough_and_none_is_tried_again() {
             bench.pass(2);
             let end = pushed(&up, 3).await;
             assert_eq!(end[0]["labels"]["alertname"], "WahaWatchdogSimulacro");
-            let text = String::from_utf8(bench.metrics.encode().unwrap()).unwrap();
+            let text = String::from_utf8(bench.metrics.encode()).unwrap();
             let series = r#"waha_watchdog_alerts_sent_total{channel="alertmanager",result="retried"} 1"#;
             assert!(text.contains(series), "{text}");
         })

@@ -72,7 +72,7 @@ impl Shop {
 
     fn scrape(&self) -> Vec<String> {
         self.metrics.mind.show(&self.state, at(100_000), &POLICY);
-        let text = String::from_utf8(self.metrics.encode().unwrap()).unwrap();
+        let text = String::from_utf8(self.metrics.encode()).unwrap();
         text.lines()
             .filter(|line| !line.starts_with('#') && !line.starts_with("process_"))
             .map(str::to_owned)
