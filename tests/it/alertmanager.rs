@@ -187,6 +187,7 @@ fn causes_silence_their_consequences_and_never_each_other() {
         ("SesionWahaRequiereQR", "SaludWahaFallando"),
         ("OrdenSinNotificarAntigua", "OrdenesSinNotificar"),
         ("Caido", "ReiniciosFrecuentes"),
+        ("AlmacenConErrores", "AlmacenSinRegistrar"),
         ("Caido", "EstadoInestable"),
         ("Ausente", "CanalDeAlertaFallando"),
     ] {

@@ -207,7 +207,10 @@ impl Life {
             Next::Says(chat, order, kind) => self.says_of_order(chat, order, kind),
             Next::Scrape => {
                 let every = self.month.as_ref().map_or(MINUTE, |month| month.every);
-                self.later(every, What::Shop(Next::Scrape));
+                let ends = self.month.as_ref().map_or(0, |month| month.days * DAY);
+                if now + every < ends {
+                    self.later(every, What::Shop(Next::Scrape));
+                }
                 self.is_scraped();
             }
             Next::Restart(asked, away) => self.restarts(asked, away),
@@ -227,9 +230,6 @@ impl Life {
             Next::People(age) => self.people(age),
             Next::Breaks(number) => self.breaks(number),
             Next::Mended(number) => self.mended(number),
-        }
-        if self.month.as_ref().is_some_and(|month| now > month.days * DAY) {
-            self.check.breaks(now, "the month does not end".to_owned());
         }
     }
 
