@@ -315,6 +315,7 @@ impl HeartMetrics {
             self.requests.with_label_values(&[session, usual, code, error]);
         }
         for kind in KINDS {
+            self.requests.with_label_values(&[session, kind, "201", ""]);
             for result in ["accepted", "rejected", "exhausted"] {
                 self.sends.with_label_values(&[session, kind, result]);
             }

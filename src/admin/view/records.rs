@@ -248,6 +248,8 @@ pub struct DeliveryView {
     tries: u32,
     due: Moment,
     settled: Option<Moment>,
+    /// How many of several recipients have it already, while others are still to be told.
+    reached: usize,
 }
 
 fn delivery(one: &Delivery) -> DeliveryView {
@@ -262,6 +264,7 @@ fn delivery(one: &Delivery) -> DeliveryView {
         tries: one.tries,
         due: one.due.into(),
         settled: one.settled().map(Moment),
+        reached: one.reached.len(),
     }
 }
 
