@@ -1,5 +1,7 @@
 //! Long runs of the simulation: `cargo run --release --example simulate -- --seeds 100000`.
 //!
+//! `--month 30` lives thirty ordinary days, and the same days with ten planted outages, and lets `promtool` judge both by the shipped rules.
+//!
 //! `--from N` begins there, `--seed S` tells the story of one seed, `--planted` prints which seed catches which planted bug.
 #![allow(clippy::print_stdout, clippy::disallowed_methods)]
 
@@ -10,7 +12,10 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Parser;
+use simulation::life::live_month;
 use simulation::live;
+use simulation::month::{Kind, Month};
+use simulation::pages;
 use simulation::planted::Planted;
 
 /// Lives of a sidecar under faults.
@@ -28,6 +33,15 @@ struct Arguments {
     /// Which seed catches which planted bug.
     #[arg(long)]
     planted: bool,
+    /// So many ordinary days, and whom the shipped rules wake in them.
+    #[arg(long)]
+    month: Option<i64>,
+    /// Seconds between two scrapes of a month.
+    #[arg(long, default_value_t = 60)]
+    scrape: i64,
+    /// Only the month with outages, told as a story.
+    #[arg(long)]
+    story: bool,
 }
 
 fn main() -> ExitCode {
@@ -36,6 +50,9 @@ fn main() -> ExitCode {
         let outcome = live(seed, None, true);
         println!("{}", outcome.story.join("\n"));
         return if outcome.broken.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    }
+    if let Some(days) = arguments.month {
+        return month(days, arguments.scrape * 1000, arguments.from, arguments.story);
     }
     let seeds = arguments.from..arguments.from.saturating_add(arguments.seeds);
     if arguments.planted {
@@ -61,6 +78,64 @@ fn main() -> ExitCode {
     }
     println!("{broken} broken");
     if broken == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Days without and with outages: 0 pages, and one for each.
+fn month(days: i64, every: i64, seed: u64, story: bool) -> ExitCode {
+    let mut faults = 0;
+    let kinds: &[Kind] = &Kind::ALL;
+    for outages in if story { vec![kinds] } else { vec![&[], kinds] } {
+        let start = Instant::now();
+        let (found, said) = judged_month(days, every, seed, outages, story);
+        said.iter().for_each(|line| println!("{line}"));
+        found.iter().for_each(|fault| println!("!! {fault}"));
+        faults += found.len();
+        println!(
+            "{days} days, {} outages: {} faults, {:.0} s",
+            outages.len(),
+            found.len(),
+            start.elapsed().as_secs_f64()
+        );
+    }
+    if faults == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn judged_month(
+    days: i64,
+    every: i64,
+    seed: u64,
+    outages: &[Kind],
+    story: bool,
+) -> (Vec<String>, Vec<String>) {
+    let mut month = Month::new(days, outages, every);
+    month.recorder.keep(pages::named());
+    let (outcome, month) = live_month(seed, month, story);
+    let mut said = outcome.story;
+    said.push(format!(
+        "{} events, {} scrapes of {} series",
+        outcome.events,
+        month.recorder.scrapes(),
+        month.recorder.series()
+    ));
+    let Ok(folder) = tempfile::tempdir() else { return (vec!["no temporary folder".to_owned()], said) };
+    let firing = pages::firing(&month, folder.path());
+    let woken = pages::pages(&firing, every / 1000);
+    said.extend(woken.iter().map(|page| {
+        format!(
+            "page at day {} {:02}:{:02}: {}",
+            page.at / 86_400,
+            page.at / 3600 % 24,
+            page.at / 60 % 60,
+            page.alert
+        )
+    }));
+    let mut faults = pages::faults(&month, &woken);
+    faults.extend(outcome.broken);
+    if outages.is_empty() {
+        faults
+            .extend(month.alarming.iter().map(|(at, status)| format!("{status} at {at} on an ordinary day")));
+    }
+    (faults, said)
 }
 
 fn table(seeds: std::ops::Range<u64>) -> ExitCode {

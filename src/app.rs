@@ -24,7 +24,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::{self, Admin};
-use crate::channels::{Recipients, SteadyBoard};
+use crate::channels::SteadyBoard;
 use crate::clock::Clock;
 use crate::config::{Config, EventsMode};
 use crate::domain::case::Case;
@@ -85,7 +85,6 @@ pub struct Running {
     admin_room: Arc<Admin>,
     panel: Arc<Panel>,
     hands: Arc<ArcSwap<Setup>>,
-    recipients: Arc<Recipients>,
     heart: Arc<Heart>,
     metrics: Arc<Metrics>,
     clock: Clock,
@@ -133,8 +132,7 @@ pub fn start(config: &Config) -> Result<Running, StartError> {
         let _nothing = state.decide(Event::Feed(FeedState::Connecting), now, &policy);
     }
     let heart = Arc::new(Heart::new(state, policy, now));
-    let recipients = Arc::new(Recipients::default());
-    let hands_setup = settings::hands(config, &clock, &recipients).map_err(StartError::Configuration)?;
+    let hands_setup = settings::hands(config, &clock).map_err(StartError::Configuration)?;
     let hands_setup = Arc::new(ArcSwap::from_pointee(hands_setup));
     let steady = Arc::new(SteadyBoard::default());
     let (wishes, wished) = mpsc::channel(WISHES_MAX);
@@ -216,7 +214,6 @@ pub fn start(config: &Config) -> Result<Running, StartError> {
         admin_room,
         panel,
         hands: hands_setup,
-        recipients,
         heart,
         metrics,
         clock,
@@ -285,7 +282,7 @@ impl Running {
     /// Where the configuration cannot be put into force.
     pub fn reload(&self, config: &Config) -> anyhow::Result<()> {
         let proxy = settings::proxy(config)?;
-        let hands = settings::hands(config, &self.clock, &self.recipients)?;
+        let hands = settings::hands(config, &self.clock)?;
         let restart_hook = settings::restart_hook(config)?;
         anyhow::ensure!(
             !config.admin.tokens.is_empty() || self.admin.ip().is_loopback(),

@@ -21,7 +21,6 @@ mod testing;
 mod told;
 mod webhook;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::timeout;
@@ -32,7 +31,6 @@ pub use heartbeat::{HeartbeatSettings, beat_on};
 pub use log_file::LogFileSettings;
 pub use outside::ClientError;
 pub use pagerduty::PagerdutySettings;
-pub use recipients::Recipients;
 pub use signature::{NoBase64, Signer};
 pub use sms::SmsSettings;
 pub use steady::SteadyBoard;
@@ -41,7 +39,7 @@ pub use webhook::WebhookSettings;
 mod steady;
 
 use crate::clock::Clock;
-use crate::domain::delivery::Channel;
+use crate::domain::delivery::{Channel, Recipient};
 use crate::domain::errand::Telling;
 use crate::domain::outcome::Outcome;
 use crate::words::{Language, Links};
@@ -51,6 +49,7 @@ use heartbeat::Heartbeat;
 use log_file::LogFile;
 use outside::Outside;
 use pagerduty::Pagerduty;
+use recipients::Recipients;
 use sms::Sms;
 use told::{Told, Untold};
 use webhook::Webhook;
@@ -100,15 +99,26 @@ pub struct Channels {
     heartbeat: Option<Heartbeat>,
 }
 
+/// What a try came to.
+#[derive(Debug)]
+pub struct Tried {
+    /// `Rejected`: it is not worth another try. `Ambiguous`: it may have arrived.
+    pub outcome: Outcome,
+    /// Why it was not accepted: words without any address, name or secret.
+    pub why: Option<String>,
+    /// Who of several recipients has it since this try.
+    pub reached: Vec<Recipient>,
+}
+
 /// What `check` says of a way out: its name, and how it can be reached, or why not.
 pub type Reachable = (&'static str, Result<String, String>);
 
 impl Channels {
-    /// The channels of `settings`. `recipients` remembers over reloads who has which alert.
+    /// The channels of `settings`.
     ///
     /// # Errors
     /// Where no HTTP client or no TLS can be made of them.
-    pub fn new(settings: Settings, clock: &Clock, recipients: &Arc<Recipients>) -> Result<Self, ClientError> {
+    pub fn new(settings: Settings, clock: &Clock) -> Result<Self, ClientError> {
         let wording = Wording { language: settings.language, links: settings.links };
         let speaks_http = settings.sms.is_some()
             || settings.webhook.is_some()
@@ -117,13 +127,10 @@ impl Channels {
             || settings.heartbeat.is_some();
         let outside = if speaks_http { Some(Outside::new()?) } else { None };
         let with = |outside: &Option<Outside>| outside.clone();
-        let email = settings.email.map(|email| Email::new(email, &wording, recipients)).transpose()?;
+        let email = settings.email.map(|email| Email::new(email, &wording)).transpose()?;
         Ok(Self {
             email,
-            sms: settings
-                .sms
-                .zip(with(&outside))
-                .map(|(sms, outside)| Sms::new(sms, outside, &wording, recipients)),
+            sms: settings.sms.zip(with(&outside)).map(|(sms, outside)| Sms::new(sms, outside, &wording)),
             webhook: settings
                 .webhook
                 .zip(with(&outside))
@@ -142,24 +149,27 @@ impl Channels {
         })
     }
 
-    /// Tells an alert. `Rejected`: it is not worth another try. `Ambiguous`: it may have arrived.
-    pub async fn tell(&self, telling: &Telling) -> Outcome {
-        let told = timeout(TELL_MAX, self.tell_on(telling)).await;
-        match told.unwrap_or_else(|_| Err(Untold::unknown("it takes too long"))) {
-            Ok(()) => Outcome::Accepted,
+    /// Tells an alert. `report` hears at once of each of several recipients who has it.
+    pub async fn tell(&self, telling: &Telling, report: &dyn Fn(Recipient)) -> Tried {
+        let recipients = Recipients::new(&telling.alert, telling.channel, report);
+        let told = timeout(TELL_MAX, self.tell_on(telling, &recipients)).await;
+        let told = told.unwrap_or_else(|_| Err(Untold::unknown("it takes too long")));
+        let reached = recipients.into_new();
+        match told {
+            Ok(()) => Tried { outcome: Outcome::Accepted, why: None, reached },
             Err(Untold { outcome, why }) => {
                 let (channel, alert) = (telling.channel.as_str(), telling.alert.id);
                 tracing::warn!(channel, %alert, outcome = outcome.as_str(), "an alert was not taken: {why}");
-                outcome
+                Tried { outcome, why: Some(why), reached }
             }
         }
     }
 
-    async fn tell_on(&self, telling: &Telling) -> Told {
+    async fn tell_on(&self, telling: &Telling, recipients: &Recipients<'_>) -> Told {
         let alert = &telling.alert;
         match telling.channel {
-            Channel::Email => there(&self.email)?.tell(alert).await,
-            Channel::Sms => there(&self.sms)?.tell(alert).await,
+            Channel::Email => there(&self.email)?.tell(alert, recipients).await,
+            Channel::Sms => there(&self.sms)?.tell(alert, recipients).await,
             Channel::Webhook => there(&self.webhook)?.tell(alert).await,
             Channel::Pagerduty => there(&self.pagerduty)?.tell(alert).await,
             Channel::LogFile => there(&self.log_file)?.tell(alert).await,

@@ -24,6 +24,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 
 use crate::channels::Channels;
+use crate::channels::Tried;
 use crate::clock::Clock;
 use crate::domain::errand::{Errand, Look, Looked, NotReplayed, Replay, Report, Telling};
 use crate::domain::id::SendId;
@@ -119,7 +120,7 @@ impl Errands {
         self.tasks.spawn_local(async move {
             let begun = Cell::new(false);
             // A panic costs the errand, not the heart, which waits for its end.
-            let report = match AssertUnwindSafe(hands.run(&errand, &begun)).catch_unwind().await {
+            let report = match AssertUnwindSafe(hands.run(&errand, &begun, &done)).catch_unwind().await {
                 Ok(report) => report,
                 Err(_panic) => {
                     tracing::error!(errand = name(&errand), "an errand panicked; this is a bug");
@@ -165,7 +166,8 @@ impl Errands {
 
 impl Hands {
     /// Does an errand. `begun` is set where from now on the ledger tells how it ended, and no report does.
-    async fn run(&self, errand: &Errand, begun: &Cell<bool>) -> Option<Report> {
+    /// `done` hears before the end of what must not be lost with us.
+    async fn run(&self, errand: &Errand, begun: &Cell<bool>, done: &mpsc::Sender<Report>) -> Option<Report> {
         let turns = match errand {
             Errand::Replay(_) | Errand::Write(_) => &self.sending,
             Errand::Tell(_) => &self.telling,
@@ -183,7 +185,11 @@ impl Hands {
             Errand::Write(letter) => self.write(letter).await,
             Errand::Tell(telling) => {
                 let channels = Arc::clone(&self.setup.load().channels);
-                told(telling, channels.tell(telling).await)
+                let (alert, channel) = (telling.alert.id, telling.channel);
+                // Where there is no room, the end tells of it as well.
+                let reached = |who| _ = done.try_send(Report::Reached { alert, channel, who });
+                let Tried { outcome, why, reached } = channels.tell(telling, &reached).await;
+                Report::Told { alert, channel, outcome, why, reached }
             }
             Errand::Replay(replay) => {
                 let why = self.replay(replay, begun).await.err()?;
@@ -204,10 +210,6 @@ const fn name(errand: &Errand) -> &'static str {
     }
 }
 
-fn told(telling: &Telling, outcome: Outcome) -> Report {
-    Report::Told { alert: telling.alert.id, channel: telling.channel, outcome }
-}
-
 /// The report of an errand of which nobody knows how far it got.
 fn undone(errand: Errand) -> Report {
     match errand {
@@ -218,7 +220,10 @@ fn undone(errand: Errand) -> Report {
             cause: Some(Cause::Interrupted),
             message: None,
         },
-        Errand::Tell(telling) => told(&telling, Outcome::Ambiguous),
+        Errand::Tell(Telling { alert, channel }) => {
+            let why = Some("a fault of the watchdog".to_owned());
+            Report::Told { alert: alert.id, channel, outcome: Outcome::Ambiguous, why, reached: Vec::new() }
+        }
         // Its intent may have been handed in.
         Errand::Replay(replay) => {
             Report::NotReplayed { send: replay.attempt.send, why: NotReplayed::Unrecorded }

@@ -6,13 +6,17 @@
 mod families;
 mod mind;
 mod snapshot;
+mod text;
 
+use std::cell::RefCell;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use prometheus::core::Collector;
+#[cfg(target_os = "linux")]
+use prometheus::process_collector::ProcessCollector;
 use prometheus::{
-    Encoder, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-    TextEncoder,
+    GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
 };
 
 pub use families::{HeartMetrics, ProxyMetrics, StoreMetrics};
@@ -23,6 +27,9 @@ use crate::domain::decide::OTHER_SESSIONS;
 use crate::domain::id::SessionName;
 use crate::domain::time::Timestamp;
 
+/// A text that grows a little needs no new room.
+const ROOM: usize = 16 * 1024;
+
 /// The prefix of all names.
 pub const PREFIX: &str = "waha_watchdog";
 
@@ -32,9 +39,34 @@ const REVISION: &str = match option_env!("WAHA_WATCHDOG_REVISION") {
     None => "unknown",
 };
 
+/// The families there are.
+struct Families {
+    /// Sees to it that no two have one name.
+    registry: Registry,
+    all: RefCell<Vec<Box<dyn Collector>>>,
+}
+
+impl Families {
+    fn add<C: Collector + Clone + 'static>(&self, family: &C) -> Result<(), prometheus::Error> {
+        self.registry.register(Box::new(family.clone()))?;
+        self.all.borrow_mut().push(Box::new(family.clone()));
+        Ok(())
+    }
+
+    /// In the order of their names.
+    fn sorted(self) -> Vec<Box<dyn Collector>> {
+        let mut all = self.all.into_inner();
+        let name = |family: &dyn Collector| family.desc().first().map(|desc| desc.fq_name.clone());
+        all.sort_by_cached_key(|family| name(&**family));
+        all
+    }
+}
+
 /// All families of this process.
 pub struct Metrics {
-    registry: Registry,
+    families: Vec<Box<dyn Collector>>,
+    /// How long the last text was.
+    length: AtomicUsize,
     /// Counted by the proxy's threads.
     pub proxy: ProxyMetrics,
     /// Counted by the heart.
@@ -58,40 +90,43 @@ impl Metrics {
     /// # Errors
     /// Where two families have one name: a fault of this program, seen by its first test.
     pub fn new(sessions: &[SessionName]) -> Result<Self, prometheus::Error> {
-        let registry = Registry::new();
+        let families = Families { registry: Registry::new(), all: RefCell::default() };
+        let registry = &families;
         let build = gauge_vec(
-            &registry,
+            registry,
             "build_info",
             "Version and source revision of the running sidecar, always 1.",
             &["version", "revision"],
         )?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION"), REVISION]).set(1);
         #[cfg(target_os = "linux")]
-        registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
-        Ok(Self {
-            proxy: ProxyMetrics::new(&registry)?,
-            heart: HeartMetrics::new(&registry, sessions)?,
-            mind: MindMetrics::new(&registry, sessions)?,
-            store: StoreMetrics::new(&registry)?,
-            snapshot: SnapshotMetrics::new(&registry)?,
+        registry.all.borrow_mut().push(Box::new(ProcessCollector::for_self()));
+        let metrics = Self {
+            proxy: ProxyMetrics::new(registry)?,
+            heart: HeartMetrics::new(registry, sessions)?,
+            mind: MindMetrics::new(registry, sessions)?,
+            store: StoreMetrics::new(registry)?,
+            snapshot: SnapshotMetrics::new(registry)?,
             reload_successful: gauge(
-                &registry,
+                registry,
                 "config_last_reload_successful",
                 "1 where the last load of the configuration took effect.",
             )?,
             reload_timestamp: gauge(
-                &registry,
+                registry,
                 "config_last_reload_timestamp_seconds",
                 "When the configuration in force was loaded.",
             )?,
             admin_requests: counter_vec(
-                &registry,
+                registry,
                 "http_requests_total",
                 "Calls of the admin listener.",
                 &["handler", "code"],
             )?,
-            registry,
-        })
+            families: Vec::new(),
+            length: AtomicUsize::new(0),
+        };
+        Ok(Self { families: families.sorted(), ..metrics })
     }
 
     /// A call of the admin listener was answered. `handler` is a route's name, not a path.
@@ -100,13 +135,11 @@ impl Metrics {
     }
 
     /// The text of `/metrics`.
-    ///
-    /// # Errors
-    /// Where a family cannot be encoded.
-    pub fn encode(&self) -> Result<Vec<u8>, prometheus::Error> {
-        let mut text = Vec::with_capacity(64 * 1024);
-        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
-        Ok(text)
+    pub fn encode(&self) -> Vec<u8> {
+        let mut text = Vec::with_capacity(self.length.load(Ordering::Relaxed) + ROOM);
+        self.families.iter().for_each(|family| text::write(&**family, &mut text));
+        self.length.store(text.len(), Ordering::Relaxed);
+        text
     }
 }
 
@@ -133,8 +166,8 @@ pub fn code_label(code: u16) -> &'static str {
     }
 }
 
-fn register<C: Collector + Clone + 'static>(registry: &Registry, family: C) -> Result<C, prometheus::Error> {
-    registry.register(Box::new(family.clone()))?;
+fn register<C: Collector + Clone + 'static>(registry: &Families, family: C) -> Result<C, prometheus::Error> {
+    registry.add(&family)?;
     Ok(family)
 }
 
@@ -142,12 +175,12 @@ fn opts(name: &str, help: &str) -> Opts {
     Opts::new(format!("{PREFIX}_{name}"), help)
 }
 
-fn gauge(registry: &Registry, name: &str, help: &str) -> Result<IntGauge, prometheus::Error> {
+fn gauge(registry: &Families, name: &str, help: &str) -> Result<IntGauge, prometheus::Error> {
     register(registry, IntGauge::with_opts(opts(name, help))?)
 }
 
 fn gauge_vec(
-    registry: &Registry,
+    registry: &Families,
     name: &str,
     help: &str,
     labels: &[&str],
@@ -156,7 +189,7 @@ fn gauge_vec(
 }
 
 fn counter_vec(
-    registry: &Registry,
+    registry: &Families,
     name: &str,
     help: &str,
     labels: &[&str],
@@ -165,7 +198,7 @@ fn counter_vec(
 }
 
 fn float_vec(
-    registry: &Registry,
+    registry: &Families,
     name: &str,
     help: &str,
     labels: &[&str],
@@ -175,7 +208,7 @@ fn float_vec(
 
 /// A histogram for each session.
 fn histogram_vec(
-    registry: &Registry,
+    registry: &Families,
     name: &str,
     help: &str,
     buckets: &[f64],
@@ -211,7 +244,7 @@ mod tests {
     #[test]
     fn every_family_has_help_and_the_prefix_and_starts_with_its_series() {
         let metrics = Metrics::new(&[SessionName::new("default").unwrap()]).unwrap();
-        let text = String::from_utf8(metrics.encode().unwrap()).unwrap();
+        let text = String::from_utf8(metrics.encode()).unwrap();
         for line in text.lines().filter(|line| line.starts_with("# TYPE ")) {
             let name = line.split(' ').nth(2).unwrap();
             assert!(name.starts_with(PREFIX) || name.starts_with("process_"), "{name}");

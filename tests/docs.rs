@@ -436,7 +436,7 @@ fn all_families() -> BTreeMap<String, Family> {
     };
     drop(state.decide(Event::Entry(Position(1), Entry::Ended(Box::new(rejected))), now, &policy));
     metrics.mind.show(&state, now, &policy);
-    families(&String::from_utf8(metrics.encode().unwrap()).unwrap())
+    families(&String::from_utf8(metrics.encode()).unwrap())
 }
 
 fn families(text: &str) -> BTreeMap<String, Family> {

@@ -8,9 +8,13 @@
 mod simulation;
 
 use std::fmt::Write as _;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
+use simulation::life::live_month;
 use simulation::live;
+use simulation::month::{Kind, Month};
+use simulation::pages;
 use simulation::planted::Planted;
 
 /// So long the test looks at seed after seed, beyond the least.
@@ -57,6 +61,24 @@ fn a_seed_is_the_same_life_every_time() {
     for seed in [3, 14, 15] {
         assert!(live(seed, None, true).story == live(seed, None, true).story, "{seed}");
     }
+}
+
+/// The whole month is a step of its own (`.ci/run`): these days are what a test can wait for.
+#[test]
+fn an_outage_wakes_somebody_once_and_ordinary_days_nobody() {
+    if Command::new("promtool").arg("--version").output().is_err() {
+        assert!(std::env::var_os("CI").is_none(), "promtool is missing (Debian: prometheus)");
+        println!("!! promtool is missing (Debian: prometheus): nobody has judged these days");
+        return;
+    }
+    let mut month = Month::new(2, &[Kind::Refused, Kind::DiskBroken], 60_000);
+    month.recorder.keep(pages::named());
+    let (outcome, month) = live_month(1, month, false);
+    assert_eq!(outcome.broken, None);
+    let folder = tempfile::tempdir().unwrap();
+    let woken = pages::pages(&pages::firing(&month, folder.path()), 60);
+    assert_eq!(pages::faults(&month, &woken), Vec::<String>::new());
+    assert_eq!(woken.len(), 2, "{woken:?}");
 }
 
 #[test]

@@ -73,7 +73,7 @@ fn channels(admin: &Admin, told: &[Alert]) -> Vec<ChannelView> {
     let routes = &admin.heart.policy.load().alerts.routes;
     let state = admin.heart.state();
     let of_channel = |channel: Channel| {
-        let reach = state.reach().get(&channel).copied().unwrap_or_default();
+        let reach = state.reach().get(&channel).cloned().unwrap_or_default();
         let earlier = told.iter().filter_map(|alert| alert.on(channel)?.told()).max();
         let reach = Reach { last_success: reach.last_success.max(earlier), ..reach };
         let waits = |alert: &&Alert| alert.on(channel).is_some_and(|one| one.settled().is_none());

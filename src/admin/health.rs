@@ -9,7 +9,6 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 
 use super::Admin;
-use super::problem::{Problem, ProblemView};
 use super::view::{self, Readiness};
 use crate::store::StoreState;
 
@@ -47,20 +46,13 @@ pub(super) async fn readyz(State(admin): State<Arc<Admin>>) -> (StatusCode, Json
     tag = "health",
     responses(
         (status = 200, description = "Prometheus' text format", body = String, content_type = "text/plain"),
-        (status = 500, description = "The metrics cannot be encoded (`metrics`)", body = ProblemView, content_type = "application/problem+json"),
     ),
 )]
-pub(super) async fn metrics(State(admin): State<Arc<Admin>>) -> Result<Response, Problem> {
+pub(super) async fn metrics(State(admin): State<Arc<Admin>>) -> Response {
     admin.heart.show(&admin.metrics, admin.clock.now());
     show_store(&admin);
-    let text = admin.metrics.encode().map_err(|error| {
-        Problem::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "metrics",
-            format!("the metrics cannot be encoded: {error}"),
-        )
-    })?;
-    Ok(([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())
+    let text = admin.metrics.encode();
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }
 
 fn show_store(admin: &Admin) {

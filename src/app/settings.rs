@@ -9,7 +9,6 @@ use anyhow::Context as _;
 
 pub use self::channels::{channels as channels_of, shared_fate};
 use crate::admin::{Access, RestartHook, Token, TokenRole, Trusted};
-use crate::channels::Recipients;
 use crate::clock::Clock;
 use crate::config::{
     Ambiguous, Config, EventsMode, IntentMode, LivenessSource, Locale, PagingOwner, RetryMode, Role,
@@ -158,7 +157,7 @@ pub(super) fn hook(config: &Config) -> Option<Hook> {
 }
 
 /// What the heart's hands work with.
-pub(super) fn hands(config: &Config, clock: &Clock, recipients: &Arc<Recipients>) -> anyhow::Result<Setup> {
+pub(super) fn hands(config: &Config, clock: &Clock) -> anyhow::Result<Setup> {
     let waha = &config.waha;
     let key = waha.api_key.as_ref().map(|key| key.expose().to_owned());
     let ca = waha.ca_file.as_ref().map(std::fs::read).transpose().context("failed to read waha.ca_file")?;
@@ -168,7 +167,7 @@ pub(super) fn hands(config: &Config, clock: &Clock, recipients: &Arc<Recipients>
         client: Arc::new(client),
         language: language(config),
         links: channels::links(config),
-        channels: Arc::new(channels::channels(config, clock, recipients)?),
+        channels: Arc::new(channels::channels(config, clock)?),
         limits: Limits {
             probe: config.healthcheck.timeout,
             send: config.proxy.response_timeout,

@@ -205,13 +205,13 @@ impl Pushed {
         match manager.push(&standing, &over, now).await {
             Ok(()) => {
                 metrics.mind.steady(Steady::Alertmanager, Delivered::Ok, 0, now);
-                board.note(Steady::Alertmanager, true, 0, now);
+                board.note(Steady::Alertmanager, Ok(()), 0, now);
                 *self = Self { firing: stands, at: Some(now), failures: 0, not_before: None };
                 AGAIN
             }
-            Err(_told_already) => {
+            Err(untold) => {
                 metrics.mind.steady(Steady::Alertmanager, Delivered::Retried, waiting, now);
-                board.note(Steady::Alertmanager, false, waiting, now);
+                board.note(Steady::Alertmanager, Err(untold.why), waiting, now);
                 self.failures = self.failures.saturating_add(1);
                 let wait = RETRY_MIN.saturating_mul(1 << (self.failures - 1).min(6)).min(RETRY_MAX);
                 self.not_before = Some(clock.now() + wait);

@@ -3,7 +3,6 @@
 //! A mail has the alert's id for its own, so that a second copy is known for one, and refers to its incident, so that all mails of one
 //! incident are one thread.
 
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use lettre::address::Address;
@@ -19,9 +18,8 @@ use tokio::time::timeout;
 use super::Wording;
 use super::outside::{ClientError, root};
 use super::recipients::Recipients;
-use super::told::{self, Told, Untold, sum_up};
+use super::told::{Told, Untold, sum_up};
 use crate::domain::alert::Alert;
-use crate::domain::delivery::Channel;
 use crate::domain::outcome::Outcome;
 use crate::words::{Eyes, worded};
 
@@ -62,7 +60,6 @@ pub(super) struct Email {
     settings: EmailSettings,
     tls: Option<TlsParameters>,
     wording: Wording,
-    recipients: Arc<Recipients>,
 }
 
 /// Nobody needs to be told that somebody is on holiday.
@@ -84,11 +81,7 @@ impl Header for AutoSubmitted {
 }
 
 impl Email {
-    pub(super) fn new(
-        settings: EmailSettings,
-        wording: &Wording,
-        recipients: &Arc<Recipients>,
-    ) -> Result<Self, ClientError> {
+    pub(super) fn new(settings: EmailSettings, wording: &Wording) -> Result<Self, ClientError> {
         let failed = |error: SmtpError| ClientError(root(&error));
         let tls = if settings.security == MailSecurity::None {
             None
@@ -99,19 +92,19 @@ impl Email {
             }
             Some(tls.build().map_err(failed)?)
         };
-        Ok(Self { settings, tls, wording: wording.clone(), recipients: Arc::clone(recipients) })
+        Ok(Self { settings, tls, wording: wording.clone() })
     }
 
-    pub(super) async fn tell(&self, alert: &Alert) -> Told {
+    pub(super) async fn tell(&self, alert: &Alert, recipients: &Recipients<'_>) -> Told {
         let mail = self.mail(alert)?;
-        let open = |to: &&Mailbox| !self.recipients.has(alert.id, Channel::Email, to.email.as_ref());
+        let open = |to: &&Mailbox| !recipients.has(to.email.as_ref());
         let open: Vec<_> = self.settings.to.iter().filter(open).collect();
         let mut connection = self.connect().await.map_err(Untold::this_time)?;
         let mut each = vec![Ok(()); self.settings.to.len() - open.len()];
         for to in open {
             let told = self.send(&mut connection, &to.email, &mail).await;
             if told.is_ok() {
-                self.recipients.note(alert.id, Channel::Email, to.email.as_ref());
+                recipients.note(to.email.as_ref());
             }
             let broken = told.as_ref().is_err_and(|untold| untold.outcome != Outcome::Rejected);
             each.push(told);
@@ -124,11 +117,7 @@ impl Email {
             }
         }
         let _ = timeout(PATIENCE, connection.quit()).await;
-        let told = sum_up(each);
-        if told::is_settled(&told) {
-            self.recipients.forget(alert.id, Channel::Email);
-        }
-        told
+        sum_up(each)
     }
 
     /// The mail, the same at every try.

@@ -81,29 +81,30 @@ pub async fn beat_on<A: Future<Output = Result<(), &'static str>>>(
             continue;
         };
         let interval = heartbeat.settings.interval;
-        let (how, nap) = match alive().await {
+        let (how, why, nap) = match alive().await {
             Ok(()) => match heartbeat.beat().await {
-                Ok(()) => (Delivered::Ok, interval),
+                Ok(()) => (Delivered::Ok, Ok(()), interval),
                 Err(untold) => {
                     tracing::warn!(
                         channel = "heartbeat",
                         "the dead man's switch was not reached: {}",
                         untold.why
                     );
-                    (Delivered::Retried, interval.min(AGAIN))
+                    (Delivered::Retried, Err(untold.why), interval.min(AGAIN))
                 }
             },
             Err(stuck) => {
                 if !silent {
                     tracing::error!(stuck, "the dead man's switch is not called: something is stuck");
                 }
-                (Delivered::Suppressed, interval.min(AGAIN))
+                let why = format!("it is not called: {stuck}");
+                (Delivered::Suppressed, Err(why), interval.min(AGAIN))
             }
         };
         silent = how == Delivered::Suppressed;
         let waiting = usize::from(how != Delivered::Ok);
         metrics.mind.steady(Steady::Heartbeat, how, waiting, clock.now());
-        board.note(Steady::Heartbeat, how == Delivered::Ok, waiting, clock.now());
+        board.note(Steady::Heartbeat, why, waiting, clock.now());
         sleep(nap).await;
     }
 }

@@ -1,16 +1,13 @@
 //! Short messages, by Twilio's Messages API or a service that speaks like it.
 
-use std::sync::Arc;
-
 use futures_util::future::join_all;
 use serde::Deserialize;
 
 use super::outside::{Outside, call, judge};
 use super::recipients::Recipients;
 use super::told::{Told, Untold, sum_up};
-use super::{Wording, gsm, told};
+use super::{Wording, gsm};
 use crate::domain::alert::Alert;
-use crate::domain::delivery::Channel;
 use crate::words::{Eyes, Worded, worded};
 
 /// Most places of a message: three parts, as phones join them.
@@ -35,7 +32,6 @@ pub(super) struct Sms {
     settings: SmsSettings,
     outside: Outside,
     wording: Wording,
-    recipients: Arc<Recipients>,
 }
 
 /// What the service says where it does not take one.
@@ -45,33 +41,24 @@ struct Refusal {
 }
 
 impl Sms {
-    pub(super) fn new(
-        settings: SmsSettings,
-        outside: Outside,
-        wording: &Wording,
-        recipients: &Arc<Recipients>,
-    ) -> Self {
-        Self { settings, outside, wording: wording.clone(), recipients: Arc::clone(recipients) }
+    pub(super) fn new(settings: SmsSettings, outside: Outside, wording: &Wording) -> Self {
+        Self { settings, outside, wording: wording.clone() }
     }
 
-    pub(super) async fn tell(&self, alert: &Alert) -> Told {
+    pub(super) async fn tell(&self, alert: &Alert, recipients: &Recipients<'_>) -> Told {
         let Wording { language, links } = &self.wording;
         let text = text(&worded(alert, Eyes::Others, *language, links));
         let each = self.settings.to.iter().map(|to| async {
-            if self.recipients.has(alert.id, Channel::Sms, to) {
+            if recipients.has(to) {
                 return Ok(());
             }
             let told = self.send(to, &text).await;
             if told.is_ok() {
-                self.recipients.note(alert.id, Channel::Sms, to);
+                recipients.note(to);
             }
             told
         });
-        let told = sum_up(join_all(each).await);
-        if told::is_settled(&told) {
-            self.recipients.forget(alert.id, Channel::Sms);
-        }
-        told
+        sum_up(join_all(each).await)
     }
 
     async fn send(&self, to: &str, text: &str) -> Told {

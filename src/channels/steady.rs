@@ -11,7 +11,7 @@ use crate::domain::time::Timestamp;
 pub struct SteadyBoard(Mutex<BTreeMap<Steady, Noted>>);
 
 /// What is known of one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Noted {
     /// How it has been.
     pub reach: Reach,
@@ -20,16 +20,19 @@ pub struct Noted {
 }
 
 impl SteadyBoard {
-    /// A try ended so, and so much waits.
-    pub(super) fn note(&self, to: Steady, accepted: bool, waiting: usize, now: Timestamp) {
+    /// A try ended so, or failed for that reason, and so much waits.
+    pub(super) fn note(&self, to: Steady, told: Result<(), String>, waiting: usize, now: Timestamp) {
         let mut board = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let noted = board.entry(to).or_default();
-        noted.reach.note(accepted, now);
+        match told {
+            Ok(()) => noted.reach.accepted(now),
+            Err(why) => noted.reach.failed(Some(why), now),
+        }
         noted.waiting = waiting;
     }
 
     /// What is known of it.
     pub fn of(&self, to: Steady) -> Noted {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&to).copied().unwrap_or_default()
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&to).cloned().unwrap_or_default()
     }
 }

@@ -7,12 +7,12 @@ pub(super) mod outside;
 #[path = "../../tests/it/harness/smtp.rs"]
 pub(super) mod smtp;
 
-use std::sync::Arc;
+use std::cell::RefCell;
 
 use super::{Channels, Settings};
 use crate::clock::Clock;
 use crate::domain::alert::{Alert, OrderLine, Orders, Says};
-use crate::domain::delivery::Channel;
+use crate::domain::delivery::{Channel, Delivery};
 use crate::domain::errand::Telling;
 use crate::domain::id::{RecordId, SendId, SessionName};
 use crate::domain::outcome::Outcome;
@@ -67,10 +67,24 @@ pub(super) fn drill(id: u8) -> Alert {
 pub(super) fn channels(settings: Settings) -> Channels {
     let links = Links::new(Some("https://dog.example.com".to_owned()));
     let settings = Settings { language: Language::Es, links, ..settings };
-    Channels::new(settings, &Clock::manual(AT), &Arc::default()).unwrap()
+    Channels::new(settings, &Clock::manual(AT)).unwrap()
 }
 
 /// Tells it through a channel.
 pub(super) async fn tell(channels: &Channels, channel: Channel, alert: &Alert) -> Outcome {
-    channels.tell(&Telling { alert: Box::new(alert.clone()), channel }).await
+    tell_again(channels, channel, &mut alert.clone()).await
+}
+
+/// The same; who has it now is written down in the alert, as the heart does it.
+pub(super) async fn tell_again(channels: &Channels, channel: Channel, alert: &mut Alert) -> Outcome {
+    let telling = Telling { alert: Box::new(alert.clone()), channel };
+    let reported = RefCell::new(Vec::new());
+    let tried = channels.tell(&telling, &|who| reported.borrow_mut().push(who)).await;
+    assert_eq!(tried.reached, *reported.borrow(), "each is reported at once");
+    assert_eq!(tried.why.is_none(), tried.outcome == Outcome::Accepted, "{tried:?}");
+    if alert.on(channel).is_none() {
+        alert.deliveries.push(Delivery::new(channel, AT));
+    }
+    alert.on_mut(channel).unwrap().reaches(&tried.reached);
+    tried.outcome
 }

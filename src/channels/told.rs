@@ -58,11 +58,6 @@ pub(super) fn sum_up(each: impl IntoIterator<Item = Told>) -> Told {
     }
 }
 
-/// Is there nothing more to try?
-pub(super) fn is_settled(told: &Told) -> bool {
-    told.as_ref().map_or_else(|untold| untold.outcome == Outcome::Rejected, |()| true)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -189,7 +189,9 @@ fn tables(answer: &Value) -> String {
     for channel in all("channels").filter(|one| one.get("configured") == Some(&Value::Bool(true))) {
         let queue = channel.get("queue").and_then(Value::as_u64).unwrap_or(0);
         let (name, success) = (word(channel, "channel"), word(channel, "last_success"));
-        let _ = writeln!(text, "{name:14} {queue:>5}  {success:24}  {}", word(channel, "failing_since"));
+        let since = word(channel, "failing_since");
+        let why = channel.get("why").and_then(Value::as_str).map(|why| format!("  {}", plain(why)));
+        let _ = writeln!(text, "{name:14} {queue:>5}  {success:24}  {since}{}", why.unwrap_or_default());
     }
     text
 }

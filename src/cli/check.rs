@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use clap::Args;
 use serde_json::json;
@@ -130,7 +129,7 @@ async fn alert_routes(config: &Config, lines: &mut Vec<Line>) {
         let detail = "goes through WAHA; `alert test whatsapp` tries it".into();
         lines.push(Line { check: "alerts.whatsapp".into(), level: Level::Ok, detail });
     }
-    let reached = match app::channels_of(config, &Clock::system(), &Arc::default()) {
+    let reached = match app::channels_of(config, &Clock::system()) {
         Ok(channels) => channels.reach().await,
         Err(error) => {
             lines.push(Line { check: "alerts".into(), level: Level::Fail, detail: format!("{error:#}") });

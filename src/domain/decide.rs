@@ -438,7 +438,10 @@ impl State {
                     LetterKind::AdminNotice => {
                         self.step_over(id, Rung::Admin, outcome, cause, now, policy, &mut decision);
                     }
-                    LetterKind::Alert => self.alert_over(id, Channel::Whatsapp, outcome, now, &mut decision),
+                    LetterKind::Alert => {
+                        let why = cause.map(|cause| cause.as_str().to_owned());
+                        self.alert_over(id, Channel::Whatsapp, outcome, why, now, &mut decision);
+                    }
                     LetterKind::Canary => self.canary_over(id, outcome, now, policy, &mut decision),
                 }
                 if let Some(name) = through {
@@ -449,12 +452,16 @@ impl State {
                 LetterKind::QuickMessage => self.step_not_tried(id, Rung::Customer, &mut decision),
                 LetterKind::AdminNotice => self.step_not_tried(id, Rung::Admin, &mut decision),
                 LetterKind::Alert => {
-                    self.alert_over(id, Channel::Whatsapp, Outcome::Failed, now, &mut decision);
+                    self.alert_over(id, Channel::Whatsapp, Outcome::Failed, None, now, &mut decision);
                 }
                 LetterKind::Canary => self.canary_not_tried(id, now),
             },
-            Report::Told { alert, channel, outcome } => {
-                self.alert_over(alert, channel, outcome, now, &mut decision);
+            Report::Told { alert, channel, outcome, why, reached } => {
+                self.alert_reaches(alert, channel, &reached, &mut decision);
+                self.alert_over(alert, channel, outcome, why, now, &mut decision);
+            }
+            Report::Reached { alert, channel, who } => {
+                self.alert_reaches(alert, channel, &[who], &mut decision);
             }
             Report::NumberChecked { diagnosis, exists } => {
                 self.number_checked(diagnosis, exists, &mut decision);

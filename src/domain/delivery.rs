@@ -69,23 +69,51 @@ impl Steady {
     }
 }
 
+/// Most recipients that are remembered to have an alert; further ones may be told twice.
+const REACHED_MAX: usize = 256;
+
+/// One of the recipients of a channel, by a digest: enough to know them again, and no address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Recipient(u64);
+
+impl Recipient {
+    /// The one with this digest.
+    pub const fn from_bytes(digest: [u8; 8]) -> Self {
+        Self(u64::from_be_bytes(digest))
+    }
+
+    /// The one with this number.
+    pub const fn new(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// As a number.
+    pub const fn number(self) -> u64 {
+        self.0
+    }
+}
+
 /// How a channel has been lately, as far as this process knows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reach {
     /// When it last accepted something.
     pub last_success: Option<Timestamp>,
     /// Since when it accepts nothing.
     pub failing_since: Option<Timestamp>,
+    /// Why the last try failed: words without any address, name or secret.
+    pub why: Option<String>,
 }
 
 impl Reach {
-    /// A try ended so.
-    pub fn note(&mut self, accepted: bool, now: Timestamp) {
-        if accepted {
-            *self = Self { last_success: Some(now), failing_since: None };
-        } else {
-            self.failing_since.get_or_insert(now);
-        }
+    /// It accepted something.
+    pub fn accepted(&mut self, now: Timestamp) {
+        *self = Self { last_success: Some(now), failing_since: None, why: None };
+    }
+
+    /// It did not.
+    pub fn failed(&mut self, why: Option<String>, now: Timestamp) {
+        self.failing_since.get_or_insert(now);
+        self.why = why;
     }
 }
 
@@ -191,6 +219,8 @@ pub struct Delivery {
     pub due: Timestamp,
     /// How far it got.
     pub progress: Progress,
+    /// Who of several recipients has it already, until it is settled.
+    pub reached: Vec<Recipient>,
 }
 
 /// How far a delivery got.
@@ -231,7 +261,18 @@ impl Dropped {
 impl Delivery {
     /// One that waits until `due`.
     pub const fn new(channel: Channel, due: Timestamp) -> Self {
-        Self { channel, tries: 0, due, progress: Progress::Waiting }
+        Self { channel, tries: 0, due, progress: Progress::Waiting, reached: Vec::new() }
+    }
+
+    /// These have it. Tells whether that is news.
+    pub fn reaches(&mut self, who: &[Recipient]) -> bool {
+        let before = self.reached.len();
+        for one in who {
+            if self.reached.len() < REACHED_MAX && !self.reached.contains(one) {
+                self.reached.push(*one);
+            }
+        }
+        self.reached.len() > before
     }
 
     /// When it was told.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::alert::Alert;
 use super::confirmation::{Confirmation, MessageId};
-use super::delivery::Channel;
+use super::delivery::{Channel, Recipient};
 use super::id::{ChatId, RecordId, SendId, SessionName};
 use super::ledger::AttemptId;
 use super::outcome::{Cause, Outcome};
@@ -68,7 +68,8 @@ impl Errand {
             }
             Self::Write(letter) => Report::NotWritten { id: letter.id, kind: letter.text.kind() },
             Self::Tell(Telling { alert, channel }) => {
-                Report::Told { alert: alert.id, channel, outcome: Outcome::Failed }
+                let why = Some("nothing can be written down".to_owned());
+                Report::Told { alert: alert.id, channel, outcome: Outcome::Failed, why, reached: Vec::new() }
             }
         }
     }
@@ -237,6 +238,19 @@ pub enum Report {
         channel: Channel,
         /// How it ended: accepted, rejected for good, failed, or nobody knows.
         outcome: Outcome,
+        /// Why, where it was not accepted: words without any address, name or secret.
+        why: Option<String>,
+        /// Who of several recipients has it since this try.
+        reached: Vec<Recipient>,
+    },
+    /// One of several recipients of an alert has it; the others are still being told.
+    Reached {
+        /// The alert.
+        alert: RecordId,
+        /// The channel.
+        channel: Channel,
+        /// Who.
+        who: Recipient,
     },
     /// A letter was not begun: it could not be recorded.
     NotWritten {

@@ -7,13 +7,11 @@ mod waiting;
 
 use std::time::Duration;
 
-use prometheus::Registry;
-
 use self::deeds::{Deeds, Open};
 use self::senses::Senses;
 use self::singles::Singles;
 use self::waiting::Waiting;
-use super::with_other;
+use super::{Families, with_other};
 use crate::domain::decide::{Notice, Policy, State};
 use crate::domain::delivery::{Delivered, Steady};
 use crate::domain::id::SessionName;
@@ -28,7 +26,7 @@ pub struct MindMetrics {
 }
 
 impl MindMetrics {
-    pub(super) fn new(registry: &Registry, sessions: &[SessionName]) -> Result<Self, prometheus::Error> {
+    pub(super) fn new(registry: &Families, sessions: &[SessionName]) -> Result<Self, prometheus::Error> {
         let metrics = Self {
             senses: Senses::new(registry)?,
             deeds: Deeds::new(registry)?,

@@ -61,8 +61,9 @@ pub async fn keep(panel: Arc<Panel>, closed: CancellationToken) {
     let mut moved = panel.admin.heart.written();
     let mut written = Written::default();
     loop {
-        if let Some(path) = panel.settings.load().snapshot_file.clone() {
-            write(&panel, path, &mut written).await;
+        match panel.settings.load().snapshot_file.clone() {
+            Some(path) => write(&panel, path, &mut written).await,
+            None => panel.admin.metrics.snapshot.unwanted(),
         }
         tokio::select! {
             () = closed.cancelled() => return,
@@ -77,10 +78,13 @@ async fn write(panel: &Panel, path: PathBuf, written: &mut Written) {
     let (entries, more) = entries(panel);
     let table = table(&entries);
     let digest: [u8; 32] = Sha256::digest(table.as_bytes()).into();
-    if written.path.as_ref() == Some(&path) && written.digest == digest && !written.failing {
+    let (now, t) = (panel.now(), Say(**panel.admin.language.load()));
+    let same = written.path.as_ref() == Some(&path) && written.digest == digest && !written.failing;
+    // Somebody may have taken it away.
+    if same && tokio::fs::try_exists(&path).await.unwrap_or(false) {
+        panel.admin.metrics.snapshot.seen_current(now);
         return;
     }
-    let (now, t) = (panel.now(), Say(**panel.admin.language.load()));
     let at = Stamp::new(now, now, t);
     let page = SnapshotPage { t, style: assets::STYLE, at: &at, entries: &entries, more };
     let page = page.render().unwrap_or_default();

@@ -13,9 +13,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::harness::http::{self, JSON};
-use super::harness::mailbox::Mailbox;
 use super::harness::rules::{alerts, root};
 use super::harness::sidecar::output;
+use super::harness::smtp::{MailServer, Rules};
 use super::harness::upstream::Canned;
 use super::harness::{cannot, until};
 
@@ -187,6 +187,7 @@ fn causes_silence_their_consequences_and_never_each_other() {
         ("SesionWahaRequiereQR", "SaludWahaFallando"),
         ("OrdenSinNotificarAntigua", "OrdenesSinNotificar"),
         ("Caido", "ReiniciosFrecuentes"),
+        ("AlmacenConErrores", "AlmacenSinRegistrar"),
         ("Caido", "EstadoInestable"),
         ("Ausente", "CanalDeAlertaFallando"),
     ] {
@@ -211,7 +212,7 @@ struct Alertmanager {
 }
 
 impl Alertmanager {
-    async fn start(pager: &Canned, heartbeat: &Canned, mailbox: &Mailbox) -> Self {
+    async fn start(pager: &Canned, heartbeat: &Canned, mailbox: &MailServer) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let templates = folder.path().join("alertmanager-templates");
         fs::create_dir(&templates).unwrap();
@@ -316,7 +317,7 @@ async fn an_outage_is_one_page_and_one_end_and_its_consequences_are_silent() {
     }
     let accepted = b"HTTP/1.1 202 Accepted\r\nContent-Length: 2\r\n\r\n{}";
     let (pager, heartbeat) = (Canned::start(accepted).await, Canned::start(accepted).await);
-    let mailbox = Mailbox::start().await;
+    let mailbox = MailServer::start(Rules::default()).await;
     let alertmanager = Alertmanager::start(&pager, &heartbeat, &mailbox).await;
 
     let hour = Duration::hours(1);
@@ -394,6 +395,7 @@ async fn an_outage_is_one_page_and_one_end_and_its_consequences_are_silent() {
         .iter()
         .zip(["[aviso] El bot funciona a medias (otra)", "[resuelto] El bot funciona a medias (otra)"])
     {
+        let mail = &mail.data;
         assert!(mail.contains(&format!("Subject: {subject}")), "{mail}");
         assert!(
             mail.contains("runbooks/WahaWatchdogBotDegradado.md") || subject.starts_with("[resuelto]"),

@@ -203,6 +203,45 @@ async fn killed_between_the_decision_and_the_telling_it_is_told_once() {
 }
 
 #[tokio::test]
+async fn killed_between_two_recipients_who_has_it_is_not_told_again() {
+    let service = Service::start(Reply::Status(201, "{}")).await;
+    let config = texted_by(knobs(), &service).raw("alerts.sms.to", r#"["+15550002222", "+15550003333"]"#);
+    let mut play = Play::start("alerts: killed between two recipients", config).await;
+    play.status_is("online").await;
+    service.answer(Reply::Hang);
+    service.answer_next(Reply::Status(201, "{}"));
+    play.waha.go_down().await;
+    play.place(0..1).await;
+    play.status_is("incommunicado_critico").await;
+    until("both are being told", async || service.asked().len() == 2).await;
+    play.when("recipients that have it", (1, "under_way".to_owned()), async |play| {
+        let alerts = play.items("/api/alerts").await;
+        let loss = alerts.iter().find(|alert| alert["says"] == "total_loss").unwrap();
+        let sms = loss["deliveries"].as_array().unwrap().iter().find(|one| one["channel"] == "sms").unwrap();
+        (sms["reached"].as_i64().unwrap(), word(&sms["state"]))
+    })
+    .await;
+    // It is answered once it is on disk, and all that was decided before it.
+    let paused = play.sidecar.cli(&["recovery", "pause"]).await;
+    assert!(paused.status.success(), "{paused:?}");
+    play.sidecar.kill9();
+    service.answer(Reply::Status(201, "{}"));
+    play.sidecar.run().await;
+    until("the other is told", async || service.asked().len() == 3).await;
+    all_told_but_whatsapp(&play).await;
+    let to: Vec<String> = service.asked().iter().map(recipient).collect();
+    play.holds("the first two", "one each", &to, to[0] != to[1]);
+    play.fact("told after the crash", vec![to[1].clone()], to[2..].to_vec());
+    play.end();
+}
+
+/// Whom a short message is for.
+fn recipient(asked: &Asked) -> String {
+    let mut fields = form_urlencoded::parse(&asked.body);
+    fields.find(|(name, _)| name == "To").map(|(_, to)| to.into_owned()).unwrap()
+}
+
+#[tokio::test]
 async fn a_restart_repeats_nothing() {
     let (pager, hook) = (pager().await, Service::start(Reply::Status(200, "")).await);
     let mut play = Play::start("alerts: restart", hooked_by(paged_by(knobs(), &pager), &hook)).await;

@@ -400,6 +400,14 @@ async fn the_call_list_is_a_file_when_nothing_runs() {
         .unwrap();
     until("it is off again", async || !read().contains("ORD-1")).await;
 
+    // Taken away by somebody, it is written again, change or no change.
+    std::fs::remove_file(&page).unwrap();
+    until("it is there again", async || page.exists()).await;
+    let current = async || gauge(&sidecar, "waha_watchdog_snapshot_current_timestamp_seconds").await;
+    let before = current().await;
+    assert!(before > 0.0);
+    until("it is seen to be current", async || current().await > before).await;
+
     // Where it cannot be written, that is loud, and holds up nothing.
     std::fs::remove_dir_all(folder.path().join("lists")).unwrap();
     std::fs::write(folder.path().join("lists"), b"in the way").unwrap();
@@ -415,6 +423,13 @@ async fn the_call_list_is_a_file_when_nothing_runs() {
     until("it is written again", async || read().contains("ORD-2")).await;
     sidecar.kill9();
     assert!(read().contains("ORD-2"), "readable when nothing runs");
+}
+
+/// A gauge without labels.
+async fn gauge(sidecar: &Sidecar, name: &str) -> f64 {
+    let metrics = http::call(sidecar.admin(), "GET", "/metrics", &[], b"").await.unwrap().text();
+    let line = metrics.lines().find(|line| line.split(' ').next() == Some(name)).unwrap();
+    line.rsplit(' ').next().unwrap().parse().unwrap()
 }
 
 async fn api(sidecar: &Sidecar, path: &str) -> Value {

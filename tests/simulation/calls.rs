@@ -202,6 +202,10 @@ impl Life {
 
     /// Somebody's entry is durable, or was waited for long enough.
     pub fn waited(&mut self, waiter: Waiter, durable: bool) {
+        if let (false, Some(metrics)) = (durable, self.sidecar.as_ref().and_then(|one| one.metrics.as_ref()))
+        {
+            metrics.store.waits_missed.inc();
+        }
         match waiter {
             Waiter::Intent(id) => {
                 let Some(sidecar) = &mut self.sidecar else { return };

@@ -308,7 +308,7 @@ impl Check {
             Report::Wrote { id, kind: LetterKind::Alert, outcome: Outcome::Accepted, .. } => {
                 _ = self.delivered.insert((*id, Channel::Whatsapp))
             }
-            Report::Told { alert, channel, outcome: Outcome::Accepted } => {
+            Report::Told { alert, channel, outcome: Outcome::Accepted, .. } => {
                 _ = self.delivered.insert((*alert, *channel))
             }
             Report::Wrote { outcome: Outcome::Accepted, .. } => self.proven(),

@@ -73,6 +73,10 @@ impl Disk {
         self.last()
     }
 
+    pub fn is_busy(&self) -> bool {
+        self.writing.is_some() || !self.queue.is_empty()
+    }
+
     /// Intents up to `applied` whose end is not there yet.
     pub fn open_intents(&self) -> Vec<(Position, Intent)> {
         let mut open = BTreeMap::new();

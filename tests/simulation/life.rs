@@ -10,6 +10,7 @@ use waha_watchdog::domain::outcome::Reply;
 use super::bot::Bot;
 use super::check::Check;
 use super::disk::{Disk, Waiter};
+use super::month::{Month, Next};
 use super::plan::{Chance, Plan, Weather};
 use super::planted::Planted;
 use super::sidecar::Sidecar;
@@ -20,6 +21,8 @@ use super::world::{Request, Waha};
 const QUIET: i64 = 32 * 60_000;
 /// More events than any life has.
 const EVENTS_MAX: u32 = 300_000;
+/// The same of a month.
+const EVENTS_OF_A_MONTH: u32 = 20_000_000;
 
 /// What happens.
 pub enum What {
@@ -39,6 +42,8 @@ pub enum What {
     WallSteps,
     FeedFlaps,
     Peace,
+    /// In a month of a shop.
+    Shop(Next),
     /// Inside the process of this boot, and gone with it.
     Mine(u32, Inner),
 }
@@ -98,6 +103,7 @@ pub struct Life {
     pub connected: bool,
     pub check: Check,
     pub story: Story,
+    pub month: Option<Box<Month>>,
 }
 
 /// How a life went.
@@ -112,50 +118,72 @@ pub struct Outcome {
 pub fn live(seed: u64, planted: Option<Planted>, told: bool) -> Outcome {
     let mut chance = Chance::new(seed);
     let plan = Plan::of(&mut chance);
-    let mut life = Life {
-        now: 0,
-        queue: BinaryHeap::new(),
-        turns: 0,
-        waha: Waha::new(&plan, &mut chance),
-        chance,
-        plan,
-        planted,
-        bot: Bot::default(),
-        disk: Disk::default(),
-        sidecar: None,
-        boot: 0,
-        wall: 0,
-        connected: true,
-        check: Check::default(),
-        story: Story::new(told),
-    };
+    let mut life = Life::new(chance, plan, planted, told);
     life.story.tell(0, || format!("seed {seed}: {:?}", life.plan));
     life.begin();
-    let mut events = 0;
-    while let Some(Reverse(due)) = life.queue.pop() {
-        if due.at > life.ends_at() || life.check.broken.is_some() {
-            break;
-        }
-        life.now = due.at;
-        events += 1;
-        if events > EVENTS_MAX {
-            life.check.breaks(life.now, "the life does not end".to_owned());
-            break;
-        }
-        life.happens(due.what);
-    }
-    if life.check.broken.is_none() {
-        life.now = life.ends_at();
-        life.look_back();
-    }
-    if let Some(broken) = &life.check.broken {
-        let broken = broken.clone();
-        life.story.tell(life.now, || format!("BROKEN: {broken}"));
-    }
+    let events = life.goes_on(EVENTS_MAX);
     Outcome { events, broken: life.check.broken.clone(), story: life.story.lines }
 }
 
+/// Lives through a month: how it went, and what was seen of it.
+pub fn live_month(seed: u64, month: Month, told: bool) -> (Outcome, Month) {
+    let mut life = Life::new(Chance::new(seed), month.plan(), None, told);
+    life.month = Some(Box::new(month));
+    life.boots();
+    life.month_begins();
+    let events = life.goes_on(EVENTS_OF_A_MONTH);
+    let outcome = Outcome { events, broken: life.check.broken.clone(), story: life.story.lines };
+    (outcome, life.month.map_or_else(|| Month::new(0, &[], 1), |month| *month))
+}
+
 impl Life {
+    fn new(mut chance: Chance, plan: Plan, planted: Option<Planted>, told: bool) -> Self {
+        Self {
+            now: 0,
+            queue: BinaryHeap::new(),
+            turns: 0,
+            waha: Waha::new(&plan, &mut chance),
+            chance,
+            plan,
+            planted,
+            bot: Bot::default(),
+            disk: Disk::default(),
+            sidecar: None,
+            boot: 0,
+            wall: 0,
+            connected: true,
+            check: Check::default(),
+            story: Story::new(told),
+            month: None,
+        }
+    }
+
+    /// To its end, or until something does not hold.
+    fn goes_on(&mut self, most: u32) -> u32 {
+        let mut events = 0;
+        while let Some(Reverse(due)) = self.queue.pop() {
+            if due.at > self.ends_at() || self.check.broken.is_some() {
+                break;
+            }
+            self.now = due.at;
+            events += 1;
+            if events > most {
+                self.check.breaks(self.now, "the life does not end".to_owned());
+                break;
+            }
+            self.happens(due.what);
+        }
+        if self.check.broken.is_none() {
+            self.now = self.ends_at();
+            self.look_back();
+        }
+        if let Some(broken) = &self.check.broken {
+            let broken = broken.clone();
+            self.story.tell(self.now, || format!("BROKEN: {broken}"));
+        }
+        events
+    }
+
     pub fn later(&mut self, wait: i64, what: What) {
         self.turns += 1;
         self.queue.push(Reverse(Due { at: self.now + wait.max(0), turn: self.turns, what }));
@@ -240,6 +268,7 @@ impl Life {
                 }
             }
             What::Peace => self.peace(),
+            What::Shop(next) => self.shop(next),
             What::Mine(boot, inner) if boot == self.boot && self.sidecar.is_some() => self.inside(inner),
             What::Mine(..) => {}
         }
@@ -249,6 +278,19 @@ impl Life {
         if !self.in_faults() {
             return;
         }
+        self.dies();
+        let away = if self.chance.percent(70) {
+            self.chance.between(200, 5_000)
+        } else {
+            self.chance.between(5_000, 120_000)
+        };
+        self.later(away, What::Boot);
+        let next = self.chance.between(1_000, 300_000);
+        self.later(away + next, What::Crash);
+    }
+
+    /// The process is gone, at once.
+    pub fn dies(&mut self) {
         self.story.tell(self.now, || "CRASH".to_owned());
         if let Some(sidecar) = self.sidecar.take() {
             // Without order data, or where the disk was too slow, there is no intent on disk (SPEC 4.5): what was cut off is not known afterwards.
@@ -267,14 +309,6 @@ impl Life {
         for call in open {
             self.broken(call);
         }
-        let away = if self.chance.percent(70) {
-            self.chance.between(200, 5_000)
-        } else {
-            self.chance.between(5_000, 120_000)
-        };
-        self.later(away, What::Boot);
-        let next = self.chance.between(1_000, 300_000);
-        self.later(away + next, What::Crash);
     }
 
     /// Faults end.
@@ -312,7 +346,7 @@ impl Life {
         self.later(lasts + pause, What::Weather);
     }
 
-    fn fair(&mut self) {
+    pub fn fair(&mut self) {
         if self.waha.weather != Weather::Fair {
             self.story.tell(self.now, || "WAHA: fair".to_owned());
             self.waha.weather = Weather::Fair;

@@ -6,6 +6,7 @@
 //! - `plan`: chance, and which faults a seed has; `planted`: eleven bugs the checks must catch
 //! - `life`: the loop; `bot`, `world` (WAHA and the phones), `disk`, `sidecar` (`calls`: the proxy's part): who acts in it
 //! - `check`: what must hold; `story`: what happened, for people
+//! - `month`: ordinary days with planted outages, `scrape`: what Prometheus sees of them, `pages`: whom the shipped rules wake
 #![allow(
     dead_code,
     missing_docs,
@@ -18,8 +19,11 @@ pub mod calls;
 pub mod check;
 pub mod disk;
 pub mod life;
+pub mod month;
+pub mod pages;
 pub mod plan;
 pub mod planted;
+pub mod scrape;
 pub mod sidecar;
 pub mod story;
 pub mod world;

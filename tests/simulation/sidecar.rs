@@ -8,9 +8,11 @@ use bytes::Bytes;
 
 use waha_watchdog::domain::alert::Says;
 use waha_watchdog::domain::case::Case;
+use waha_watchdog::domain::command::Command;
 use waha_watchdog::domain::confirmation::FeedState;
 use waha_watchdog::domain::decide::{
-    AlertPolicy, Change, Decision, Event, Liveness, Policy, Reconciled, Retries, State, Stored, Unheard,
+    AlertPolicy, Change, Decision, Event, Liveness, Notice, Policy, Reconciled, Retries, State, Stored,
+    Unheard,
 };
 use waha_watchdog::domain::delivery::{Channel, Route};
 use waha_watchdog::domain::diagnosis::{Rung, Step};
@@ -23,8 +25,9 @@ use waha_watchdog::domain::outcome::Outcome;
 use waha_watchdog::domain::probe::ProbePolicy;
 use waha_watchdog::domain::recovery::{Ambiguity, MaxAge, RecoveryPolicy};
 use waha_watchdog::domain::send::Content;
-use waha_watchdog::domain::status::StatusPolicy;
+use waha_watchdog::domain::status::{Status, StatusPolicy};
 use waha_watchdog::domain::time::Timestamp;
+use waha_watchdog::metrics::Metrics;
 use waha_watchdog::watchdog::desk::Desk;
 
 use super::calls::{Latched, Run, chat_number};
@@ -47,6 +50,10 @@ pub struct Sidecar {
     pub asking: BTreeMap<u64, Run>,
     pub latched: BTreeMap<u64, Latched>,
     pub made: u64,
+    /// What it counts, where somebody scrapes it.
+    pub metrics: Option<Metrics>,
+    pub started: Timestamp,
+    pub shown: Timestamp,
     policy: Policy,
     committing: bool,
     commit_at: i64,
@@ -102,6 +109,12 @@ pub fn policy(plan: &Plan, planted: Option<Planted>) -> Policy {
             every: seconds(300),
             remind_every: seconds(1800),
         },
+    }
+}
+
+impl Sidecar {
+    pub const fn policy(&self) -> &Policy {
+        &self.policy
     }
 }
 
@@ -179,6 +192,9 @@ impl Life {
             asking: BTreeMap::new(),
             latched: BTreeMap::new(),
             made: 0,
+            metrics: self.counts(),
+            started: now,
+            shown: now,
             policy,
             committing: false,
             commit_at: self.now,
@@ -285,6 +301,11 @@ impl Life {
     /// The store hands entries over.
     pub fn receive(&mut self, handed: Vec<(Position, Entry)>, applied: Position) {
         for (position, entry) in handed {
+            if let (Entry::Ended(ended), Some(sidecar)) = (&entry, &self.sidecar)
+                && let Some(metrics) = &sidecar.metrics
+            {
+                metrics.heart.attempt(sidecar.state.session_of(&ended.what).as_str(), ended);
+            }
             let decisions = self.decide_entry(position, entry);
             decisions.into_iter().for_each(|decision| self.act(decision));
         }
@@ -303,6 +324,11 @@ impl Life {
     fn act(&mut self, mut decision: Decision) {
         for notice in &decision.notices {
             self.story.tell(self.now, || format!("heart: {}", super::check::line(notice)));
+            if let (Notice::Status(change), Some(month)) = (notice, &mut self.month)
+                && matches!(change.to.status, Status::Incommunicado | Status::IncommunicadoCritico)
+            {
+                month.alarming.push((self.now, change.to.status));
+            }
         }
         let hasty = self.planted == Some(Planted::ReplayBeforeHandOver);
         let (now_, later): (Vec<_>, Vec<_>) = std::mem::take(&mut decision.errands)
@@ -388,7 +414,10 @@ impl Life {
                     self.check.mailed(alert, self.boot);
                 }
                 let took = self.chance.between(20, 2000);
-                self.mine(took, Inner::Reported(Report::Told { alert, channel, outcome }));
+                self.mine(
+                    took,
+                    Inner::Reported(Report::Told { alert, channel, outcome, why: None, reached: Vec::new() }),
+                );
             }
         }
     }
@@ -426,6 +455,13 @@ impl Life {
         sidecar.committing = false;
         sidecar.commit_at = self.now + if stored { 500 } else { 1000 };
         let after = sidecar.desk.handed_in(stored);
+        if let Some(metrics) = &sidecar.metrics {
+            let now = Timestamp::from_millis(EPOCH + self.now);
+            for notice in &after.notices {
+                metrics.heart.notice("default", notice);
+                metrics.mind.notice("default", notice, now);
+            }
+        }
         if stored {
             self.check.told(&after.notices);
         } else {
@@ -436,6 +472,15 @@ impl Life {
             self.story.tell(self.now, || "heart: an errand is not done, nothing can be written".to_owned());
             self.decides(Event::Report(errand.undone()));
         }
+    }
+
+    /// Somebody at the panel wants something.
+    pub fn wishes(&mut self, command: Command) {
+        let now = self.clock();
+        let Some(sidecar) = &mut self.sidecar else { return };
+        let (decision, _) = sidecar.state.command(command, "ana", now, &sidecar.policy);
+        self.take(decision);
+        self.turns_round();
     }
 
     /// At the end: what does the sidecar know?

@@ -10,6 +10,7 @@ use waha_watchdog::domain::probe::{Engine, ProbeResult, Restriction, SessionStat
 use waha_watchdog::domain::time::Timestamp;
 
 use super::life::{Inner, Life, What};
+use super::month::Kind;
 use super::plan::{Chance, Plan, Weather};
 
 /// So long a sidecar waits for an answer.
@@ -56,9 +57,9 @@ pub struct Waha {
     pub weather: Weather,
     pub sent: Vec<Sent>,
     /// Chats by what is wrong with them.
-    bad: Vec<(usize, Cause)>,
+    pub bad: Vec<(usize, Cause)>,
     shown: BTreeSet<(Option<usize>, String)>,
-    state: SessionState,
+    pub state: SessionState,
     ids: u64,
 }
 
@@ -112,7 +113,14 @@ impl Life {
         let blames = |status, cause| Reply::Answer { status, said: Some(Said::Blames(cause)) };
         let weather = self.waha.weather;
         let bad = self.waha.bad.iter().find(|(chat, _)| request.chat == Some(*chat)).map(|(_, cause)| *cause);
+        let outage = self.month.as_ref().and_then(|month| month.now);
+        let half = request.chat.is_some_and(|chat| chat % 2 == 1);
+        let hiccup = self.month.is_some() && self.chance.below(200) == 0;
         let (wait, reply, leaves) = match (weather, bad) {
+            _ if outage == Some(Kind::KeyRefused) => (10, error(401), None),
+            (Weather::Fair, _) if hiccup || half && outage == Some(Kind::HalfLost) => (20, error(500), None),
+            // Something is wrong with this one chat, and nobody says what.
+            (Weather::Fair, Some(Cause::ServerError)) => (50, error(500), None),
             (Weather::NotWorking, _) => {
                 (self.chance.between(10, 9_000), blames(422, Cause::SessionNotWorking), None)
             }
@@ -206,8 +214,13 @@ impl Life {
 
     fn acks(&mut self, at: usize) {
         self.waha.sent[at].acked = Confirmation::Device;
+        // A phone that is off.
+        let off = self.month.is_some() && self.chance.percent(3);
         if let Some(id) = MessageId::new(&self.waha.sent[at].id) {
             self.news(News::Ack(id.clone(), Confirmation::Server), 120);
+            if off {
+                return;
+            }
             self.news(News::Ack(id, Confirmation::Device), 900);
         }
     }
@@ -233,7 +246,9 @@ impl Life {
     pub fn probe(&mut self, session: SessionName) {
         let engine = if self.plan.takes_id { Engine::Noweb } else { Engine::Other };
         let state = |state| ProbeResult::State { state, engine, restriction: Restriction::default() };
+        let outage = self.month.as_ref().and_then(|month| month.now);
         let (result, took) = match self.waha.weather {
+            _ if outage == Some(Kind::KeyRefused) => (ProbeResult::Unauthorized, 10),
             Weather::Down => (ProbeResult::Unreachable, 2),
             Weather::NotWorking => (state(self.waha.state), 20),
             Weather::Hangs if self.chance.percent(50) => (ProbeResult::TimedOut, 10_000),

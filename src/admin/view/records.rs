@@ -248,6 +248,8 @@ pub struct DeliveryView {
     tries: u32,
     due: Moment,
     settled: Option<Moment>,
+    /// How many of several recipients have it already, while others are still to be told.
+    reached: usize,
 }
 
 fn delivery(one: &Delivery) -> DeliveryView {
@@ -262,6 +264,7 @@ fn delivery(one: &Delivery) -> DeliveryView {
         tries: one.tries,
         due: one.due.into(),
         settled: one.settled().map(Moment),
+        reached: one.reached.len(),
     }
 }
 
@@ -301,6 +304,8 @@ pub struct ChannelView {
     last_success: Option<Moment>,
     /// Since when it has accepted none.
     failing_since: Option<Moment>,
+    /// Why the last try failed, in English, without any address, name or secret.
+    why: Option<String>,
 }
 
 /// How a way out is.
@@ -312,6 +317,7 @@ pub fn channel(name: &'static str, takes: Option<&[Topic]>, reach: Reach, queue:
         queue,
         last_success: reach.last_success.map(Moment),
         failing_since: reach.failing_since.map(Moment),
+        why: reach.why,
     }
 }
 

@@ -1,13 +1,11 @@
 //! The alert channels in their rooms' own words: what the heart routes by, what tells, and whether all of it hangs on WAHA.
 
-use std::sync::Arc;
-
 use anyhow::Context as _;
 
 use super::language;
 use crate::channels::{
     AlertmanagerSettings, Channels, EmailSettings, HeartbeatSettings, LogFileSettings, MailSecurity,
-    PagerdutySettings, Recipients, Settings, SmsSettings, WebhookSettings,
+    PagerdutySettings, Settings, SmsSettings, WebhookSettings,
 };
 use crate::clock::Clock;
 use crate::config::{self, Config, HeartbeatMethod, PagingOwner};
@@ -40,7 +38,7 @@ pub(super) fn links(config: &Config) -> Links {
 ///
 /// # Errors
 /// Where a file cannot be read, or no client be made.
-pub fn channels(config: &Config, clock: &Clock, recipients: &Arc<Recipients>) -> anyhow::Result<Channels> {
+pub fn channels(config: &Config, clock: &Clock) -> anyhow::Result<Channels> {
     let alerts = &config.alerts;
     let secret = |secret: &config::Secret| secret.expose().to_owned();
     let email = alerts.email.as_ref().map(|email| {
@@ -89,7 +87,7 @@ pub fn channels(config: &Config, clock: &Clock, recipients: &Arc<Recipients>) ->
             interval: beat.interval,
         }),
     };
-    Ok(Channels::new(settings, clock, recipients)?)
+    Ok(Channels::new(settings, clock)?)
 }
 
 /// Does the news of a dead channel reach somebody without that channel? If not, why not, and what to do.

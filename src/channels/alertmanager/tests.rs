@@ -134,12 +134,14 @@ async fn one_that_takes_it_is_enough_and_none_is_tried_again() {
             while bench.board.of(Steady::Alertmanager).reach.failing_since.is_none() {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
-            assert_eq!(bench.board.of(Steady::Alertmanager).waiting, 1);
+            let noted = bench.board.of(Steady::Alertmanager);
+            assert_eq!(noted.waiting, 1);
+            assert!(noted.reach.why.unwrap().contains("500"), "it says why");
             up.answer(Reply::Status(200, ""));
             bench.pass(2);
             let end = pushed(&up, 3).await;
             assert_eq!(end[0]["labels"]["alertname"], "WahaWatchdogSimulacro");
-            let text = String::from_utf8(bench.metrics.encode().unwrap()).unwrap();
+            let text = String::from_utf8(bench.metrics.encode()).unwrap();
             let series = r#"waha_watchdog_alerts_sent_total{channel="alertmanager",result="retried"} 1"#;
             assert!(text.contains(series), "{text}");
         })

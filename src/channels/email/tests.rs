@@ -1,5 +1,7 @@
 //! Mails through a server that does as it is told.
 
+use std::sync::Arc;
+
 use std::path::Path;
 
 use rustls::pki_types::pem::PemObject;
@@ -7,9 +9,10 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::TlsAcceptor;
 
 use super::super::testing::smtp::{AfterData, MailServer, Rules};
-use super::super::testing::{INCIDENT, channels, loss, recovered, tell};
+use super::super::testing::{INCIDENT, channels, loss, recovered, tell, tell_again};
 use super::super::{Channels, Settings};
 use super::*;
+use crate::domain::delivery::Channel;
 
 fn tls_file(name: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/tls").join(name)
@@ -119,9 +122,10 @@ async fn who_has_it_is_not_told_again_with_the_next_try() {
     let server = MailServer::start(Rules::default()).await;
     server.rules(|rules| _ = rules.recipients.insert("full@shop.example".to_owned(), 452));
     let channels = by(settings(&server, &["ana@shop.example", "full@shop.example"]));
-    assert_eq!(tell(&channels, Channel::Email, &loss(1, &[])).await, Outcome::Failed);
+    let mut alert = loss(1, &[]);
+    assert_eq!(tell_again(&channels, Channel::Email, &mut alert).await, Outcome::Failed);
     server.rules(|rules| rules.recipients.clear());
-    assert_eq!(tell(&channels, Channel::Email, &loss(1, &[])).await, Outcome::Accepted);
+    assert_eq!(tell_again(&channels, Channel::Email, &mut alert).await, Outcome::Accepted);
     let to: Vec<_> = server.mails().into_iter().map(|mail| mail.to).collect();
     assert_eq!(to, ["ana@shop.example", "full@shop.example"]);
 }

@@ -1,10 +1,11 @@
 //! Short messages through a service that does as it is told.
 
 use super::super::testing::outside::{Reply, Service};
-use super::super::testing::{alert, channels, drill, loss, recovered, tell};
+use super::super::testing::{alert, channels, drill, loss, recovered, tell, tell_again};
 use super::super::{Channels, Settings};
 use super::*;
 use crate::domain::alert::Says;
+use crate::domain::delivery::Channel;
 use crate::domain::outcome::Outcome;
 use crate::words::{Language, Links};
 
@@ -50,8 +51,9 @@ async fn who_has_it_is_not_told_again_with_the_next_try() {
     service.answer_next(Reply::Status(201, "{}"));
     service.answer_next(Reply::Status(503, ""));
     let channels = by(&service, &["+15550002222", "+15550003333"]).await;
-    assert_eq!(tell(&channels, Channel::Sms, &drill(1)).await, Outcome::Failed);
-    assert_eq!(tell(&channels, Channel::Sms, &drill(1)).await, Outcome::Accepted);
+    let mut alert = drill(1);
+    assert_eq!(tell_again(&channels, Channel::Sms, &mut alert).await, Outcome::Failed);
+    assert_eq!(tell_again(&channels, Channel::Sms, &mut alert).await, Outcome::Accepted);
     let to: Vec<_> = service.asked().iter().map(|asked| fields(&asked.body)[0].1.clone()).collect();
     assert_eq!(to.len(), 3);
     assert_ne!(to[0], to[1]);

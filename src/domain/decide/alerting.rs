@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::super::alert::{Alert, OrderLine, Orders, Says};
 use super::super::case::Case;
-use super::super::delivery::{Channel, Delivered, Delivery, Dropped, Progress, Route};
+use super::super::delivery::{Channel, Delivered, Delivery, Dropped, Progress, Recipient, Route};
 use super::super::errand::{Errand, Letter, LetterText, Telling};
 use super::super::id::{ChatId, RecordId, SessionName};
 use super::super::outcome::Outcome;
@@ -281,12 +281,27 @@ impl State {
         own.or_else(|| self.sessions.values().find(speaks)).map(|session| session.name.clone())
     }
 
+    /// Some of several recipients have an alert: written down at once, so that after a crash they are not told again.
+    pub(super) fn alert_reaches(
+        &mut self,
+        id: RecordId,
+        channel: Channel,
+        who: &[Recipient],
+        decision: &mut Decision,
+    ) {
+        let Some(alert) = self.alerts.get_mut(&id) else { return };
+        if alert.on_mut(channel).is_some_and(|delivery| delivery.reaches(who)) {
+            decision.changes.push(Change::Alert(Box::new(alert.clone())));
+        }
+    }
+
     /// A try to tell an alert ended.
     pub(super) fn alert_over(
         &mut self,
         id: RecordId,
         channel: Channel,
         outcome: Outcome,
+        why: Option<String>,
         now: Timestamp,
         decision: &mut Decision,
     ) {
@@ -297,7 +312,11 @@ impl State {
         let ended = alert.says.stands() && alert.incident.is_some_and(|id| !open(id));
         let session = alert.session.clone();
         let Some(delivery) = alert.on_mut(channel) else { return };
-        self.reach.entry(channel).or_default().note(outcome == Outcome::Accepted, now);
+        let reach = self.reach.entry(channel).or_default();
+        match outcome {
+            Outcome::Accepted => reach.accepted(now),
+            Outcome::Rejected | Outcome::Failed | Outcome::Ambiguous => reach.failed(why, now),
+        }
         let how = match outcome {
             Outcome::Accepted => {
                 delivery.progress = Progress::Told(now);
@@ -319,6 +338,9 @@ impl State {
                 Delivered::Retried
             }
         };
+        if delivery.settled().is_some() {
+            delivery.reached.clear();
+        }
         decision.notices.push(Notice::Delivered { session, alert: id, channel, how });
         self.alert_moved(id, decision);
     }

@@ -87,20 +87,33 @@ impl State {
 
     /// Why a case is not sent again by itself; `None`: it is, when it is its turn.
     pub fn held(&self, case: &Case, now: Timestamp, policy: &Policy) -> Option<Held> {
+        let session = self.sessions.get(self.session_of(&case.what))?;
+        let holds_new = self.holds_new_contacts(session, now, policy);
+        self.held_in(session, holds_new, case, now, policy)
+    }
+
+    /// The same, by who knows its session already, and whether that holds new contacts.
+    pub(super) fn held_in(
+        &self,
+        session: &Session,
+        holds_new: bool,
+        case: &Case,
+        now: Timestamp,
+        policy: &Policy,
+    ) -> Option<Held> {
         if let Some(held) = held(case, now, &policy.recovery) {
             return Some(held);
         }
         if self.told.supersedes(&case.what.order) || self.later_pends(case) {
             return Some(Held::Superseded);
         }
-        let session = self.sessions.get(self.session_of(&case.what))?;
         let chat = case.what.chat.as_ref()?;
-        let restricted = session.restricts(chat, now, policy.status.window)
-            || self.holds_new_contacts(session, now, policy) && !self.warm.has(chat);
+        let restricted =
+            session.restricts(chat, now, policy.status.window) || holds_new && !self.warm.has(chat);
         restricted.then_some(Held::Restricted)
     }
 
-    fn holds_new_contacts(&self, session: &Session, now: Timestamp, policy: &Policy) -> bool {
+    pub(super) fn holds_new_contacts(&self, session: &Session, now: Timestamp, policy: &Policy) -> bool {
         let told = match session.health.last {
             Some(ProbeResult::State { restriction, .. }) => restriction.holds_new_contacts(),
             _ => false,

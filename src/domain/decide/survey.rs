@@ -30,9 +30,14 @@ impl State {
     pub fn survey(&self, now: Timestamp, policy: &Policy) -> BTreeMap<&SessionName, Waits<'_>> {
         let mut all: BTreeMap<_, (Waits<'_>, Echoes)> =
             self.sessions.keys().map(|name| (name, Default::default())).collect();
+        let holds_new: BTreeMap<_, _> = (self.sessions.iter())
+            .map(|(name, session)| (name, (session, self.holds_new_contacts(session, now, policy))))
+            .collect();
         for case in self.cases.values().filter(|case| is_open(case)) {
-            if let Some((waits, _)) = all.get_mut(self.session_of(&case.what)) {
-                waits.open.push((case, self.held(case, now, policy)));
+            let name = self.session_of(&case.what);
+            let Some((session, holds_new)) = holds_new.get(name) else { continue };
+            if let Some((waits, _)) = all.get_mut(name) {
+                waits.open.push((case, self.held_in(session, *holds_new, case, now, policy)));
             }
         }
         for awaiting in self.awaiting.values() {

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use prometheus::{GaugeVec, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Registry};
+use prometheus::{GaugeVec, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec};
 
-use super::super::{count, counter_vec, float_vec, gauge, gauge_vec, histogram_vec, moment, seconds};
+use super::super::{
+    Families, count, counter_vec, float_vec, gauge, gauge_vec, histogram_vec, moment, seconds,
+};
 use crate::domain::alert::{Alert, Says};
 use crate::domain::decide::Outlook;
 use crate::domain::delivery::{Channel, Delivered, Delivery, Steady};
@@ -17,7 +19,7 @@ use crate::domain::status::Status;
 use crate::domain::time::Timestamp;
 
 /// Two steps of ten seconds, and corrections by what WAHA sends late.
-const DIAGNOSIS: [f64; 10] = [0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 20.0, 30.0, 60.0, 150.0];
+const DIAGNOSIS: [f64; 7] = [1.0, 5.0, 10.0, 15.0, 20.0, 60.0, 150.0];
 
 /// What a diagnosis came to.
 const RESULTS: [&str; 4] = ["user_reached", "admin_reached", "total_loss", "inconclusive"];
@@ -75,7 +77,7 @@ pub(super) struct Deeds {
 }
 
 impl Deeds {
-    pub(super) fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
+    pub(super) fn new(registry: &Families) -> Result<Self, prometheus::Error> {
         let deeds = Self {
             diagnoses: counter_vec(
                 registry,

@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
-use prometheus::{GaugeVec, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Registry};
+use prometheus::{GaugeVec, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec};
 
-use super::super::{count, counter_vec, float_vec, gauge, gauge_vec, histogram_vec, moment, seconds};
+use super::super::{
+    Families, count, counter_vec, float_vec, gauge, gauge_vec, histogram_vec, moment, seconds,
+};
 use crate::domain::confirmation::{Confirmation, FeedState};
 use crate::domain::probe::{ProbeResult, SessionState};
 use crate::domain::session::Session;
 
-const PROBE: [f64; 10] = [0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+const PROBE: [f64; 6] = [0.05, 0.25, 1.0, 2.5, 5.0, 10.0];
 
 /// What a probe came to, in few words: which state it was is told by the state set.
 const RESULTS: [&str; 5] = ["working", "not_working", "unauthorized", "timeout", "error"];
@@ -36,7 +38,7 @@ pub(super) struct Senses {
 }
 
 impl Senses {
-    pub(super) fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
+    pub(super) fn new(registry: &Families) -> Result<Self, prometheus::Error> {
         let float = |name: &str, help: &str| float_vec(registry, name, help, &["session"]);
         let whole = |name: &str, help: &str| gauge_vec(registry, name, help, &["session"]);
         Ok(Self {

@@ -3,9 +3,9 @@
 //! The only labels that do not come from a closed list. They stay in Prometheus for its whole retention, so nothing of the customer is in them:
 //! an order that is named after its customer goes without a name.
 
-use prometheus::{GaugeVec, IntGaugeVec, Registry};
+use prometheus::{GaugeVec, IntGaugeVec};
 
-use super::super::{count, float_vec, gauge_vec};
+use super::super::{Families, count, float_vec, gauge_vec};
 use super::waiting::Unnotified;
 use crate::domain::order::OrderFacts;
 
@@ -28,7 +28,7 @@ pub(super) struct Singles {
 }
 
 impl Singles {
-    pub(super) fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
+    pub(super) fn new(registry: &Families) -> Result<Self, prometheus::Error> {
         Ok(Self {
             info: float_vec(
                 registry,
@@ -60,9 +60,14 @@ impl Singles {
             .flat_map(|(at, (_, orders))| orders.into_iter().map(move |order| (at, order)))
             .collect();
         // Ties by the send's id, so that the same ones are shown each time.
-        all.sort_unstable_by_key(|(_, order)| (order.since, order.oldest.send));
+        let age = |(_, order): &(usize, Unnotified<'_>)| (order.since, order.oldest.send);
+        if all.len() > SINGLES_MAX {
+            all.select_nth_unstable_by_key(SINGLES_MAX, age);
+            all.truncate(SINGLES_MAX);
+        }
+        all.sort_unstable_by_key(age);
         let mut shown = std::collections::BTreeSet::new();
-        for (at, order) in all.into_iter().take(SINGLES_MAX) {
+        for (at, order) in all {
             let name = name(&order);
             // Of several that would have one series, the oldest.
             if !shown.insert((at, name.clone(), order.cause)) {

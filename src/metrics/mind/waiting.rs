@@ -2,11 +2,11 @@
 //!
 //! A bad number, a restricted contact, an order of which somebody was reached or that somebody has taken: a notice, however old.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use prometheus::{GaugeVec, IntGaugeVec, Registry};
+use prometheus::{GaugeVec, IntGaugeVec};
 
-use super::super::{count, float_vec, gauge_vec, moment};
+use super::super::{Families, count, float_vec, gauge_vec, moment};
 use crate::domain::case::Case;
 use crate::domain::decide::{Policy, Waits};
 use crate::domain::diagnosis::Verdict;
@@ -31,8 +31,6 @@ pub(super) struct Waiting {
     orders: IntGaugeVec,
     oldest: GaugeVec,
     oldest_critical: GaugeVec,
-    undecided: IntGaugeVec,
-    unconfirmed: IntGaugeVec,
 }
 
 /// An order whose customer was not told.
@@ -65,7 +63,7 @@ enum Fault {
 }
 
 impl Waiting {
-    pub(super) fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
+    pub(super) fn new(registry: &Families) -> Result<Self, prometheus::Error> {
         let float = |name: &str, help: &str| float_vec(registry, name, help, &["session"]);
         Ok(Self {
             by_type: gauge_vec(
@@ -94,18 +92,6 @@ impl Waiting {
                 "orders_unnotified_critical_oldest_timestamp_seconds",
                 "The same of orders of critical priority; 0 where none.",
             )?,
-            undecided: gauge_vec(
-                registry,
-                "recovery_undecided",
-                "Open failed notifications that may have arrived, which WAHA cannot tell: a person decides.",
-                &["session"],
-            )?,
-            unconfirmed: gauge_vec(
-                registry,
-                "failed_notifications_unconfirmed",
-                "Open failed notifications that WAHA accepted and nothing has confirmed in time.",
-                &["session"],
-            )?,
         })
     }
 
@@ -121,9 +107,6 @@ impl Waiting {
             self.holds.with_label_values(&[session, held.as_str()]);
         }
         for gauge in [&self.oldest, &self.oldest_critical] {
-            gauge.with_label_values(&[session]);
-        }
-        for gauge in [&self.undecided, &self.unconfirmed] {
             gauge.with_label_values(&[session]);
         }
     }
@@ -143,7 +126,7 @@ impl Waiting {
             .filter(|(one, _)| one.fault(session, policy.diagnose) == Fault::Unclear)
             .map(|(one, _)| &one.case.what.chat)
             .collect();
-        let mut orders: BTreeMap<&str, Unnotified<'_>> = BTreeMap::new();
+        let mut orders: HashMap<&str, Unnotified<'_>> = HashMap::with_capacity(waits.open.len());
         let (mut oldest, mut oldest_critical) = (None, None);
         let (mut by_type, mut by_hold) = (BTreeMap::new(), BTreeMap::new());
         for (one, held) in open() {
@@ -184,8 +167,6 @@ impl Waiting {
         for why in Held::ALL {
             self.holds.with_label_values(&[name, why.as_str()]).set(held(why));
         }
-        self.undecided.with_label_values(&[name]).set(held(Held::MayHaveArrived));
-        self.unconfirmed.with_label_values(&[name]).set(held(Held::NotConfirmed));
         for kind in NotificationType::ALL {
             let open = by_type.get(&kind).copied().unwrap_or_default();
             self.by_type.with_label_values(&[name, kind.as_str()]).set(open);

@@ -8,7 +8,7 @@ use super::probe::ProbeRow;
 use super::session::{AssessmentRow, status};
 use super::{Bytes16, RowError, at, bytes16, codes, millis, record_id, record16, send_id, to_bytes};
 use crate::domain::alert::{Alert, OrderLine, Orders, Says, Trouble};
-use crate::domain::delivery::{Channel, Delivery, Dropped, Progress};
+use crate::domain::delivery::{Channel, Delivery, Dropped, Progress, Recipient};
 use crate::domain::drill::Drill;
 
 codes!(trouble: Trouble { KeyRefused = 1 });
@@ -77,6 +77,9 @@ struct DeliveryRow {
     dropped: Option<i64>,
     #[n(6)]
     why: Option<u8>,
+    /// Digests of recipients.
+    #[n(7)]
+    reached: Option<Vec<u64>>,
 }
 
 impl From<&Delivery> for DeliveryRow {
@@ -89,6 +92,8 @@ impl From<&Delivery> for DeliveryRow {
             told: None,
             dropped: None,
             why: None,
+            reached: (!delivery.reached.is_empty())
+                .then(|| delivery.reached.iter().map(|who| who.number()).collect()),
         };
         match delivery.progress {
             Progress::Waiting => {}
@@ -111,7 +116,8 @@ impl DeliveryRow {
             _ => Progress::Waiting,
         };
         let channel = channel::of(self.channel)?;
-        Ok(Delivery { channel, tries: self.tries, due: at(self.due), progress })
+        let reached = self.reached.iter().flatten().copied().map(Recipient::new).collect();
+        Ok(Delivery { channel, tries: self.tries, due: at(self.due), progress, reached })
     }
 }
 
@@ -300,6 +306,7 @@ pub(in crate::store) fn alert_of(bytes: &[u8]) -> Result<Alert, RowError> {
             tries: row.tries,
             due: at(row.due),
             progress: row.told.map_or(Progress::Waiting, |told| Progress::Told(at(told))),
+            reached: Vec::new(),
         }],
     };
     Ok(Alert {

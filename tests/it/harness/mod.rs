@@ -2,7 +2,6 @@
 
 pub mod bot;
 pub mod http;
-pub mod mailbox;
 pub mod manager;
 #[allow(dead_code, reason = "shared with the unit tests of channels")]
 pub mod outside;

@@ -4,7 +4,7 @@ use super::bench::Bench;
 use super::*;
 use crate::domain::alert::Says;
 use crate::domain::command::{Command, Refusal, Reply};
-use crate::domain::delivery::{Dropped, Topic};
+use crate::domain::delivery::{Dropped, Recipient, Topic};
 use crate::domain::errand::{Errand, Telling};
 use crate::domain::id::SessionName;
 use crate::domain::ledger::Via;
@@ -42,7 +42,8 @@ fn kinds(tellings: &[Telling]) -> Vec<(&'static str, Channel)> {
 
 fn ends(bench: &mut Bench, telling: &Telling, outcome: Outcome) {
     let (alert, channel) = (telling.alert.id, telling.channel);
-    bench.event(Event::Report(Report::Told { alert, channel, outcome }));
+    let why = (outcome != Outcome::Accepted).then(|| "it answers 503".to_owned());
+    bench.event(Event::Report(Report::Told { alert, channel, outcome, why, reached: Vec::new() }));
 }
 
 /// Order `send` is lost, and nobody can be reached.
@@ -125,7 +126,39 @@ fn refused_is_over_and_what_failed_is_tried_again_later_and_later() {
     }
     assert_eq!(waits, [5, 10, 20]);
     assert!(matches!(progress(&bench, "total_loss", MAIL), Some(Progress::Dropped(_, Dropped::Refused))));
-    assert!(bench.state.reach()[&Channel::Webhook].failing_since.is_some());
+    let reach = &bench.state.reach()[&Channel::Webhook];
+    assert!(reach.failing_since.is_some());
+    assert_eq!(reach.why.as_deref(), Some("it answers 503"));
+}
+
+#[test]
+fn who_has_it_is_written_down_at_once_and_forgotten_when_all_have_it() {
+    let mut bench = bench(&[MAIL]);
+    lose(&mut bench, 1);
+    let telling = tellings(&mut bench).into_iter().next().unwrap();
+    let (alert, channel, who) = (telling.alert.id, telling.channel, Recipient::new(7));
+    let reached = |bench: &Bench| {
+        let written = bench.changes.iter().rev().find_map(|change| match change {
+            Change::Alert(one) if one.id == alert => one.on(channel).map(|one| one.reached.clone()),
+            _ => None,
+        });
+        written.unwrap()
+    };
+    for _ in 0..2 {
+        bench.changes.clear();
+        bench.event(Event::Report(Report::Reached { alert, channel, who }));
+        if bench.changes.is_empty() {
+            break;
+        }
+        assert_eq!(reached(&bench), [who]);
+    }
+    assert!(bench.changes.is_empty(), "the second time it is no news");
+    ends(&mut bench, &telling, Outcome::Failed);
+    bench.pass(10);
+    let again = tellings(&mut bench).into_iter().next().unwrap();
+    assert_eq!(again.alert.on(channel).unwrap().reached, [who], "the next try knows");
+    ends(&mut bench, &again, Outcome::Accepted);
+    assert!(reached(&bench).is_empty());
 }
 
 #[test]

@@ -72,11 +72,11 @@ impl Shop {
 
     fn scrape(&self) -> Vec<String> {
         self.metrics.mind.show(&self.state, at(100_000), &POLICY);
-        let text = String::from_utf8(self.metrics.encode().unwrap()).unwrap();
-        text.lines()
-            .filter(|line| !line.starts_with('#') && !line.starts_with("process_"))
-            .map(str::to_owned)
-            .collect()
+        let text = String::from_utf8(self.metrics.encode()).unwrap();
+        let of_ours = |line: &&str| !line.starts_with('#') && !line.starts_with("process_");
+        let mut lines: Vec<_> = text.lines().filter(of_ours).map(str::to_owned).collect();
+        lines.sort();
+        lines
     }
 
     fn of(&self, family: &str) -> Vec<String> {
@@ -127,7 +127,7 @@ fn the_number_of_series_depends_on_sessions_alone() {
         names.filter(|name| !name.contains("order_unnotified_info")).collect::<BTreeSet<_>>()
     };
     let without = series(0);
-    assert!(without.len() > 1_000, "{}", without.len());
+    assert!(without.len() > 500, "{}", without.len());
     assert_eq!(without, series(10));
     // A hundred of these at the most, and nothing else grows with orders and chats.
     assert_eq!(without, series(3_000));

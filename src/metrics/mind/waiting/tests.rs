@@ -143,7 +143,7 @@ impl World {
         state.restore(stored, &self.policy);
         let metrics = Metrics::new(&[default()]).unwrap();
         metrics.mind.show(&state, at(NOW), &self.policy);
-        String::from_utf8(metrics.encode().unwrap()).unwrap()
+        String::from_utf8(metrics.encode()).unwrap()
     }
 }
 
@@ -214,10 +214,10 @@ fn what_waits_for_a_decision_or_for_an_ack_is_counted() {
     let unconfirmed = with(order(2, Cause::NeverConfirmed), |case, _| case.outcome = Outcome::Accepted);
     let text = World::of([doubtful, unconfirmed, order(3, Cause::BadRequest)]).shown();
     for line in [
-        r#"waha_watchdog_recovery_undecided{session="default"} 1"#,
-        r#"waha_watchdog_failed_notifications_unconfirmed{session="default"} 1"#,
+        r#"waha_watchdog_recovery_holds{held="may_have_arrived",session="default"} 1"#,
+        r#"waha_watchdog_recovery_holds{held="not_confirmed",session="default"} 1"#,
+        r#"waha_watchdog_recovery_holds{held="may_have_arrived",session="other"} 0"#,
         r#"waha_watchdog_orders_unnotified_oldest_timestamp_seconds{session="default"} 1000"#,
-        r#"waha_watchdog_recovery_undecided{session="other"} 0"#,
     ] {
         assert!(text.lines().any(|one| one == line), "no {line}");
     }

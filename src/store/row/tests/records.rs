@@ -4,7 +4,7 @@ use super::*;
 use crate::domain::alert::{Alert, OrderLine, Orders, Says, Trouble};
 use crate::domain::command::Audit;
 use crate::domain::confirmation::{Awaiting, Confirmation, Confirmed, MessageId};
-use crate::domain::delivery::{Channel, Delivery, Dropped, Progress};
+use crate::domain::delivery::{Channel, Delivery, Dropped, Progress, Recipient};
 use crate::domain::diagnosis::{Diagnosis, Finding, NotTried, Reached, Step, Verdict};
 use crate::domain::id::RecordId;
 use crate::domain::incident::{Announced, Incident, Line};
@@ -149,8 +149,10 @@ fn delivery() -> impl Strategy<Value = Delivery> {
         (moment(), one_of([Dropped::Withdrawn, Dropped::Refused, Dropped::TooOld]))
             .prop_map(|(at, why)| Progress::Dropped(at, why)),
     ];
-    (one_of(Channel::ALL), any::<u32>(), moment(), progress)
-        .prop_map(|(channel, tries, due, progress)| Delivery { channel, tries, due, progress })
+    let reached = vec(any::<u64>().prop_map(Recipient::new), 0..3);
+    (one_of(Channel::ALL), any::<u32>(), moment(), progress, reached).prop_map(
+        |(channel, tries, due, progress, reached)| Delivery { channel, tries, due, progress, reached },
+    )
 }
 
 prop_compose! {
