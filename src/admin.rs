@@ -48,6 +48,7 @@ mod channel;
 mod command;
 mod deed;
 mod events;
+pub mod forgetting;
 mod health;
 mod hook;
 mod keeping;
