@@ -21,7 +21,7 @@ pub trait Obeys {
     type Refused: From<ReadError>;
 
     /// Does it.
-    async fn obey(&self, command: Command) -> Result<(), Self::Refused>;
+    fn obey(&self, command: Command) -> impl Future<Output = Result<(), Self::Refused>> + Send;
 
     /// Looks at what it knows.
     fn with_state<T>(&self, look: impl FnOnce(&Heart) -> T) -> T;

@@ -1,8 +1,7 @@
 //! `forget PHONE`: through the running process, or where none runs on the store itself. Exit code 0 where nothing is left, 1 where something is.
 
-use std::cell::RefCell;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use clap::Args;
@@ -96,7 +95,7 @@ struct Alone {
     store: Store,
     clock: Clock,
     policy: Policy,
-    state: RefCell<State>,
+    state: Mutex<State>,
     applied: Position,
 }
 
@@ -126,7 +125,7 @@ async fn without_a_process(config: &Config, customer: &Forgotten) -> Result<Valu
     }
     let loaded = store.reader().load().map_err(Failure::failed)?;
     let (applied, now) = (loaded.applied, clock.now());
-    let state = RefCell::new(stored_state(config, loaded, Vec::new(), now));
+    let state = Mutex::new(stored_state(config, loaded, Vec::new(), now));
     let alone = Alone { store: store.clone(), clock, policy: policy_of(config), state, applied };
     let forgot = forget(&store, customer, &alone).await?;
     let rewritten = tokio::task::spawn_blocking({
@@ -142,11 +141,17 @@ async fn without_a_process(config: &Config, customer: &Forgotten) -> Result<Valu
     Ok(view::json(&forgot))
 }
 
+impl Alone {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl Obeys for Alone {
     type Refused = Failure;
 
     async fn obey(&self, command: Command) -> Result<(), Failure> {
-        let (decision, reply) = self.state.borrow_mut().command(command, WHO, self.clock.now(), &self.policy);
+        let (decision, reply) = self.state().command(command, WHO, self.clock.now(), &self.policy);
         if let Reply::Refused(refusal) = reply {
             return Err(Failure::failed(refusal));
         }
@@ -156,7 +161,7 @@ impl Obeys for Alone {
     }
 
     fn with_state<T>(&self, look: impl FnOnce(&State) -> T) -> T {
-        look(&self.state.borrow())
+        look(&self.state())
     }
 }
 
