@@ -53,6 +53,7 @@ mod health;
 mod hook;
 mod keeping;
 mod login;
+mod masking;
 mod openapi;
 mod page;
 mod patience;

@@ -240,6 +240,25 @@ async fn the_api_takes_a_login_with_what_only_our_pages_know() {
 }
 
 #[tokio::test]
+async fn no_way_around_the_masked_numbers_leads_through_the_api() {
+    let (waha, sidecar) = pair(config()).await;
+    let id = one_failed(&waha, &sidecar).await;
+    let number = "5511988887777";
+    let mut browser = Browser::new(&sidecar);
+    leads_to(&browser.log_in(VERA).await, "/panel/");
+    let one = format!("/api/notifications/failed/{id}");
+    let paths = ["/api/notifications/failed", &one, "/api/sends", "/api/orders/unnotified", "/api/communication-failures"];
+    for path in paths {
+        let seen = browser.get(path).await;
+        assert_eq!(seen.status, 200, "{path}");
+        assert!(!seen.text().contains(number), "{path}: {}", seen.text());
+    }
+    assert!(browser.get(&one).await.text().contains("7777"), "masked, not left out");
+    let whole = api(&sidecar, &one).await;
+    assert_eq!(whole["chat_id"], CHAT, "a program is told all");
+}
+
+#[tokio::test]
 async fn viewers_look_and_the_bot_stays_out() {
     let (waha, sidecar) = pair(config()).await;
     let id = one_failed(&waha, &sidecar).await;
@@ -257,6 +276,7 @@ async fn viewers_look_and_the_bot_stays_out() {
         "healthcheck",
         "restart",
         "restart-bot",
+        "test",
         "pause",
         "resume",
     ] {
