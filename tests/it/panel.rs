@@ -3,6 +3,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use waha_watchdog::fake_waha::{FakeWaha, Fault, FaultKind};
 
 use super::harness::http::{self, Connection};
@@ -256,6 +257,29 @@ async fn no_way_around_the_masked_numbers_leads_through_the_api() {
     assert!(browser.get(&one).await.text().contains("7777"), "masked, not left out");
     let whole = api(&sidecar, &one).await;
     assert_eq!(whole["chat_id"], CHAT, "a program is told all");
+}
+
+#[tokio::test]
+async fn whoever_has_logged_out_hears_nothing_more() {
+    let (waha, sidecar) = pair(config()).await;
+    let mut browser = Browser::new(&sidecar);
+    leads_to(&browser.log_in(ANA).await, "/panel/");
+    let csrf = browser.csrf("/panel/").await;
+    let cookies: Vec<_> = browser.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let cookies = cookies.join("; ");
+    let mut stream = tokio::net::TcpStream::connect(sidecar.admin()).await.unwrap();
+    stream.write_all(&http::request("GET", "/api/events", &[("Cookie", &cookies)], b"")).await.unwrap();
+    let mut heard = Vec::new();
+    while !String::from_utf8_lossy(&heard).contains("retry:") {
+        assert_ne!(stream.read_buf(&mut heard).await.unwrap(), 0, "{}", String::from_utf8_lossy(&heard));
+    }
+    leads_to(&browser.send("/panel/logout", &[("csrf", &csrf)]).await, "/panel/login");
+    one_failed(&waha, &sidecar).await;
+    // It is closed, and told nothing of that.
+    let rest = stream.read_to_end(&mut heard);
+    tokio::time::timeout(std::time::Duration::from_secs(60), rest).await.unwrap().unwrap();
+    let heard = String::from_utf8_lossy(&heard);
+    assert!(heard.contains("200 OK") && !heard.contains("event:"), "{heard}");
 }
 
 #[tokio::test]
