@@ -46,7 +46,7 @@ struct Args {
     #[arg(long, default_value_t = 4)]
     seconds: u64,
     /// Sends a second
-    #[arg(long, default_value_t = 200)]
+    #[arg(long, default_value_t = 100)]
     rate: u64,
     /// Another release binary than the one just built
     #[arg(long, default_value = env!("CARGO_BIN_EXE_waha-watchdog"))]
@@ -172,7 +172,12 @@ fn pages(args: &Args, dir: &Path) -> Result<()> {
             size = admin.get(path)?.body.len();
             took.push(begin.elapsed().as_secs_f64() * 1e3);
         }
-        println!("| `{path}` | {:.1} | {:.1} | {:.0} |", at(&mut took, 0.5), at(&mut took, 0.99), size as f64 / 1024.0);
+        println!(
+            "| `{path}` | {:.1} | {:.1} | {:.0} |",
+            at(&mut took, 0.5),
+            at(&mut took, 0.99),
+            size as f64 / 1024.0
+        );
     }
     let asked = stage.dog.memory("VmRSS");
     let turned = turn_all(&mut admin)?;
@@ -187,8 +192,9 @@ fn pages(args: &Args, dir: &Path) -> Result<()> {
 fn turn_all(admin: &mut Client) -> Result<usize> {
     let (mut turned, mut cursor) = (0, String::new());
     loop {
-        let page: Value =
-            serde_json::from_str(&admin.get(&format!("/api/notifications/failed?limit=50&cursor={cursor}"))?.body)?;
+        let page: Value = serde_json::from_str(
+            &admin.get(&format!("/api/notifications/failed?limit=50&cursor={cursor}"))?.body,
+        )?;
         turned += 1;
         match page["next_cursor"].as_str() {
             Some(next) => next.clone_into(&mut cursor),
@@ -235,12 +241,20 @@ fn listeners(args: &Args, dir: &Path) -> Result<()> {
         with.push(pair[1]);
         ratios.push(pair[1] / pair[0]);
     }
-    println!("\n### {} listeners, {} sends a second, {} rounds of {} s in turn\n", args.listeners, args.rate, args.rounds, args.seconds);
+    println!(
+        "\n### {} listeners, {} sends a second, {} rounds of {} s in turn\n",
+        args.listeners, args.rate, args.rounds, args.seconds
+    );
     println!("| | p99 ms, median (range) |\n|---|--:|");
     for (name, values) in [("nobody listens", &mut without), ("all listen", &mut with)] {
         println!("| {name} | {:.2} ({:.2}–{:.2}) |", at(values, 0.5), at(values, 0.0), at(values, 1.0));
     }
-    println!("| ratio within a round | {:.2} ({:.2}–{:.2}) |", at(&mut ratios, 0.5), at(&mut ratios, 0.0), at(&mut ratios, 1.0));
+    println!(
+        "| ratio within a round | {:.2} ({:.2}–{:.2}) |",
+        at(&mut ratios, 0.5),
+        at(&mut ratios, 0.0),
+        at(&mut ratios, 1.0)
+    );
     println!("\nThe listeners heard {told} events.");
     Ok(())
 }
@@ -251,7 +265,8 @@ fn listened(args: &Args, stage: &Stage, sent: &AtomicU64) -> Result<(f64, usize)
     let mut streams = Vec::new();
     for _ in 0..args.listeners {
         let mut stream = TcpStream::connect(("127.0.0.1", stage.admin))?;
-        stream.write_all(b"GET /api/events HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n")?;
+        stream
+            .write_all(b"GET /api/events HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n")?;
         stream.set_read_timeout(Some(Duration::from_secs(10)))?;
         let mut head = [0; 12];
         stream.read_exact(&mut head)?;
@@ -269,7 +284,7 @@ fn listened(args: &Args, stage: &Stage, sent: &AtomicU64) -> Result<(f64, usize)
                         heard += buffer[..read].windows(7).filter(|window| *window == b"\nevent:").count();
                     }
                 }
-                std::thread::sleep(Duration::from_millis(20));
+                std::thread::sleep(Duration::from_millis(200));
             }
             heard
         });

@@ -87,8 +87,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 pub use access::{Access, Token, TokenRole, Trusted};
-pub use alerting::{Outlet, Way, outlets};
 use access::{Needs, Peer};
+pub use alerting::{Outlet, Way, outlets};
 pub use deed::{Deeds, Undone};
 pub use events::Listeners;
 pub use hook::HookDoor;

@@ -18,7 +18,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use utoipa::{IntoParams, ToSchema};
 
 use super::access::cookie;
@@ -31,6 +31,8 @@ use crate::watchdog::news::{Item, Since, Told};
 const LISTENERS_MAX: usize = 256;
 /// So often a silent stream shows that it lives.
 const HEARTBEAT: Duration = Duration::from_secs(15);
+/// What happens within this goes out together: in an outage much does, and two hundred listeners must not cost the bot's sends anything.
+const GATHER: Duration = Duration::from_millis(200);
 /// After so long a listener whose connection broke asks again.
 const RETRY: Duration = Duration::from_secs(2);
 /// The header by which a listener says what it heard last.
@@ -185,6 +187,7 @@ impl Listener {
             if woken.is_err() {
                 return Some(": still here\n\n".to_owned());
             }
+            sleep(GATHER).await;
         }
     }
 }

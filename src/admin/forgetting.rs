@@ -1,6 +1,9 @@
 //! Forgetting a customer, a part at a time (SPEC 13): through the heart of this process, or through one that was read from a store nobody runs on.
 
+use std::time::Duration;
+
 use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 
 use super::view::Forgot;
 use crate::domain::command::Command;
@@ -14,6 +17,8 @@ use crate::store::{ReadError, Store, set_aside_beside};
 const AT_A_TIME: usize = 500;
 /// Open records that are named.
 const OPEN_MAX: usize = 100;
+/// So long the answer waits for the file.
+const REWRITTEN_WITHIN: Duration = Duration::from_secs(10);
 
 /// A heart that does what it is told, and answers once it is on disk.
 pub trait Obeys {
@@ -67,12 +72,10 @@ pub async fn forget<H: Obeys>(store: &Store, customer: &Forgotten, heart: &H) ->
         let open = state.cases().values().filter(|case| customer.is_in_case(case));
         open.map(|case| case.send.to_string()).collect()
     });
-    let rows_left = look(store, customer, |store, who| store.reader().rows_naming(who)).await;
-    // The file is being written anew right now: what is read a moment later is what it holds.
-    let rows_left = match rows_left {
-        Ok(rows) => rows,
-        Err(_) => look(store, customer, |store, who| store.reader().rows_naming(who)).await?,
-    };
+    let rows_left = look(store, customer, |store, who| store.reader().rows_naming(who)).await?;
+    heart.obey(Command::Rewrite).await?;
+    // Where the file is written anew at once, it cannot be read for that moment: whoever asks next is not to meet it.
+    let _in_time = timeout(REWRITTEN_WITHIN, store.pulse()).await;
     let set_aside = set_aside_beside(store.path());
     Ok(Forgot {
         success: true,

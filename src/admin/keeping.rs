@@ -22,8 +22,8 @@ use super::Admin;
 use super::access::Who;
 use super::body::read;
 use super::command::ask;
-use super::problem::{Problem, ProblemView};
 use super::forgetting::{self, Obeys};
+use super::problem::{Problem, ProblemView};
 use super::view::Forgot;
 use crate::domain::command::Command;
 use crate::domain::decide::State as Heart;
@@ -83,8 +83,8 @@ pub(super) async fn forget(
 ) -> Result<Json<Forgot>, Problem> {
     let Forget { phone } = read(request).await?;
     let customer = Phone::new(&phone).and_then(|phone| Forgotten::new(&phone));
-    let customer = customer
-        .ok_or_else(|| Problem::bad_parameter("phone", "a phone number with its country code"))?;
+    let customer =
+        customer.ok_or_else(|| Problem::bad_parameter("phone", "a phone number with its country code"))?;
     let _turn = admin.turn.take()?;
     let running = Running { admin: &admin, who: &who };
     let forgot = forgetting::forget(&admin.store, &customer, &running).await?;

@@ -78,7 +78,10 @@ fn said(answer: &Value, config: &Config) -> String {
         ));
     }
     for file in named("files_left") {
-        said.push_str(&format!("a broken store that was set aside may name them too: {}\n", file.as_str().unwrap_or("-")));
+        said.push_str(&format!(
+            "a broken store that was set aside may name them too: {}\n",
+            file.as_str().unwrap_or("-")
+        ));
     }
     if let Some(file) = &config.panel.snapshot_file {
         said.push_str(&format!(
@@ -156,7 +159,8 @@ impl Obeys for Alone {
             return Err(Failure::failed(refusal));
         }
         // It is written anew when all is done, and nobody is in the way.
-        let changes = decision.changes.into_iter().filter(|change| !matches!(change, Change::Rewrite)).collect();
+        let changes =
+            decision.changes.into_iter().filter(|change| !matches!(change, Change::Rewrite)).collect();
         self.store.commit(changes, self.applied, Position(0)).await.map_err(Failure::failed)
     }
 

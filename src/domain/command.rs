@@ -54,6 +54,8 @@ pub enum Command {
     },
     /// Take a customer out of all that is remembered beside the cases: the end of forgetting them.
     ForgetRest(Forgotten),
+    /// Nothing of what was taken out is to be left in the store's file.
+    Rewrite,
     /// A copy of the records is about to be handed out.
     NoteBackup,
     /// The bot lives.
@@ -92,7 +94,7 @@ impl Command {
             Self::NoteRestart(_) => "restart_session",
             Self::NoteReveal(_) => "reveal_phone",
             Self::NoteBotRestart => "restart_bot",
-            Self::NoteForget | Self::Forget { .. } | Self::ForgetRest(_) => "forget",
+            Self::NoteForget | Self::Forget { .. } | Self::ForgetRest(_) | Self::Rewrite => "forget",
             Self::NoteBackup => "backup",
             Self::Heartbeat => "heartbeat",
             Self::Diagnose { .. } => "diagnose",

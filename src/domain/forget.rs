@@ -51,7 +51,8 @@ impl Forgotten {
         self.is_among(text.as_bytes())
             || text.len() <= QUOTED_MAX && {
                 let digits = |c: char| c.is_ascii_digit() || matches!(c, ' ' | '-' | '.' | '(' | ')');
-                text.split(|c| !digits(c)).any(|run| run.bytes().filter(u8::is_ascii_digit).eq(self.0.bytes()))
+                text.split(|c| !digits(c))
+                    .any(|run| run.bytes().filter(u8::is_ascii_digit).eq(self.0.bytes()))
             }
     }
 
@@ -97,7 +98,8 @@ impl Forgotten {
         if self.is_quoted_in(&what.path) {
             what.path = "".into();
         }
-        let OrderFacts { order_id, order_number, order_total, customer_name, customer_phone, .. } = &mut what.order;
+        let OrderFacts { order_id, order_number, order_total, customer_name, customer_phone, .. } =
+            &mut what.order;
         (*customer_name, *customer_phone) = (None, None);
         for fact in [order_id, order_number, order_total] {
             if fact.as_ref().is_some_and(|fact| self.is_quoted_in(fact)) {
@@ -164,7 +166,8 @@ impl Forgotten {
         // It is kept so that they are left in peace; without their number nobody can be.
         session.restricted_chats.retain(|(chat, _)| !self.is_chat(chat));
         let mut moved = session.restricted_chats.len() != known;
-        let chats = session.failing_chats.iter_mut().chain(session.exhausted.iter_mut().map(|(_, chat)| chat));
+        let chats =
+            session.failing_chats.iter_mut().chain(session.exhausted.iter_mut().map(|(_, chat)| chat));
         let chats = chats.flatten().chain(session.rejections.iter_mut().map(|one| &mut one.chat));
         for chat in chats.filter(|chat| self.is_chat(chat)) {
             *chat = nobody.clone();

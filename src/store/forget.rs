@@ -52,7 +52,9 @@ impl Reader {
                 found.next = Some(Position(position.0 + 1));
                 let entry = readable(health, "ledger", &position.0, row::entry_of(row.value()));
                 let send = match &entry {
-                    Some(Entry::Intent(intent)) if !running.contains_key(&intent.attempt) => intent.attempt.send,
+                    Some(Entry::Intent(intent)) if !running.contains_key(&intent.attempt) => {
+                        intent.attempt.send
+                    }
                     Some(Entry::Ended(ended)) => ended.attempt.send,
                     _ => continue,
                 };

@@ -294,7 +294,12 @@ impl Sheet {
             .chain(self.incidents.values().cloned().map(Change::Incident))
             .chain(self.alerts.values().cloned().map(Change::Alert))
             .chain(self.audit.iter().cloned().map(|audit| Change::Audit(Box::new(audit))))
-            .chain(self.forgotten.iter().cloned().map(|(customer, positions)| Change::Forget(customer, positions)))
+            .chain(
+                self.forgotten
+                    .iter()
+                    .cloned()
+                    .map(|(customer, positions)| Change::Forget(customer, positions)),
+            )
             .chain(self.rewrite.then_some(Change::Rewrite))
             .chain(self.paused.map(Change::Paused))
             .chain(self.drill.clone().map(Change::Drill));

@@ -190,12 +190,15 @@ export async function watch(page, selector, { text = '', gone = false } = {}) {
 }
 
 let browser;
-export async function launch() {
-  browser ??= await chromium.launch({
+/** The browser of all tests; with `more` arguments one of its own, to be closed by whoever wants it. */
+export async function launch(...more) {
+  const begin = () => chromium.launch({
     executablePath: CHROMIUM,
     headless: true,
-    args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-component-update', '--disable-sync', '--no-first-run'],
+    args: [...more, '--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-component-update', '--disable-sync', '--no-first-run'],
   });
+  if (more.length > 0) return begin();
+  browser ??= await begin();
   return browser;
 }
 
@@ -205,8 +208,8 @@ export async function close() {
 }
 
 /** A person before the panel. What goes wrong in their browser is noted. */
-export async function person(panel, { name, language = 'es-VE', width = 1280, height = 900, ...more } = {}) {
-  const context = await (await launch()).newContext({ locale: language, viewport: { width, height }, timezoneId: 'America/Caracas', ...more });
+export async function person(panel, { name, language = 'es-VE', width = 1280, height = 900, browser: own, ...more } = {}) {
+  const context = await (own ?? await launch()).newContext({ locale: language, viewport: { width, height }, timezoneId: 'America/Caracas', ...more });
   const page = await context.newPage();
   // When the page hears of something: for `seen`.
   await page.addInitScript(() => {

@@ -241,7 +241,10 @@ async fn nothing_is_left_of_a_customer_in_rows_or_file() {
         code(&answer) == 0
     })
     .await;
-    assert_eq!((&forgot["open_count"], &forgot["rows_left"], &forgot["files_left"]), (&json!(0), &json!(0), &json!([])));
+    assert_eq!(
+        (&forgot["open_count"], &forgot["rows_left"], &forgot["files_left"]),
+        (&json!(0), &json!(0), &json!([]))
+    );
     until("the file is written anew", async || !names(&sidecar.store_path())).await;
     let export = stdout(&sidecar.cli(&["export"]).await);
     assert!(!export.contains(PHONE) && export.contains("ORD-1") && export.contains(OTHER), "{export}");
@@ -268,7 +271,11 @@ async fn a_customer_is_forgotten_without_a_process() {
     // A process that runs but is not found at that address still has the store.
     let held = sidecar.cli_alone(&["forget", PHONE]).await;
     assert_eq!(code(&held), 3, "{}", stderr(&held));
-    assert!(stderr(&held).contains("is in use") && stderr(&held).contains("admin.listen"), "{}", stderr(&held));
+    assert!(
+        stderr(&held).contains("is in use") && stderr(&held).contains("admin.listen"),
+        "{}",
+        stderr(&held)
+    );
 
     sidecar.stop().await;
     let done = sidecar.cli_alone(&["forget", "+55 (11) 98888-7777"]).await;
@@ -279,8 +286,7 @@ async fn a_customer_is_forgotten_without_a_process() {
     assert!(!left.iter().any(|name| name.ends_with(".anew")), "{left:?}");
     let export = stdout(&sidecar.cli_alone(&["export"]).await);
     assert!(!export.contains(PHONE) && export.contains("ORD-3"), "{export}");
-    let audit: Value =
-        serde_json::from_str(&stdout(&sidecar.cli_alone(&["audit", "--json"]).await)).unwrap();
+    let audit: Value = serde_json::from_str(&stdout(&sidecar.cli_alone(&["audit", "--json"]).await)).unwrap();
     assert_eq!((&audit[0]["action"], &audit[0]["who"]), (&json!("forget"), &json!("cli")));
     sidecar.run().await;
     assert_eq!(sidecar.failed().await.len(), 2, "that there was something to tell stays");

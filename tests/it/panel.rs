@@ -248,7 +248,13 @@ async fn no_way_around_the_masked_numbers_leads_through_the_api() {
     let mut browser = Browser::new(&sidecar);
     leads_to(&browser.log_in(VERA).await, "/panel/");
     let one = format!("/api/notifications/failed/{id}");
-    let paths = ["/api/notifications/failed", &one, "/api/sends", "/api/orders/unnotified", "/api/communication-failures"];
+    let paths = [
+        "/api/notifications/failed",
+        &one,
+        "/api/sends",
+        "/api/orders/unnotified",
+        "/api/communication-failures",
+    ];
     for path in paths {
         let seen = browser.get(path).await;
         assert_eq!(seen.status, 200, "{path}");

@@ -27,7 +27,10 @@ impl State {
         let mut decision = Decision::default();
         let action = command.as_str();
         let target = target_of(&command);
-        let audited = !matches!(command, Command::Heartbeat | Command::Forget { .. } | Command::ForgetRest(_));
+        let audited = !matches!(
+            command,
+            Command::Heartbeat | Command::Forget { .. } | Command::ForgetRest(_) | Command::Rewrite
+        );
         let done = self.obey(command, who, now, policy, &mut decision);
         let reply = done.unwrap_or_else(Reply::Refused);
         if audited && !matches!(reply, Reply::Refused(_)) {
@@ -90,6 +93,10 @@ impl State {
             }
             Command::ForgetRest(customer) => {
                 self.forget_rest(&customer, decision);
+                Ok(Reply::Done)
+            }
+            Command::Rewrite => {
+                decision.changes.push(Change::Rewrite);
                 Ok(Reply::Done)
             }
             Command::Probe(name) => {
@@ -206,7 +213,6 @@ impl State {
             self.written_to.retain(|chat, _| !customer.is_chat(chat));
         }
         self.warm.forget(customer);
-        decision.changes.push(Change::Rewrite);
     }
 
     fn pause(&mut self, paused: bool, decision: &mut Decision) -> Reply {
@@ -290,6 +296,7 @@ fn target_of(command: &Command) -> Option<String> {
         | Command::NoteForget
         | Command::Forget { .. }
         | Command::ForgetRest(_)
+        | Command::Rewrite
         | Command::NoteBackup
         | Command::EndDrill
         | Command::PauseRecovery
