@@ -6,7 +6,9 @@
 mod settings;
 mod steadily;
 
-pub use settings::{channels_of, language as language_of, policy as policy_of, shared_fate};
+pub use settings::{
+    channels_of, language as language_of, policy as policy_of, shared_fate, store as store_of,
+};
 
 use std::cell::RefCell;
 use std::net::{SocketAddr, TcpListener};

@@ -7,6 +7,7 @@ mod check;
 mod drill;
 mod export;
 mod failed;
+mod forget;
 mod healthcheck;
 mod incidents;
 mod live;
@@ -100,8 +101,9 @@ enum Command {
     Recovery(act::RecoveryCommand),
     /// Take a customer's name and phone out of all settled records.
     ///
-    /// What was sent, when, and how it ended stays. Exit code 1 where open records still name the customer.
-    Forget(act::ForgetArgs),
+    /// What was sent, when, and how it ended stays. The running sidecar does it; where none runs, this command does, on the store itself. Exit
+    /// code 1 where open records still name the customer, 3 where another process holds the store.
+    Forget(forget::ForgetArgs),
     /// Copy the whole store into a new file, while the sidecar runs or not.
     Backup(backup::BackupArgs),
     /// Write every send as a line of JSON, the oldest first.
@@ -133,6 +135,10 @@ pub(crate) struct Failure {
 impl Failure {
     pub(crate) fn failed(error: impl std::fmt::Display) -> Self {
         Self { code: 1, message: format!("{error:#}") }
+    }
+
+    fn refused(message: String) -> Self {
+        Self { code: 3, message }
     }
 
     fn usage(message: String) -> Self {
@@ -209,7 +215,7 @@ impl Cli {
             Command::Session(command) => return act::session(&command, &load()?.config),
             Command::Bot(command) => return act::bot(&command, &load()?.config),
             Command::Diagnose(args) => return act::diagnose(&args, &load()?.config),
-            Command::Forget(args) => return act::forget(&args, &load()?.config),
+            Command::Forget(args) => return forget::run(&args, &load()?.config),
             Command::Backup(args) => backup::run(&args, &load()?.config)?,
             Command::Completions(args) => shell::completions(&args)?,
             Command::Man(args) => shell::man(&args)?,

@@ -121,6 +121,7 @@ pub fn routes(panel: &Arc<Panel>) -> Router {
         .route("/panel/act/healthcheck", post(act::healthcheck))
         .route("/panel/act/restart", post(act::restart))
         .route("/panel/act/restart-bot", post(act::restart_bot))
+        .route("/panel/act/test", post(act::test))
         .route("/panel/act/pause", post(act::pause))
         .route("/panel/act/resume", post(act::resume))
         .layer(from_fn_with_state(Arc::clone(panel), guard::check))

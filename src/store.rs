@@ -7,7 +7,7 @@
 //! - `table`: the tables. `row`: what is in them. `file`, `tentative`: making, opening, setting aside.
 //! - `queue`, `lane`, `feed`: the ways to and from the writer. `writer`: commits, failures, recovery.
 //! - `apply`: the heart's changes. `prune`: what goes. `query`, `records`, `sends`: reading.
-//! - `forget`: taking a customer out. `copy`: a copy of it all.
+//! - `forget`: taking a customer out. `copy`: a copy of it all. `rewrite`: the file anew, without what is in its free pages.
 //!
 //! Trouble with the disk is never the bot's trouble: waits are bounded, and a store that is not there answers `false` at once.
 
@@ -22,6 +22,7 @@ mod prune;
 mod query;
 mod queue;
 mod records;
+mod rewrite;
 mod row;
 mod sends;
 mod table;
@@ -46,7 +47,7 @@ use tokio::sync::{oneshot, watch};
 
 pub use feed::{Feed, Handed};
 pub use file::Refused;
-pub use forget::Found;
+pub use forget::{Found, set_aside_beside};
 pub use health::{StoreFigures, StoreHealth, StoreState};
 pub use lane::Lane;
 pub use query::{Loaded, NotificationCursor, Notifications, Order, Page, ReadError, Reader, StoreStats};
@@ -310,6 +311,15 @@ impl Store {
         };
         let file = place.open_read_only().map_err(ReadError::Unavailable)?;
         Reader::offline(file, health::Health::new(clock, Arc::new(NoMeter)))
+    }
+
+    /// Writes the file anew, so that nothing is left of what was taken out of it, and closes the store. For who has it alone: nothing may be
+    /// recorded any more. Blocks for as long as it takes.
+    ///
+    /// # Errors
+    /// Where there is no room for a second file, say. The file is whole all the same, and is written anew the next time it is opened.
+    pub fn rewrite(&self) -> Result<(), ReadError> {
+        self.shared.place.rewrite_of(&self.reader())
     }
 
     /// How recording goes.

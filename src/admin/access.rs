@@ -21,6 +21,7 @@ use subtle::ConstantTimeEq;
 
 use super::Admin;
 use super::login::Holder;
+use super::masking::masked;
 use super::problem::Problem;
 use crate::domain::time::Timestamp;
 
@@ -345,7 +346,8 @@ pub(super) async fn check(
         }
     }
     request.extensions_mut().insert(Who(visitor.name));
-    Ok(next.run(request).await)
+    let answer = next.run(request).await;
+    if visitor.proof.comes_by_itself() { masked(answer).await } else { Ok(answer) }
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use super::{Admin, view};
 use crate::config::parse_duration;
 use crate::domain::alert::Alert;
 use crate::domain::command::{Command, Reply};
-use crate::domain::delivery::{Channel, Reach, Steady};
+use crate::domain::delivery::{Channel, Reach, Steady, Topic};
 use crate::domain::drill::LAST_MAX;
 use crate::domain::id::{RecordId, SessionName};
 
@@ -68,8 +68,41 @@ pub(super) async fn alert(
     Ok(Json(view::alert(&alert, **admin.language.load())))
 }
 
-/// Every way out. What an earlier process told is read off the alerts it left.
+/// A way out to the admins.
+#[derive(Debug, Clone)]
+pub struct Outlet {
+    /// Which.
+    pub way: Way,
+    /// What it takes; `None` where it is not configured.
+    pub takes: Option<Vec<Topic>>,
+    /// How it has been.
+    pub reach: Reach,
+    /// Alerts that wait for it.
+    pub queue: usize,
+}
+
+/// Which way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// One message for each alert.
+    Channel(Channel),
+    /// What stands is told again and again.
+    Steady(Steady),
+}
+
 fn channels(admin: &Admin, told: &[Alert]) -> Vec<ChannelView> {
+    let shown = |one: Outlet| {
+        let word = match one.way {
+            Way::Channel(channel) => channel.as_str(),
+            Way::Steady(steady) => steady.as_str(),
+        };
+        view::channel(word, one.takes.as_deref(), one.reach, one.queue)
+    };
+    outlets(admin, told).into_iter().map(shown).collect()
+}
+
+/// Every way out. What an earlier process told is read off the alerts it left.
+pub fn outlets(admin: &Admin, told: &[Alert]) -> Vec<Outlet> {
     let routes = &admin.heart.policy.load().alerts.routes;
     let state = admin.heart.state();
     let of_channel = |channel: Channel| {
@@ -78,14 +111,14 @@ fn channels(admin: &Admin, told: &[Alert]) -> Vec<ChannelView> {
         let reach = Reach { last_success: reach.last_success.max(earlier), ..reach };
         let waits = |alert: &&Alert| alert.on(channel).is_some_and(|one| one.settled().is_none());
         let queue = state.alerts().values().filter(waits).count();
-        let takes = routes.iter().find(|route| route.channel == channel).map(|route| route.takes.as_slice());
-        view::channel(channel.as_str(), takes, reach, queue)
+        let takes = routes.iter().find(|route| route.channel == channel).map(|route| route.takes.to_vec());
+        Outlet { way: Way::Channel(channel), takes, reach, queue }
     };
     let there = admin.routes.load();
     let of_steady = |steady: Steady| {
         let noted = admin.steady.of(steady);
-        let takes = there.contains(&steady).then_some([].as_slice());
-        view::channel(steady.as_str(), takes, noted.reach, noted.waiting)
+        let takes = there.contains(&steady).then(Vec::new);
+        Outlet { way: Way::Steady(steady), takes, reach: noted.reach, queue: noted.waiting }
     };
     Channel::ALL.into_iter().map(of_channel).chain(Steady::ALL.into_iter().map(of_steady)).collect()
 }

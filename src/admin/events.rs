@@ -12,15 +12,16 @@ use arc_swap::Guard;
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
-use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use utoipa::{IntoParams, ToSchema};
 
+use super::access::cookie;
 use super::problem::Problem;
 use super::{Access, Admin};
 use crate::clock::rfc3339;
@@ -30,6 +31,8 @@ use crate::watchdog::news::{Item, Since, Told};
 const LISTENERS_MAX: usize = 256;
 /// So often a silent stream shows that it lives.
 const HEARTBEAT: Duration = Duration::from_secs(15);
+/// What happens within this goes out together: in an outage much does, and two hundred listeners must not cost the bot's sends anything.
+const GATHER: Duration = Duration::from_millis(200);
 /// After so long a listener whose connection broke asks again.
 const RETRY: Duration = Duration::from_secs(2);
 /// The header by which a listener says what it heard last.
@@ -94,7 +97,7 @@ pub(super) async fn events(
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_listeners", detail)
             .with_header(RETRY_AFTER, "30"));
     };
-    let listener = Listener::new(Arc::clone(&admin), seat, heard);
+    let listener = Listener::new(Arc::clone(&admin), seat, heard, login(&admin, &headers));
     let frames = stream::unfold(listener, |mut listener| async move {
         let frame = listener.next().await?;
         Some((Ok::<_, Infallible>(frame), listener))
@@ -107,8 +110,17 @@ pub(super) async fn events(
     Ok((head, Body::from_stream(frames)).into_response())
 }
 
+/// The login that let this browser in, where one did.
+fn login(admin: &Admin, headers: &HeaderMap) -> Option<String> {
+    let name = cookie(headers, &admin.access.load().login_cookie())?;
+    let lets_in = !headers.contains_key(AUTHORIZATION) && admin.logins.lives(name, admin.clock.now());
+    lets_in.then(|| name.to_owned())
+}
+
 struct Listener {
     admin: Arc<Admin>,
+    /// The login of the browser that listens.
+    login: Option<String>,
     _seat: OwnedSemaphorePermit,
     /// Who might see what when it began.
     access: Arc<Access>,
@@ -119,7 +131,12 @@ struct Listener {
 }
 
 impl Listener {
-    fn new(admin: Arc<Admin>, seat: OwnedSemaphorePermit, heard: Option<&str>) -> Self {
+    fn new(
+        admin: Arc<Admin>,
+        seat: OwnedSemaphorePermit,
+        heard: Option<&str>,
+        login: Option<String>,
+    ) -> Self {
         let (news, access) = (&admin.heart.news, Guard::into_inner(admin.access.load()));
         let latest = news.listen();
         let mut first = format!("retry: {}\n", RETRY.as_millis());
@@ -137,7 +154,7 @@ impl Listener {
             let data = serde_json::to_string(&told).unwrap_or_default();
             let _ = write!(first, "id: {heard}\nevent: RESYNC\ndata: {data}\n\n");
         }
-        Self { admin, _seat: seat, access, latest, heard, first: Some(first) }
+        Self { admin, login, _seat: seat, access, latest, heard, first: Some(first) }
     }
 
     /// What goes out next; `None` ends the stream.
@@ -149,6 +166,11 @@ impl Listener {
         loop {
             // Whoever was let in by tokens that are not in force any more asks again.
             if admin.closing.is_cancelled() || !Arc::ptr_eq(&self.access, &admin.access.load()) {
+                return None;
+            }
+            // So does whoever has logged out, or whose login is over.
+            let now = admin.clock.now();
+            if self.login.as_ref().is_some_and(|login| !admin.logins.lives(login, now)) {
                 return None;
             }
             self.latest.borrow_and_update();
@@ -165,6 +187,7 @@ impl Listener {
             if woken.is_err() {
                 return Some(": still here\n\n".to_owned());
             }
+            sleep(GATHER).await;
         }
     }
 }

@@ -22,18 +22,15 @@ use super::Admin;
 use super::access::Who;
 use super::body::read;
 use super::command::ask;
+use super::forgetting::{self, Obeys};
 use super::problem::{Problem, ProblemView};
 use super::view::Forgot;
 use crate::domain::command::Command;
+use crate::domain::decide::State as Heart;
 use crate::domain::forget::Forgotten;
-use crate::domain::id::{Phone, SendId};
-use crate::domain::ledger::Position;
-use crate::store::{ReadError, Store};
+use crate::domain::id::Phone;
+use crate::store::ReadError;
 
-/// Rows that are anonymous in one commit.
-const AT_A_TIME: usize = 500;
-/// Open notifications that are named.
-const OPEN_MAX: usize = 100;
 /// Bytes of a copy that are on their way at a time.
 const CHUNK: usize = 64 * 1024;
 
@@ -64,10 +61,11 @@ pub(super) struct Forget {
     phone: String,
 }
 
-/// Takes a customer out of all records that are settled.
+/// Takes a customer out of everything that is settled.
 ///
-/// Names, phones, chats, notes and WAHA's words go; what was sent, when, and how it ended stays. What is open needs its customer and stays as it is: it
-/// is counted, to be settled first.
+/// Names, phones, chats, notes and WAHA's words go: out of sends, those that wait for their confirmation too, failed notifications,
+/// diagnoses, and what sessions are judged by. What was sent, when, and how it ended stays. What is open needs its customer and stays as it
+/// is: it is counted, to be settled first. The store's file is written anew, at once where it is small, else at the next start.
 #[utoipa::path(
     post,
     path = "/api/forget",
@@ -84,65 +82,38 @@ pub(super) async fn forget(
     request: Request,
 ) -> Result<Json<Forgot>, Problem> {
     let Forget { phone } = read(request).await?;
-    let phone = Phone::new(&phone).filter(|phone| phone.digits().len() >= 5);
-    let phone =
-        phone.ok_or_else(|| Problem::bad_parameter("phone", "a phone number with its country code"))?;
+    let customer = Phone::new(&phone).and_then(|phone| Forgotten::new(&phone));
+    let customer =
+        customer.ok_or_else(|| Problem::bad_parameter("phone", "a phone number with its country code"))?;
     let _turn = admin.turn.take()?;
-    ask(&admin, &who, Command::NoteForget, None).await?;
-    let customer = Forgotten::new(&phone);
-    let (mut sends, mut notifications) = (0, 0);
-    let mut after: Option<SendId> = None;
-    loop {
-        let found =
-            look(&admin.store, &customer, move |store, customer| store.reader().cases_about(customer, after));
-        let found = found.await?;
-        let settled: Vec<_> = found.items.into_iter().filter(|case| case.is_settled()).collect();
-        notifications += settled.iter().filter(|case| case.failure.is_some()).count();
-        for cases in settled.chunks(AT_A_TIME) {
-            let command = Command::Forget { cases: cases.to_vec(), positions: Vec::new() };
-            ask(&admin, &who, command, None).await?;
-        }
-        match found.next {
-            Some(next) => after = Some(next),
-            None => break,
-        }
-    }
-    let mut from = Position(0);
-    loop {
-        let found =
-            look(&admin.store, &customer, move |store, customer| store.reader().ledger_about(customer, from));
-        let found = found.await?;
-        let open = |send: &SendId| admin.heart.state().cases().contains_key(send);
-        let rows = found.items.into_iter().filter(|(_, send)| !open(send));
-        let positions: Vec<_> = rows.map(|(position, _)| position).collect();
-        sends += positions.len();
-        for positions in positions.chunks(AT_A_TIME) {
-            let command = Command::Forget { cases: Vec::new(), positions: positions.to_vec() };
-            ask(&admin, &who, command, None).await?;
-        }
-        match found.next {
-            Some(next) => from = next,
-            None => break,
-        }
-    }
-    let state = admin.heart.state();
-    let open = state.cases().values().filter(|case| customer.is_in(&case.what));
-    let open: Vec<_> = open.map(|case| case.send.to_string()).collect();
-    tracing::warn!(sends, notifications, open = open.len(), "a customer was forgotten");
-    let open_count = open.len();
-    let open = open.into_iter().take(OPEN_MAX).collect();
-    Ok(Json(Forgot { success: true, attempts: sends, notifications, open_count, open }))
+    let running = Running { admin: &admin, who: &who };
+    let forgot = forgetting::forget(&admin.store, &customer, &running).await?;
+    tracing::warn!(
+        attempts = forgot.attempts,
+        notifications = forgot.notifications,
+        open = forgot.open_count,
+        rows_left = forgot.rows_left,
+        "a customer was forgotten"
+    );
+    Ok(Json(forgot))
 }
 
-/// Looks through the store without keeping anybody waiting.
-async fn look<T: Send + 'static>(
-    store: &Store,
-    customer: &Forgotten,
-    read: impl FnOnce(&Store, &Forgotten) -> Result<T, ReadError> + Send + 'static,
-) -> Result<T, Problem> {
-    let (store, customer) = (store.clone(), customer.clone());
-    let read = spawn_blocking(move || read(&store, &customer)).await;
-    Ok(read.map_err(|error| ReadError::Unavailable(error.to_string()))??)
+/// The heart of this process, which does what is asked once it is on disk.
+struct Running<'a> {
+    admin: &'a Admin,
+    who: &'a Who,
+}
+
+impl Obeys for Running<'_> {
+    type Refused = Problem;
+
+    async fn obey(&self, command: Command) -> Result<(), Problem> {
+        ask(self.admin, self.who, command, None).await.map(|_| ())
+    }
+
+    fn with_state<T>(&self, look: impl FnOnce(&Heart) -> T) -> T {
+        look(&self.admin.heart.state())
+    }
 }
 
 /// A copy of the whole store, as it is at one moment.

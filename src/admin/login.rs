@@ -88,6 +88,11 @@ impl Logins {
         Some(login.token.clone())
     }
 
+    /// Is this login still one? That is no use of it.
+    pub fn lives(&self, name: &str, now: Timestamp) -> bool {
+        self.holder(name, now, false).is_some()
+    }
+
     /// Logs out.
     pub fn close(&self, name: &str) {
         self.logins().remove(&digest(name));

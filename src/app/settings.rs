@@ -200,7 +200,7 @@ pub(super) fn live(config: &Config) -> LivePolicy {
 }
 
 /// The store's settings.
-pub(super) fn store(config: &Config) -> StoreSettings {
+pub fn store(config: &Config) -> StoreSettings {
     let store = &config.store;
     StoreSettings {
         path: store.path.clone(),

@@ -1,5 +1,5 @@
 //! Acting through the running process: `failed retry|resolve|claim|reopen`, `recovery pause|resume`, `probe`, `session restart`, `bot restart|
-//! heartbeat`, `diagnose`, `forget`. Exit code 0 done, 1 not done.
+//! heartbeat`, `diagnose`. Exit code 0 done, 1 not done.
 //!
 //! Without a running process nothing can be done: only the heart changes records.
 
@@ -131,16 +131,6 @@ pub(super) struct DiagnoseArgs {
     json: bool,
 }
 
-/// Whom to forget.
-#[derive(Debug, Args)]
-pub(super) struct ForgetArgs {
-    /// The customer's phone, with its country code.
-    phone: String,
-    /// Print the API's JSON.
-    #[arg(long)]
-    json: bool,
-}
-
 pub(super) fn probe(args: &ProbeArgs, config: &Config) -> Result<ExitCode, Failure> {
     let answer = call(config, "/api/healthcheck", &json!({ "session": args.session }))?;
     let healthy = answer.get("healthy") == Some(&Value::Bool(true));
@@ -191,28 +181,6 @@ pub(super) fn diagnose(args: &DiagnoseArgs, config: &Config) -> Result<ExitCode,
     show(args.json, &answer, &said)?;
     let lives = answer.get("bot_reachable") == Some(&Value::Bool(true));
     Ok(if lives { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-/// Exit code 0 where nothing is left, 1 where open records still name the customer.
-pub(super) fn forget(args: &ForgetArgs, config: &Config) -> Result<ExitCode, Failure> {
-    let answer = call(config, "/api/forget", &json!({ "phone": args.phone }))?;
-    let count = |key: &str| answer.get(key).and_then(Value::as_u64).unwrap_or(0);
-    let open = count("open_count");
-    let mut said = format!(
-        "forgotten in {} attempts and {} settled failed notifications\n",
-        count("attempts"),
-        count("notifications")
-    );
-    for id in answer.get("open").and_then(Value::as_array).into_iter().flatten() {
-        said.push_str(&format!("still open: {}\n", id.as_str().unwrap_or("-")));
-    }
-    if open > 0 {
-        said.push_str(&format!(
-            "{open} records are open and still name the customer: settle them, then forget again\n"
-        ));
-    }
-    show(args.json, &answer, &said)?;
-    Ok(if open == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Sends it again now, and says how that ended.
@@ -285,6 +253,6 @@ fn told(args: &OneArgs, answer: &Value, what: &str, key: &str) -> Result<ExitCod
     Ok(ExitCode::SUCCESS)
 }
 
-fn show(json: bool, answer: &Value, said: &str) -> Result<(), Failure> {
+pub(super) fn show(json: bool, answer: &Value, said: &str) -> Result<(), Failure> {
     if json { print(&format!("{answer}\n")) } else { print(said) }
 }

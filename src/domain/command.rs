@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::case::Case;
 use super::delivery::Channel;
+use super::forget::Forgotten;
 use super::id::{RecordId, SendId, SessionName};
 use super::ledger::Position;
 use super::notification::Method;
@@ -44,11 +45,17 @@ pub enum Command {
     NoteForget,
     /// Take a customer out of these settled cases, and of the ledger at these positions.
     Forget {
+        /// Whom.
+        customer: Forgotten,
         /// The cases, as they were stored.
         cases: Vec<Case>,
         /// The positions.
         positions: Vec<Position>,
     },
+    /// Take a customer out of all that is remembered beside the cases: the end of forgetting them.
+    ForgetRest(Forgotten),
+    /// Nothing of what was taken out is to be left in the store's file.
+    Rewrite,
     /// A copy of the records is about to be handed out.
     NoteBackup,
     /// The bot lives.
@@ -87,7 +94,7 @@ impl Command {
             Self::NoteRestart(_) => "restart_session",
             Self::NoteReveal(_) => "reveal_phone",
             Self::NoteBotRestart => "restart_bot",
-            Self::NoteForget | Self::Forget { .. } => "forget",
+            Self::NoteForget | Self::Forget { .. } | Self::ForgetRest(_) | Self::Rewrite => "forget",
             Self::NoteBackup => "backup",
             Self::Heartbeat => "heartbeat",
             Self::Diagnose { .. } => "diagnose",

@@ -11,6 +11,7 @@ use smol_str::SmolStr;
 
 use super::case::Case;
 use super::confirmation::MessageId;
+use super::forget::Forgotten;
 use super::id::{ChatId, SendId};
 use super::order::{NotificationType, OrderFacts};
 use super::outcome::Outcome;
@@ -278,6 +279,12 @@ impl Warm {
         {
             self.known.remove(&oldest);
         }
+    }
+
+    /// As if nothing had ever been heard of them.
+    pub fn forget(&mut self, customer: &Forgotten) {
+        self.order.retain(|chat| !customer.is_chat(chat));
+        self.known.retain(|chat| !customer.is_chat(chat));
     }
 
     /// Is it no new contact?

@@ -5,7 +5,7 @@ use std::fmt;
 use sha2::{Digest, Sha256};
 use smol_str::SmolStr;
 
-use super::id::{ChatId, SessionName};
+use super::id::{ChatId, Phone, SessionName};
 use super::order::OrderFacts;
 
 /// What makes two calls the same send: 128 bits of a digest.
@@ -189,6 +189,21 @@ pub struct Description {
     pub order: OrderFacts,
 }
 
+impl Description {
+    /// The customer's number as people call it: as the shop wrote it, else the chat's. One that is the chat's is whole, and gets the `+` that
+    /// makes it a link on a phone, whoever left it out.
+    pub fn phone(&self) -> Option<Phone> {
+        let chat = self.chat.as_ref().and_then(ChatId::phone).map(|phone| phone.digits());
+        let chat = chat.filter(|digits| !digits.is_empty());
+        let is_chats = |phone: &Phone| chat.as_ref().is_some_and(|chat| *chat == phone.digits());
+        let written = self.order.customer_phone.as_ref();
+        match written.filter(|phone| phone.expose().trim_start().starts_with('+') || !is_chats(phone)) {
+            Some(phone) => Some(phone.clone()),
+            None => Phone::new(&format!("+{}", chat?)),
+        }
+    }
+}
+
 impl fmt::Debug for Description {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Description")
@@ -204,6 +219,33 @@ impl fmt::Debug for Description {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_number_is_as_it_was_written_or_whole() {
+        let number = |chat: Option<&str>, written: Option<&str>| {
+            let what = Description {
+                identity: None,
+                session: None,
+                chat: chat.and_then(ChatId::new),
+                kind: SendKind::Text,
+                path: "".into(),
+                order: OrderFacts { customer_phone: written.and_then(Phone::new), ..OrderFacts::default() },
+            };
+            what.phone().map(|phone| phone.expose().to_owned())
+        };
+        let chat = Some("584241234567@c.us");
+        for (chat, written, shown) in [
+            (chat, None, Some("+584241234567")),
+            (chat, Some("584241234567"), Some("+584241234567")),
+            (chat, Some("+58 424-1234567"), Some("+58 424-1234567")),
+            (chat, Some("0424-1234567"), Some("0424-1234567")),
+            (None, Some("0424-1234567"), Some("0424-1234567")),
+            (Some("1203630@g.us"), None, None),
+            (None, None, None),
+        ] {
+            assert_eq!(number(chat, written).as_deref(), shown, "{chat:?} {written:?}");
+        }
+    }
 
     #[test]
     fn parts_do_not_run_together() {

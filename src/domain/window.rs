@@ -58,8 +58,12 @@ pub struct Minute {
     pub start: Timestamp,
     /// Sends accepted.
     pub accepted: u32,
-    /// Sends given up; rejected ones count nowhere (SPEC 7).
+    /// Sends given up.
     pub exhausted: u32,
+    /// Of these, such as may have been sent.
+    pub ambiguous: u32,
+    /// Sends rejected: outside the success rate (SPEC 7).
+    pub rejected: u32,
     /// Attempts by how long they took.
     pub latencies: Latencies,
 }
@@ -78,6 +82,10 @@ pub struct Summary {
     pub sends: u32,
     /// Of these, accepted.
     pub accepted: u32,
+    /// Of these, given up although they may have been sent.
+    pub ambiguous: u32,
+    /// Sends that were rejected, beside these.
+    pub rejected: u32,
     /// Share accepted, 0 to 1; 1 where there were none.
     pub success_rate: f64,
     /// Attempts by how long they took.
@@ -105,19 +113,34 @@ impl Window {
         minute.exhausted = minute.exhausted.saturating_add(1);
     }
 
+    /// One that was given up may have been sent.
+    pub fn ambiguous(&mut self, at: Timestamp) {
+        let minute = self.minute(at);
+        minute.ambiguous = minute.ambiguous.saturating_add(1);
+    }
+
+    /// A send was rejected.
+    pub fn rejected(&mut self, at: Timestamp) {
+        let minute = self.minute(at);
+        minute.rejected = minute.rejected.saturating_add(1);
+    }
+
     /// What the last `span` before `now` adds up to.
     pub fn summary(&self, now: Timestamp, span: Duration) -> Summary {
         let from = now - span;
         let (mut accepted, mut exhausted, mut latencies) = (0u32, 0u32, Latencies::default());
+        let (mut ambiguous, mut rejected) = (0u32, 0u32);
         for minute in self.minutes.iter().filter(|minute| minute.start > from) {
             accepted = accepted.saturating_add(minute.accepted);
             exhausted = exhausted.saturating_add(minute.exhausted);
+            ambiguous = ambiguous.saturating_add(minute.ambiguous);
+            rejected = rejected.saturating_add(minute.rejected);
             latencies.merge(&minute.latencies);
         }
         let sends = accepted.saturating_add(exhausted);
         let success_rate = if sends == 0 { 1.0 } else { f64::from(accepted) / f64::from(sends) };
         let latency_p95 = latencies.quantile(95).unwrap_or_default();
-        Summary { sends, accepted, success_rate, latencies, latency_p95 }
+        Summary { sends, accepted, ambiguous, rejected, success_rate, latencies, latency_p95 }
     }
 
     /// The bucket of `at`; time that runs backwards falls into the newest.
@@ -131,6 +154,8 @@ impl Window {
                 start,
                 accepted: 0,
                 exhausted: 0,
+                ambiguous: 0,
+                rejected: 0,
                 latencies: Latencies::default(),
             });
         }
@@ -162,6 +187,18 @@ mod tests {
         assert_eq!(window.summary(at(500), QUARTER).sends, 0);
         window.accepted(at(500), Duration::ZERO);
         assert_eq!(window.minutes.len(), 1, "torn off after an hour");
+    }
+
+    #[test]
+    fn what_is_rejected_is_counted_and_outside_the_rate() {
+        let mut window = Window::default();
+        window.accepted(at(1), Duration::ZERO);
+        window.rejected(at(1));
+        window.exhausted(at(2));
+        window.ambiguous(at(2));
+        let summary = window.summary(at(3), QUARTER);
+        assert_eq!((summary.sends, summary.accepted, summary.ambiguous, summary.rejected), (2, 1, 1, 1));
+        assert!((summary.success_rate - 0.5).abs() < 1e-9);
     }
 
     #[test]

@@ -160,6 +160,15 @@ pub(super) async fn restart_bot(panel: State<Arc<Panel>>, ask: Extension<Arc<Ask
     plain(&panel, &ask, "/api/bot/restart", "bot_restarted").await
 }
 
+/// `POST /panel/act/test`: a test through one channel, or all.
+pub(super) async fn test(panel: State<Arc<Panel>>, ask: Extension<Arc<Ask>>) -> Response {
+    let channels: Vec<_> = ask.form.all("channel").filter(|word| !word.is_empty()).collect();
+    match panel.deeds.post(ask.who(), "/api/alerts/test", &json!({ "channels": channels })).await {
+        Ok(_) => back(&ask, "tested", None),
+        Err(undone) => back(&ask, &undone.code, None),
+    }
+}
+
 /// `POST /panel/act/pause`.
 pub(super) async fn pause(panel: State<Arc<Panel>>, ask: Extension<Arc<Ask>>) -> Response {
     plain(&panel, &ask, "/api/recovery/pause", "paused").await

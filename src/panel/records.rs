@@ -13,8 +13,9 @@ use super::guard::Ask;
 use super::say::Say;
 use super::shown::{self, Look, Stamp};
 use super::{Panel, page as render};
+use crate::admin;
 use crate::domain::alert::Alert;
-use crate::domain::delivery::{Delivery, Dropped, Progress};
+use crate::domain::delivery::{Delivery, Dropped, Progress, Steady};
 use crate::domain::errand::LetterText;
 use crate::domain::id::{RecordId, SendId};
 use crate::domain::incident::Incident;
@@ -205,7 +206,39 @@ fn way(one: &Delivery, now: Timestamp, t: Say) -> Way {
 struct AlertsPage {
     f: Frame,
     t: Say,
+    outlets: Vec<ShownOutlet>,
+    /// Can anything be tried?
+    testable: bool,
     alerts: Vec<ShownAlert>,
+}
+
+/// A way out to the admins.
+struct ShownOutlet {
+    name: &'static str,
+    look: Look,
+    last: Option<Stamp>,
+    failing: Option<Stamp>,
+    queue: usize,
+    /// The word by which it is tried; `None` where it cannot be.
+    test: Option<&'static str>,
+}
+
+fn outlet(one: &admin::Outlet, now: Timestamp, t: Say) -> ShownOutlet {
+    let stamp = |at: Option<Timestamp>| at.map(|at| Stamp::new(at, now, t));
+    let configured = one.takes.is_some();
+    let look = match (configured, one.reach.failing_since, one.reach.last_success) {
+        (false, ..) => Look::calm(t.not_configured()),
+        (true, Some(_), _) => Look::bad(t.fails()),
+        (true, None, Some(_)) => Look::good(t.works()),
+        (true, None, None) => Look::calm(t.not_used_yet()),
+    };
+    let (name, test) = match one.way {
+        admin::Way::Channel(channel) => (t.channel(channel), configured.then(|| channel.as_str())),
+        admin::Way::Steady(Steady::Alertmanager) => ("Alertmanager", None),
+        admin::Way::Steady(Steady::Heartbeat) => (t.dead_mans_switch(), None),
+    };
+    let failing = stamp(one.reach.failing_since);
+    ShownOutlet { name, look, last: stamp(one.reach.last_success), failing, queue: one.queue, test }
 }
 
 /// `GET /panel/alerts`.
@@ -215,8 +248,13 @@ pub(super) async fn alerts(State(panel): State<Arc<Panel>>, Extension(ask): Exte
         return frame::unreadable(&panel, &ask);
     };
     let f = Frame::new(&panel, &ask, Here::Alerts, t.alerts());
+    // What is configured first; of the rest, only that it is not.
+    let mut outlets: Vec<_> = admin::outlets(&panel.admin, &alerts);
+    outlets.sort_by_key(|one| one.takes.is_none());
+    let outlets: Vec<_> = outlets.iter().map(|one| outlet(one, now, t)).collect();
+    let testable = outlets.iter().any(|one| one.test.is_some());
     let alerts = alerts.iter().map(|one| alert(one, &ask, now)).collect();
-    render(StatusCode::OK, &AlertsPage { f, t, alerts })
+    render(StatusCode::OK, &AlertsPage { f, t, outlets, testable, alerts })
 }
 
 /// Somebody did something.

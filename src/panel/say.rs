@@ -189,6 +189,14 @@ impl Say {
         }
     }
 
+    pub(super) fn queued(self, count: &usize) -> String {
+        match self.0 {
+            Language::Es => format!("en cola: {count}"),
+            Language::En => format!("waiting: {count}"),
+            Language::Pt => format!("na fila: {count}"),
+        }
+    }
+
     pub(super) fn tries(self, count: &u32) -> String {
         match self.0 {
             Language::Es => format!("intentos de aviso: {count}"),
@@ -428,6 +436,17 @@ impl Say {
                 "viu o telefone do cliente",
             ),
             "diagnose" => self.pick("pidió un diagnóstico", "asked for a diagnosis", "pediu um diagnóstico"),
+            "forget" => self.pick(
+                "borró los datos de un cliente",
+                "took a customer out of the records",
+                "apagou os dados de um cliente",
+            ),
+            "backup" => self.pick("copió todo el almacén", "copied the whole store", "copiou todo o armazém"),
+            "begin_drill" => self.pick("empezó un simulacro", "began a drill", "começou um simulado"),
+            "end_drill" => self.pick("terminó el simulacro", "ended the drill", "terminou o simulado"),
+            "test_channels" => {
+                self.pick("probó los canales de aviso", "tried alert channels", "testou os canais de aviso")
+            }
             other => other,
         }
     }

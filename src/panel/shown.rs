@@ -6,7 +6,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::say::Say;
 use crate::domain::case::Case;
-use crate::domain::id::{ChatId, Phone};
+use crate::domain::id::Phone;
 use crate::domain::order::OrderFacts;
 use crate::domain::outcome::Outcome;
 use crate::domain::status::Status;
@@ -113,18 +113,11 @@ pub(super) struct Whole {
     pub(super) link: String,
 }
 
-/// The number of a case's customer: as the shop wrote it, else that of the chat.
+/// The number of a case's customer, and how it reads.
 pub(super) fn phone(case: &Case) -> Option<(Phone, String)> {
-    let chat = case.what.chat.as_ref().and_then(ChatId::phone);
-    // One that is the chat's is whole, whoever left out the plus.
-    let of_chat = |phone: &Phone| chat.as_ref().is_some_and(|chat| chat.digits() == phone.digits());
-    if let Some(phone) = case.what.order.customer_phone.as_ref().filter(|phone| !of_chat(phone)) {
-        let text = words::plain(phone.expose(), Phone::MAX)?;
-        return Some((phone.clone(), text));
-    }
-    let phone = chat?;
-    let text = format!("+{}", phone.digits());
-    (text.len() > 1).then_some((phone, text))
+    let phone = case.what.phone()?;
+    let text = words::plain(phone.expose(), Phone::MAX)?;
+    Some((phone, text))
 }
 
 /// The same for a page.

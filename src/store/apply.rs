@@ -72,7 +72,10 @@ pub(super) fn apply(transaction: &WriteTransaction, commit: &Commit) -> Result<(
                     table.pop_first()?;
                 }
             }
-            Change::Forget(positions) => forget_rows(transaction, positions)?,
+            Change::Forget(customer, positions) => forget_rows(transaction, customer, positions)?,
+            Change::Rewrite => {
+                transaction.open_table(table::META)?.insert(table::REWRITE, 1)?;
+            }
             Change::Paused(paused) => {
                 transaction.open_table(table::META)?.insert(table::RECOVERY_PAUSED, u64::from(*paused))?;
             }

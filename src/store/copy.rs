@@ -34,7 +34,7 @@ impl Reader {
     }
 }
 
-fn copy_all(from: &ReadTransaction, to: &WriteTransaction) -> Result<(), redb::Error> {
+pub(super) fn copy_all(from: &ReadTransaction, to: &WriteTransaction) -> Result<(), redb::Error> {
     macro_rules! copy_each {
         ($($table:ident)+) => { $(copy(from, to, super::table::$table)?;)+ };
     }

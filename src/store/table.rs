@@ -67,6 +67,8 @@ pub(super) const LEDGER_BYTES: &str = "ledger_bytes";
 pub(super) const COUNTED_TO: &str = "counted_to";
 /// `META`: 1 while replays wait for a person.
 pub(super) const RECOVERY_PAUSED: &str = "recovery_paused";
+/// `META`: 1 while the file is to be written anew, so that what was taken out of its rows is out of its free pages too.
+pub(super) const REWRITE: &str = "rewrite";
 
 /// Opens every table in a transaction, of whichever kind; what a file must hold is listed here and nowhere else.
 macro_rules! open_all {

@@ -21,10 +21,12 @@ use super::feed::Handed;
 use super::file::{Failure, Opened};
 use super::prune::Pruner;
 use super::queue::{Batch, Queued};
+use super::rewrite::AT_ONCE_BYTES;
 use super::table::LEDGER;
 use super::{OpenReport, Opening, Shared, StoreError, StoreState, query, row};
 use crate::clock::instant;
 use crate::domain::backoff::Backoff;
+use crate::domain::decide::Change;
 use crate::domain::ledger::{AttemptId, Entry, Position};
 
 /// Most entries held while the file cannot be used.
@@ -97,6 +99,8 @@ fn look(db: &Database) -> Result<Found, query::ReadError> {
 enum End {
     Closed,
     Broken(String),
+    /// To be written anew, and served again.
+    Rewrite,
 }
 
 /// Why a transaction failed.
@@ -146,6 +150,7 @@ impl Writer<'_> {
                 found = Some(look(db)?);
                 Ok(())
             };
+            self.shared.place.rewrite_where_wanted();
             let opened = self.shared.place.open(self.shared.clock.now(), self.suspect, &mut look);
             let why = match opened.map(|opened| (opened, found)) {
                 Ok((opened, found)) => {
@@ -153,6 +158,7 @@ impl Writer<'_> {
                     self.suspect = false;
                     match self.serve(opened, found.unwrap_or_default()) {
                         End::Closed => return,
+                        End::Rewrite => continue,
                         End::Broken(why) => why,
                     }
                 }
@@ -276,6 +282,8 @@ impl Writer<'_> {
                 self.fail(batch);
                 return End::Broken("reading it went wrong: it is verified".to_owned());
             }
+            let rewrites = batch.commits.iter().flat_map(|commit| &commit.changes);
+            let rewrites = rewrites.filter(|change| matches!(change, Change::Rewrite)).count() > 0;
             let result = if !batch.is_empty() {
                 self.commit(db, &mut pruner, batch)
             } else if batch.closing {
@@ -290,6 +298,9 @@ impl Writer<'_> {
             for pulse in pulses {
                 // Whoever asked may have stopped waiting.
                 let _gone = pulse.send(());
+            }
+            if rewrites && file_bytes(&self.shared.place.path) <= AT_ONCE_BYTES {
+                return End::Rewrite;
             }
         }
     }

@@ -18,6 +18,7 @@ use crate::domain::decide::{Change, Decision, Notice, Unheard};
 use crate::domain::diagnosis::Diagnosis;
 use crate::domain::drill::Drill;
 use crate::domain::errand::Errand;
+use crate::domain::forget::Forgotten;
 use crate::domain::id::{RecordId, SendId, SessionName};
 use crate::domain::incident::Incident;
 use crate::domain::ledger::{Position, StoredRequest};
@@ -89,7 +90,8 @@ struct Sheet {
     /// Something came of one of these.
     heard: bool,
     audit: Vec<Audit>,
-    forgotten: Vec<Position>,
+    forgotten: Vec<(Forgotten, Vec<Position>)>,
+    rewrite: bool,
     paused: Option<bool>,
     drill: Option<Box<Drill>>,
 }
@@ -229,7 +231,8 @@ impl Sheet {
                 self.heard = true;
             }
             Change::Audit(audit) => self.audit.push(*audit),
-            Change::Forget(positions) => self.forgotten.extend(positions),
+            Change::Forget(customer, positions) => self.forgotten.push((customer, positions)),
+            Change::Rewrite => self.rewrite = true,
             Change::Paused(paused) => self.paused = Some(paused),
             Change::Drill(drill) => self.drill = Some(drill),
         }
@@ -249,6 +252,7 @@ impl Sheet {
         self.heard |= later.heard;
         self.audit.extend(later.audit);
         self.forgotten.extend(later.forgotten);
+        self.rewrite |= later.rewrite;
         self.paused = later.paused.or(self.paused);
         self.drill = later.drill.or(self.drill.take());
     }
@@ -256,6 +260,7 @@ impl Sheet {
     fn is_urgent(&self) -> bool {
         let nothing = self.cases.is_empty()
             && self.forgotten.is_empty()
+            && !self.rewrite
             && self.requests.is_empty()
             && self.unheard.is_empty()
             && self.sessions.is_empty()
@@ -289,7 +294,13 @@ impl Sheet {
             .chain(self.incidents.values().cloned().map(Change::Incident))
             .chain(self.alerts.values().cloned().map(Change::Alert))
             .chain(self.audit.iter().cloned().map(|audit| Change::Audit(Box::new(audit))))
-            .chain((!self.forgotten.is_empty()).then(|| Change::Forget(self.forgotten.clone())))
+            .chain(
+                self.forgotten
+                    .iter()
+                    .cloned()
+                    .map(|(customer, positions)| Change::Forget(customer, positions)),
+            )
+            .chain(self.rewrite.then_some(Change::Rewrite))
             .chain(self.paused.map(Change::Paused))
             .chain(self.drill.clone().map(Change::Drill));
         let sends = cases.chain(requests).chain(unheard).chain(confirmations);

@@ -122,23 +122,13 @@ fn admin_notice(what: &Description, attempts: u32, why: Cause, others: u32, lang
         type => order.notification_type.map(|kind| kind.as_str()),
         order => fact(order.order_number.as_deref(), ORDER_MAX).or_else(|| fact(order.order_id.as_deref(), ORDER_MAX)),
         name => fact(order.customer_name.as_deref(), NAME_MAX),
-        phone => phone(what),
+        phone => what.phone().and_then(|phone| plain(phone.expose(), PHONE_MAX)),
         total => fact(order.order_total.as_deref(), TOTAL_MAX),
         uncertain => why.outcome() == Outcome::Ambiguous,
         attempts,
         cause => cause(why, language),
         others,
     }
-}
-
-/// As the shop wrote it, else from the chat, then with the `+` that makes it a link on a phone.
-fn phone(what: &Description) -> Option<String> {
-    let written = what.order.customer_phone.as_ref().and_then(|phone| plain(phone.expose(), PHONE_MAX));
-    let of_chat = || {
-        let digits = what.chat.as_ref()?.phone()?.digits();
-        (!digits.is_empty()).then(|| plain(&format!("+{digits}"), PHONE_MAX)).flatten()
-    };
-    written.or_else(of_chat)
 }
 
 /// An alert's template, and what it says.

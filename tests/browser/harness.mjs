@@ -162,13 +162,43 @@ export async function sidecar(waha, settings = {}, tokens = TOKENS) {
   return one;
 }
 
+/**
+ * Watches for an element that is, or is no more (`gone`); by the page's own clock, not by how often a test looks. Begin before the deed; `since`
+ * is when the deed was on record. Gives how long the page took from hearing of it to showing it, and how long it all took, in milliseconds.
+ */
+export async function watch(page, selector, { text = '', gone = false } = {}) {
+  await page.evaluate(([selector, text, gone]) => {
+    const there = () => [...document.querySelectorAll(selector)].some((one) => one.textContent.includes(text));
+    window.seenAt = new Promise((done) => {
+      const look = () => {
+        if (there() === gone) return;
+        observer.disconnect();
+        done(performance.now());
+      };
+      const observer = new MutationObserver(look);
+      observer.observe(document, { subtree: true, childList: true, characterData: true, attributes: true });
+      look();
+    });
+  }, [selector, text, gone]);
+  return async (since) => {
+    const { seen, heard, origin } = await page.evaluate(async () => ({ seen: await window.seenAt, heard: window.heardAt, origin: performance.timeOrigin }));
+    const from = Date.parse(since) - origin;
+    const event = heard.find((at) => at >= from - 2 && at <= seen);
+    if (event === undefined) throw new Error(`${selector} changed without any event`);
+    return { drawn: seen - event, all: seen - from };
+  };
+}
+
 let browser;
-export async function launch() {
-  browser ??= await chromium.launch({
+/** The browser of all tests; with `more` arguments one of its own, to be closed by whoever wants it. */
+export async function launch(...more) {
+  const begin = () => chromium.launch({
     executablePath: CHROMIUM,
     headless: true,
-    args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-component-update', '--disable-sync', '--no-first-run'],
+    args: [...more, '--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-component-update', '--disable-sync', '--no-first-run'],
   });
+  if (more.length > 0) return begin();
+  browser ??= await begin();
   return browser;
 }
 
@@ -178,9 +208,27 @@ export async function close() {
 }
 
 /** A person before the panel. What goes wrong in their browser is noted. */
-export async function person(panel, { name, language = 'es-VE', width = 1280, height = 900, ...more } = {}) {
-  const context = await (await launch()).newContext({ locale: language, viewport: { width, height }, timezoneId: 'America/Caracas', ...more });
+export async function person(panel, { name, language = 'es-VE', width = 1280, height = 900, browser: own, ...more } = {}) {
+  const context = await (own ?? await launch()).newContext({ locale: language, viewport: { width, height }, timezoneId: 'America/Caracas', ...more });
   const page = await context.newPage();
+  // When the page hears of something: for `seen`.
+  await page.addInitScript(() => {
+    window.heardAt = [];
+    window.sources = [];
+    const Real = window.EventSource;
+    window.EventSource = class extends Real {
+      constructor(...args) {
+        super(...args);
+        window.sources.push(this);
+      }
+      addEventListener(name, listener, ...more) {
+        super.addEventListener(name, (event) => {
+          if (event instanceof MessageEvent) window.heardAt.push(performance.now());
+          listener(event);
+        }, ...more);
+      }
+    };
+  });
   page.setDefaultTimeout(PATIENCE);
   page.faults = [];
   page.on('pageerror', (error) => page.faults.push(String(error)));

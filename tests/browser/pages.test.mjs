@@ -69,9 +69,40 @@ describe('every page', { skip: why ?? false, concurrency: 1 }, () => {
     }
   }
 
+  test('text twice as large is readable, at every width', async () => {
+    // As a reader sets it: what is measured in letters, the width at which the layout changes too, goes with it.
+    const large = await launch('--blink-settings=defaultFontSize=32');
+    for (const width of [640, 768, 1440]) {
+      const page = await person(dog.panel, { name: 'ana', width, browser: large });
+      for (const path of paths) {
+        await page.goto(dog.panel + path);
+        const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+        if (wide > 0) found.push(`${path} at ${width}, twice as large: ${wide} px too wide`);
+        // Text that is cut off where nothing says so, or buttons that lie on each other.
+        const cut = await page.evaluate(() => [...document.querySelectorAll('main .button, main h1, main h2, main p')].filter((one) => one.scrollWidth > one.clientWidth + 1 && getComputedStyle(one).overflow === 'visible' && one.getBoundingClientRect().right > innerWidth + 1 && !one.closest('.unseen')).map((one) => one.textContent.trim().slice(0, 40)));
+        found.push(...cut.map((text) => `${path} at ${width}, twice as large: "${text}" is cut off`));
+      }
+      await page.context().close();
+    }
+    await large.close();
+    assert.deepEqual(found.splice(0), []);
+  });
+
+  test('nothing moves for those who do not want that', async () => {
+    const page = await person(dog.panel, { name: 'ana', reducedMotion: 'reduce' });
+    for (const path of [...paths, '/panel/orders?said=claimed']) {
+      await page.goto(dog.panel + path);
+      assert.equal(await page.evaluate(() => document.getAnimations().length), 0, path);
+    }
+    await page.context().close();
+  });
+
   async function look(page, what) {
     const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
     if (wide > 0) found.push(`${what}: ${wide} px too wide`);
+    // A stranger's text stands in its line, and is as large as what it stands in.
+    const odd = await page.evaluate(() => [...document.querySelectorAll('bdi')].filter((one) => (getComputedStyle(one).display !== 'inline' && !/flex|grid/.test(getComputedStyle(one.parentElement).display)) || getComputedStyle(one).fontSize !== getComputedStyle(one.parentElement).fontSize).length);
+    if (odd > 0) found.push(`${what}: ${odd} texts are out of their line`);
     await page.evaluate((axe) => window.axe ?? (0, eval)(axe), AXE);
     const violations = await page.evaluate(async () => {
       await Promise.all(document.getAnimations().map((one) => one.finished));

@@ -1,15 +1,20 @@
 // The panel in a real browser: what an admin does at night, before the real binary and the real look-alike of WAHA. No mocks.
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';
-import { TOKENS, close, fakeWaha, launch, missing, person, sidecar, until } from './harness.mjs';
+import { TOKENS, close, fakeWaha, launch, missing, person, sidecar, until, watch } from './harness.mjs';
 
 const why = missing();
 const JUAN = { number: 'ORD-123', name: 'Juan Pérez', phone: '+584241234567', total: '$45.00' };
 const MARIA = { number: 'ORD-124', name: 'María Gómez', phone: '+584127654321', total: '$32.00' };
 const LUZ = { number: 'ORD-125', name: 'Luz Rojas', phone: '+584165550000', total: '$120.50' };
 
-/** A change shows within so long (the promise is two seconds; the machine of a test is never alone). */
-const LIVE = 4_000;
+/** What an open page hears of shows within two seconds. */
+const LIVE = 2_000;
+
+function isLive(what, { drawn, all }) {
+  console.log(`  ${what}: shown ${Math.round(drawn)} ms after the page heard of it, ${Math.round(all)} ms after it was on record`);
+  assert.ok(drawn >= 0 && drawn < LIVE, `${what} took ${drawn} ms`);
+}
 
 describe('the panel', { skip: why ?? false, concurrency: 1 }, () => {
   let waha;
@@ -72,11 +77,13 @@ describe('the panel', { skip: why ?? false, concurrency: 1 }, () => {
     await begin({ 'alerts.admin_phone': '"584140000000"', 'recovery.pace': '600', 'healthcheck.interval': '"1s"' });
     const page = await somebody({ name: 'ana' });
     await dog.tell({ ...LUZ, number: 'ORD-1' });
-    await page.waitForSelector('#status:has-text("En línea")', { timeout: LIVE });
+    await page.waitForSelector('#status:has-text("En línea")');
     assert.equal(await page.locator('#banner').count(), 0);
+    const banner = await watch(page, '#banner', { text: 'BOT COMPLETAMENTE INCOMUNICADO' });
     await waha.fault('status_422');
     await dog.tell(JUAN);
     await page.waitForSelector('#banner:has-text("BOT COMPLETAMENTE INCOMUNICADO")');
+    isLive('the outage', await banner((await dog.api('/api/bot/status')).since));
     await page.waitForSelector('#affected:text-is("1")');
     await page.waitForSelector('#orders-count:text-is("1")');
     assert.match(await page.title(), /^\(1\) /);
@@ -171,20 +178,22 @@ describe('the panel', { skip: why ?? false, concurrency: 1 }, () => {
     await luis.waitForSelector('article:has-text("ORD-123")');
     await luis.click('summary:has-text("Marcar Contactado")');
     await luis.fill('article input[name=note]', 'a medio escribir');
+    const claimed = await watch(luis, '.tag', { text: 'La tomó ana' });
     await ana.click('article >> text=Tomar');
     await ana.waitForSelector('.tag:has-text("La tienes tú")');
-    const taken = Date.now();
-    await luis.waitForSelector('.tag:has-text("La tomó ana")', { timeout: LIVE });
-    console.log(`  claim seen by the other after ${Date.now() - taken} ms`);
+    isLive('a claim', await claimed((await dog.api('/api/audit')).items[0].at));
     assert.equal(await luis.inputValue('article input[name=note]'), 'a medio escribir', 'what is being typed stays');
     assert.ok(await luis.locator('article input[name=note]').evaluate((input) => input === document.activeElement));
+    const second = await watch(luis, 'article', { text: 'ORD-124' });
     await dog.tell(MARIA);
-    await dog.failed(2);
-    await luis.waitForSelector('article:has-text("ORD-124")', { timeout: LIVE });
+    const records = await dog.failed(2);
+    isLive('an order', await second(records.find((one) => one.order_number === 'ORD-124').created_at));
     assert.equal(await luis.inputValue('article input[name=note]'), 'a medio escribir');
     await ana.click('article:has-text("ORD-123") summary:has-text("Marcar Contactado")');
+    const settled = await watch(luis, 'article', { text: 'ORD-123', gone: true });
     await ana.click('article:has-text("ORD-123") .panelet button');
-    await luis.waitForSelector('article:has-text("ORD-123")', { state: 'detached', timeout: LIVE });
+    await luis.waitForSelector('article:has-text("ORD-123")', { state: 'detached' });
+    isLive('a settled order', await settled((await dog.api('/api/audit')).items[0].at));
   });
 
   test('several at once: taken, marked', async () => {
@@ -380,6 +389,43 @@ describe('the panel', { skip: why ?? false, concurrency: 1 }, () => {
     assert.ok(text.includes('👩‍🍳') && text.includes('ORD-{{7*7}}') && text.length < 6_000);
     const links = await page.locator('a:has-text("Ver Orden")').evaluateAll((all) => all.map((link) => link.href));
     for (const link of links) assert.match(link, /^https:\/\/shop\.example\.com\/orders\/[\w%.~-]+$/);
+  });
+
+  test('channels: how they are, and a test that says what came of it', async () => {
+    await begin({ 'alerts.admin_phone': '"584140000000"' });
+    const page = await somebody({ name: 'ana' });
+    await page.goto(`${dog.panel}/panel/alerts`);
+    await page.waitForSelector('.outlets li:has-text("WhatsApp"):has-text("Sin usar aún"):has-text("nunca")');
+    await page.waitForSelector('.outlets li:has-text("PagerDuty"):has-text("Sin configurar")');
+    assert.equal(await page.locator('.outlets form').count(), 1, 'only what is configured can be tried');
+    await page.click('.outlets li:has-text("WhatsApp") >> text=Probar');
+    await page.waitForSelector('#flash:has-text("Prueba en camino")');
+    await page.waitForSelector('.outlets li:has-text("WhatsApp"):has-text("Funciona")');
+    await page.waitForSelector('li.card:has-text("Prueba de un canal"):has-text("Avisado")');
+    assert.equal((await waha.phone('584140000000')).length, 1);
+    await page.goto(`${dog.panel}/panel/audit`);
+    await page.waitForSelector('li:has-text("ana"):has-text("probó los canales de aviso")');
+    const viewer = await somebody({ name: 'vera' });
+    await viewer.goto(`${dog.panel}/panel/alerts`);
+    await viewer.waitForSelector('.outlets li:has-text("WhatsApp")');
+    assert.equal(await viewer.locator('.outlets form').count(), 0);
+  });
+
+  test('a page that nobody looks at holds no connection', async () => {
+    await begin();
+    const page = await somebody({ name: 'ana' });
+    const listeners = () => page.evaluate(() => window.sources.filter((one) => one.readyState !== EventSource.CLOSED).length);
+    await until('it listens', async () => (await listeners()) === 1);
+    const hide = (hidden) => page.evaluate((hidden) => {
+      Object.defineProperty(document, 'hidden', { value: hidden, configurable: true });
+      document.dispatchEvent(new Event('visibilitychange'));
+    }, hidden);
+    await hide(true);
+    await until('it listens no more', async () => (await listeners()) === 0);
+    await dog.tell({ ...LUZ, number: 'ORD-1' });
+    await hide(false);
+    await until('it listens again', async () => (await listeners()) === 1);
+    await page.waitForSelector('#status:has-text("En línea")');
   });
 
   test('a watchdog that is gone is told, and its return too', async () => {

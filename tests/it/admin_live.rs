@@ -220,6 +220,7 @@ async fn the_day_is_counted_and_survives_a_restart() {
         (&stats["last_24h"]["success_rate"], &stats["last_15m"]["success_rate"]),
         (&json!(0.75), &json!(0.75))
     );
+    assert_eq!(stats["last_15m"]["sends"], stats["last_24h"]["sends"], "rejected ones too");
     let hours = stats["hours"].as_array().unwrap();
     assert_eq!(hours.len(), 24);
     let accepted: i64 = hours.iter().map(|hour| hour["accepted"].as_i64().unwrap()).sum();

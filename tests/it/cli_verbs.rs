@@ -4,7 +4,7 @@ use std::process::Output;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use waha_watchdog::fake_waha::{Fault, FaultKind, SessionStatus};
+use waha_watchdog::fake_waha::{FakeWaha, Fault, FaultKind, SessionStatus};
 
 use super::harness::sidecar::{binary, json_lines, output, stdout};
 use super::harness::{CHAT, Config, Sidecar, pair, until};
@@ -186,8 +186,111 @@ async fn a_customer_is_forgotten_but_for_what_is_open() {
     }
     assert_eq!(sidecar.failed().await.len(), 2, "that there was something to tell stays");
     let wrong = sidecar.cli(&["forget", "nobody"]).await;
-    assert_eq!(code(&wrong), 1);
+    assert_eq!(code(&wrong), 2);
     assert!(stderr(&wrong).contains("phone"), "{}", stderr(&wrong));
+}
+
+/// A customer whom every kind of record knows: told, and no ack came; given up and diagnosed; rejected, with WAHA quoting the number; and all
+/// of it settled, with a note that quotes it too.
+async fn known_everywhere(waha: &FakeWaha, sidecar: &Sidecar) {
+    waha.faults().add(Fault::to_chat(CHAT, FaultKind::NoAcks));
+    let told = sidecar.bot().text(CHAT, &received("ORD-1")).await;
+    assert_eq!(told.status, 201);
+    waha.faults().clear();
+    sidecar.bot().text(OTHER, &received("ORD-2")).await;
+    waha.faults().add(Fault::to_chat(CHAT, FaultKind::Status422));
+    let lost = sidecar.bot().text(CHAT, &received("ORD-3")).await.send_id();
+    sidecar.failed_when(1).await;
+    until("it is diagnosed", async || {
+        !sidecar.api("/api/communication-failures").await["items"].as_array().unwrap().is_empty()
+    })
+    .await;
+    waha.faults().clear();
+    waha.faults().add(Fault::to_chat(CHAT, FaultKind::Restricted463));
+    let rejected = sidecar.bot().text(CHAT, &received("ORD-4")).await.send_id();
+    sidecar.failed_when(2).await;
+    for id in [&lost, &rejected] {
+        let note = "llamado al +55 11 98888-7777, 5511988887777";
+        stdout(&sidecar.cli(&["failed", "resolve", id, "--method", "phone_call", "--note", note]).await);
+    }
+    assert!(names(&sidecar.store_path()), "or this proves nothing");
+}
+
+const PHONE: &str = "5511988887777";
+
+/// Is the number anywhere in the file, free pages included?
+fn names(path: &std::path::Path) -> bool {
+    let bytes = std::fs::read(path).unwrap();
+    bytes.windows(PHONE.len()).any(|window| window == PHONE.as_bytes())
+}
+
+fn thorough() -> Config {
+    config().set("events.mode", "websocket").set("panel.snapshot_file", "call-list.html")
+}
+
+#[tokio::test]
+async fn nothing_is_left_of_a_customer_in_rows_or_file() {
+    let (waha, mut sidecar) = pair(thorough()).await;
+    until("the feed is followed", async || sidecar.status().await["events"]["state"] == "connected").await;
+    known_everywhere(&waha, &sidecar).await;
+    let mut forgot = Value::Null;
+    // What the bot sent a moment ago may still be on its way through the heart.
+    until("nothing is left", async || {
+        let answer = sidecar.cli(&["forget", PHONE, "--json"]).await;
+        forgot = serde_json::from_slice(&answer.stdout).unwrap();
+        code(&answer) == 0
+    })
+    .await;
+    assert_eq!(
+        (&forgot["open_count"], &forgot["rows_left"], &forgot["files_left"]),
+        (&json!(0), &json!(0), &json!([]))
+    );
+    until("the file is written anew", async || !names(&sidecar.store_path())).await;
+    let export = stdout(&sidecar.cli(&["export"]).await);
+    assert!(!export.contains(PHONE) && export.contains("ORD-1") && export.contains(OTHER), "{export}");
+    for file in ["call-list.html", "call-list.csv"] {
+        let snapshot = std::fs::read_to_string(sidecar.directory().join(file)).unwrap();
+        assert!(!snapshot.contains(PHONE), "{snapshot}");
+    }
+    // It goes on, and a new send of that customer is one like any other.
+    waha.faults().clear();
+    assert_eq!(sidecar.bot().text(CHAT, &received("ORD-5")).await.status, 201);
+    sidecar.restart().await;
+    let sends = sidecar.sends().await;
+    assert_eq!(sends.iter().filter(|send| send["chat_id"] == CHAT).count(), 1, "{sends:?}");
+    assert_eq!(sends.len(), 5);
+    assert!(!sidecar.log().text().contains(PHONE));
+}
+
+#[tokio::test]
+async fn a_customer_is_forgotten_without_a_process() {
+    let (waha, mut sidecar) = pair(thorough()).await;
+    until("the feed is followed", async || sidecar.status().await["events"]["state"] == "connected").await;
+    known_everywhere(&waha, &sidecar).await;
+
+    // A process that runs but is not found at that address still has the store.
+    let held = sidecar.cli_alone(&["forget", PHONE]).await;
+    assert_eq!(code(&held), 3, "{}", stderr(&held));
+    assert!(
+        stderr(&held).contains("is in use") && stderr(&held).contains("admin.listen"),
+        "{}",
+        stderr(&held)
+    );
+
+    sidecar.stop().await;
+    let done = sidecar.cli_alone(&["forget", "+55 (11) 98888-7777"]).await;
+    assert_eq!(code(&done), 0, "{}{}", String::from_utf8_lossy(&done.stdout), stderr(&done));
+    assert!(!names(&sidecar.store_path()), "not even in free pages");
+    let left = std::fs::read_dir(sidecar.store_path().parent().unwrap()).unwrap();
+    let left: Vec<_> = left.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+    assert!(!left.iter().any(|name| name.ends_with(".anew")), "{left:?}");
+    let export = stdout(&sidecar.cli_alone(&["export"]).await);
+    assert!(!export.contains(PHONE) && export.contains("ORD-3"), "{export}");
+    let audit: Value = serde_json::from_str(&stdout(&sidecar.cli_alone(&["audit", "--json"]).await)).unwrap();
+    assert_eq!((&audit[0]["action"], &audit[0]["who"]), (&json!("forget"), &json!("cli")));
+    sidecar.run().await;
+    assert_eq!(sidecar.failed().await.len(), 2, "that there was something to tell stays");
+    assert_eq!(sidecar.sends().await.len(), 4);
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use waha_watchdog::fake_waha::{FakeWaha, Fault, FaultKind};
 
 use super::harness::http::{self, Connection};
@@ -240,6 +241,54 @@ async fn the_api_takes_a_login_with_what_only_our_pages_know() {
 }
 
 #[tokio::test]
+async fn no_way_around_the_masked_numbers_leads_through_the_api() {
+    let (waha, sidecar) = pair(config()).await;
+    let id = one_failed(&waha, &sidecar).await;
+    let number = "5511988887777";
+    let mut browser = Browser::new(&sidecar);
+    leads_to(&browser.log_in(VERA).await, "/panel/");
+    let one = format!("/api/notifications/failed/{id}");
+    let paths = [
+        "/api/notifications/failed",
+        &one,
+        "/api/sends",
+        "/api/orders/unnotified",
+        "/api/communication-failures",
+    ];
+    for path in paths {
+        let seen = browser.get(path).await;
+        assert_eq!(seen.status, 200, "{path}");
+        assert!(!seen.text().contains(number), "{path}: {}", seen.text());
+    }
+    assert!(browser.get(&one).await.text().contains("7777"), "masked, not left out");
+    let whole = api(&sidecar, &one).await;
+    assert_eq!(whole["chat_id"], CHAT, "a program is told all");
+}
+
+#[tokio::test]
+async fn whoever_has_logged_out_hears_nothing_more() {
+    let (waha, sidecar) = pair(config()).await;
+    let mut browser = Browser::new(&sidecar);
+    leads_to(&browser.log_in(ANA).await, "/panel/");
+    let csrf = browser.csrf("/panel/").await;
+    let cookies: Vec<_> = browser.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let cookies = cookies.join("; ");
+    let mut stream = tokio::net::TcpStream::connect(sidecar.admin()).await.unwrap();
+    stream.write_all(&http::request("GET", "/api/events", &[("Cookie", &cookies)], b"")).await.unwrap();
+    let mut heard = Vec::new();
+    while !String::from_utf8_lossy(&heard).contains("retry:") {
+        assert_ne!(stream.read_buf(&mut heard).await.unwrap(), 0, "{}", String::from_utf8_lossy(&heard));
+    }
+    leads_to(&browser.send("/panel/logout", &[("csrf", &csrf)]).await, "/panel/login");
+    one_failed(&waha, &sidecar).await;
+    // It is closed, and told nothing of that.
+    let rest = stream.read_to_end(&mut heard);
+    tokio::time::timeout(std::time::Duration::from_secs(60), rest).await.unwrap().unwrap();
+    let heard = String::from_utf8_lossy(&heard);
+    assert!(heard.contains("200 OK") && !heard.contains("event:"), "{heard}");
+}
+
+#[tokio::test]
 async fn viewers_look_and_the_bot_stays_out() {
     let (waha, sidecar) = pair(config()).await;
     let id = one_failed(&waha, &sidecar).await;
@@ -257,6 +306,7 @@ async fn viewers_look_and_the_bot_stays_out() {
         "healthcheck",
         "restart",
         "restart-bot",
+        "test",
         "pause",
         "resume",
     ] {

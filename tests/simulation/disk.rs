@@ -133,7 +133,8 @@ impl Disk {
                 Change::Alert(_)
                 | Change::History(_)
                 | Change::Audit(_)
-                | Change::Forget(_)
+                | Change::Forget(..)
+                | Change::Rewrite
                 | Change::Paused(_) => {}
             }
         }

@@ -133,6 +133,10 @@ pub struct Forgot {
     pub open_count: usize,
     /// The ids of the first hundred of them.
     pub open: Vec<String>,
+    /// Rows of the store that still hold the number: those of what is open, or still running.
+    pub rows_left: usize,
+    /// Broken stores that were once set aside beside this one, and may hold it too: for you to delete.
+    pub files_left: Vec<String>,
 }
 
 /// A line of the log.

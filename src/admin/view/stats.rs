@@ -31,7 +31,7 @@ pub struct Stats {
     now: Moment,
     /// The hour under way and the 23 before it.
     last_24h: SpanView,
-    /// The last 15 minutes. What was rejected is not counted here.
+    /// The last 15 minutes, by when sends ended.
     last_15m: SpanView,
     /// The last 24 hours, the oldest first, quiet ones among them.
     hours: Vec<HourView>,
@@ -170,15 +170,18 @@ fn day(sight: Sight<'_>) -> SpanView {
 }
 
 fn quarter(sight: Sight<'_>) -> SpanView {
-    let (mut accepted, mut all, mut latencies) = (0u32, 0u32, Latencies::default());
+    let (mut sends, mut all, mut latencies) = (SendCounts::default(), 0u32, Latencies::default());
     for session in sight.state.sessions().values() {
         let summary = session.window.summary(sight.now, QUARTER);
-        accepted = accepted.saturating_add(summary.accepted);
+        let lost = summary.sends.saturating_sub(summary.accepted);
         all = all.saturating_add(summary.sends);
+        sends.accepted = sends.accepted.saturating_add(summary.accepted);
+        sends.rejected = sends.rejected.saturating_add(summary.rejected);
+        sends.ambiguous = sends.ambiguous.saturating_add(summary.ambiguous);
+        sends.failed = sends.failed.saturating_add(lost.saturating_sub(summary.ambiguous));
         latencies.merge(&summary.latencies);
     }
-    let rate = (all > 0).then(|| f64::from(accepted) / f64::from(all));
-    let sends = SendCounts { accepted, failed: all.saturating_sub(accepted), ..SendCounts::default() };
+    let rate = (all > 0).then(|| f64::from(sends.accepted) / f64::from(all));
     span(sends, rate, &latencies)
 }
 

@@ -139,6 +139,7 @@ impl State {
                 Outcome::Rejected => {
                     session.rejected(ended.ended, ended.cause, ended.what.chat.as_ref());
                     session.day.ended(ended.ended, Outcome::Rejected);
+                    session.window.rejected(ended.ended);
                 }
             }
         });
@@ -184,6 +185,9 @@ impl State {
             session.day.ended(at, case.outcome);
             if tells {
                 session.exhausted(at, case.what.chat.as_ref());
+                if case.outcome == Outcome::Ambiguous {
+                    session.window.ambiguous(at);
+                }
             }
         });
         self.look_at_session(&name, at, policy, decision);

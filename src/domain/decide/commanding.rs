@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::super::case::Case;
 use super::super::command::{Audit, Command, Pending, Refusal, Reply};
-use super::super::forget::forget_in_case;
+use super::super::forget::Forgotten;
 use super::super::id::{ChatId, RecordId, SendId, SessionName};
 use super::super::notification::Resolution;
 use super::super::order::OrderFacts;
@@ -27,7 +27,10 @@ impl State {
         let mut decision = Decision::default();
         let action = command.as_str();
         let target = target_of(&command);
-        let audited = !matches!(command, Command::Heartbeat | Command::Forget { .. });
+        let audited = !matches!(
+            command,
+            Command::Heartbeat | Command::Forget { .. } | Command::ForgetRest(_) | Command::Rewrite
+        );
         let done = self.obey(command, who, now, policy, &mut decision);
         let reply = done.unwrap_or_else(Reply::Refused);
         if audited && !matches!(reply, Reply::Refused(_)) {
@@ -78,12 +81,22 @@ impl State {
             Command::NoteReveal(_) | Command::NoteBotRestart | Command::NoteForget | Command::NoteBackup => {
                 Ok(Reply::Done)
             }
-            Command::Forget { cases, positions } => {
+            Command::Forget { customer, cases, positions } => {
                 // One that was opened again meanwhile needs its customer.
                 let settled = cases.into_iter().filter(|case| !self.cases.contains_key(&case.send));
-                let anonymous = settled.map(|case| Change::Case(Box::new(forget_in_case(case))));
-                decision.changes.extend(anonymous);
-                decision.changes.push(Change::Forget(positions));
+                for case in settled {
+                    decision.changes.push(Change::Drop(case.send));
+                    decision.changes.push(Change::Case(Box::new(customer.forget_in_case(case))));
+                }
+                decision.changes.push(Change::Forget(customer, positions));
+                Ok(Reply::Done)
+            }
+            Command::ForgetRest(customer) => {
+                self.forget_rest(&customer, decision);
+                Ok(Reply::Done)
+            }
+            Command::Rewrite => {
+                decision.changes.push(Change::Rewrite);
                 Ok(Reply::Done)
             }
             Command::Probe(name) => {
@@ -171,6 +184,37 @@ impl State {
         Ok(Reply::Done)
     }
 
+    /// Does anything still need this send's customer: a person, its bot, or ourselves?
+    pub fn needs_customer(&self, send: SendId) -> bool {
+        self.cases.contains_key(&send) || self.unheard.contains_key(&send) || self.runs(send)
+    }
+
+    /// Takes a customer out of everything but the cases that are open.
+    fn forget_rest(&mut self, customer: &Forgotten, decision: &mut Decision) {
+        for session in self.sessions.values_mut() {
+            if customer.forget_in_session(session) {
+                self.moved.insert(session.name.clone());
+                decision.changes.push(Change::Session(Box::new(session.clone())));
+            }
+        }
+        for diagnosis in self.diagnoses.values_mut() {
+            if customer.forget_in_diagnosis(diagnosis) {
+                decision.changes.push(Change::Diagnosis(Box::new(diagnosis.clone())));
+            }
+        }
+        for awaiting in self.awaiting.values_mut() {
+            if let Some(what) = customer.without(&awaiting.what) {
+                awaiting.what = what;
+                decision.changes.push(Change::Awaiting(Box::new(awaiting.clone())));
+            }
+        }
+        // An open case may write to them once more, and must know that it was done a moment ago.
+        if !self.cases.values().any(|case| customer.is_in(&case.what)) {
+            self.written_to.retain(|chat, _| !customer.is_chat(chat));
+        }
+        self.warm.forget(customer);
+    }
+
     fn pause(&mut self, paused: bool, decision: &mut Decision) -> Reply {
         self.paused = paused;
         decision.changes.push(Change::Paused(paused));
@@ -251,6 +295,8 @@ fn target_of(command: &Command) -> Option<String> {
         Command::NoteBotRestart
         | Command::NoteForget
         | Command::Forget { .. }
+        | Command::ForgetRest(_)
+        | Command::Rewrite
         | Command::NoteBackup
         | Command::EndDrill
         | Command::PauseRecovery

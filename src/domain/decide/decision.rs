@@ -11,6 +11,7 @@ use super::super::delivery::{Channel, Delivered};
 use super::super::diagnosis::{Diagnosis, Finding};
 use super::super::drill::Drill;
 use super::super::errand::{Errand, Looked, NotReplayed, Report};
+use super::super::forget::Forgotten;
 use super::super::id::{ChatId, RecordId, SendId, SessionName};
 use super::super::incident::Incident;
 use super::super::ledger::{AttemptId, Ended, Entry, Position, StoredAnswer, StoredRequest};
@@ -52,7 +53,9 @@ pub enum Change {
     /// Somebody did something.
     Audit(Box<Audit>),
     /// Take the customer out of what the ledger says at these positions.
-    Forget(Vec<Position>),
+    Forget(Forgotten, Vec<Position>),
+    /// What was taken out is to be gone from the file too, and not only from its rows.
+    Rewrite,
     /// Replays wait for a person, or do not.
     Paused(bool),
     /// This is the latest drill now.

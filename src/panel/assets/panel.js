@@ -256,12 +256,24 @@
   count();
   if (new URL(location.href).searchParams.has('said')) history.replaceState(null, '', here());
   if (!document.getElementById('menu')) return;
-  const events = new EventSource('/api/events');
-  const alive = () => { heard = Date.now(); };
-  for (const name of [...words.events.split(' '), 'RESYNC']) events.addEventListener(name, () => { alive(); soon(); });
-  events.addEventListener('open', soon);
-  events.addEventListener('error', soon);
-  document.addEventListener('visibilitychange', () => { if (!document.hidden) soon(); });
+  // A page that nobody looks at does not look again either, and must not hold one of the few connections that a browser makes to a host.
+  let events = null;
+  function listen() {
+    if (document.hidden) {
+      events?.close();
+      events = null;
+    } else if (!events) {
+      events = new EventSource('/api/events');
+      for (const name of [...words.events.split(' '), 'RESYNC']) events.addEventListener(name, () => { heard = Date.now(); soon(); });
+      events.addEventListener('open', soon);
+      events.addEventListener('error', soon);
+    }
+  }
+  listen();
+  document.addEventListener('visibilitychange', () => {
+    listen();
+    if (!document.hidden) soon();
+  });
   window.addEventListener('pageshow', (event) => { if (event.persisted) soon(); });
   timer = setTimeout(refresh, REFRESH_EVERY);
 })();

@@ -12,6 +12,16 @@ macro_rules! labels {
 }
 
 labels! {
+    // Channels.
+    test: "Probar", "Test", "Testar";
+    test_all: "Probar todos", "Test all", "Testar todos";
+    what_was_told: "Avisos", "What was told", "Avisos";
+    last_told: "Último aviso aceptado:", "Last accepted:", "Último aviso aceito:";
+    failing_since: "Sin aceptar nada desde", "Has accepted nothing since", "Sem aceitar nada desde";
+    not_configured: "Sin configurar", "Not configured", "Não configurado";
+    not_used_yet: "Sin usar aún", "Not used yet", "Ainda não usado";
+    dead_mans_switch: "Señal de vida", "Sign of life", "Sinal de vida";
+
     // Everywhere.
     skip: "Saltar al contenido", "Skip to content", "Pular para o conteúdo";
     bot: "Bot", "Bot", "Bot";

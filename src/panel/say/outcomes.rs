@@ -65,6 +65,12 @@ impl Say {
                 "The bot was asked to restart.",
                 "Foi pedido o reinício do bot.",
             ),
+            "tested" => done(
+                "Prueba en camino: aquí abajo se ve si cada canal la aceptó.",
+                "The test is on its way: below you see whether each channel accepted it.",
+                "O teste está a caminho: abaixo se vê se cada canal o aceitou.",
+            ),
+            "no_channel" => refused(Refusal::NoChannel),
             "no_restart_hook" => Some((false, self.restart_bot_unknown())),
             "nothing_chosen" => {
                 not("No elegiste ninguna orden.", "You chose no order.", "Você não escolheu nenhum pedido.")

@@ -156,6 +156,10 @@ struct MinuteRow {
     exhausted: u32,
     #[n(3)]
     latencies: Vec<u32>,
+    #[n(4)]
+    ambiguous: Option<u32>,
+    #[n(5)]
+    rejected: Option<u32>,
 }
 
 #[derive(Encode, Decode)]
@@ -209,6 +213,8 @@ impl MinuteRow {
             start: at(self.start),
             accepted: self.accepted,
             exhausted: self.exhausted,
+            ambiguous: self.ambiguous.unwrap_or(0),
+            rejected: self.rejected.unwrap_or(0),
             latencies: Latencies(latencies.map_err(|_| RowError::Invalid("latency buckets"))?),
         })
     }
@@ -290,6 +296,8 @@ pub(in crate::store) fn session_row(session: &Session) -> Vec<u8> {
                 accepted: minute.accepted,
                 exhausted: minute.exhausted,
                 latencies: minute.latencies.0.to_vec(),
+                ambiguous: (minute.ambiguous > 0).then_some(minute.ambiguous),
+                rejected: (minute.rejected > 0).then_some(minute.rejected),
             })
             .collect(),
         health: (session.health != Health::default()).then(|| HealthRow::from(&session.health)),

@@ -155,8 +155,12 @@ fn assessments() -> impl Strategy<Value = Assessment> {
 }
 
 prop_compose! {
-    fn minutes()(start in moment(), accepted in any::<u32>(), exhausted in any::<u32>(), latencies in any::<[u32; 14]>()) -> Minute {
-        Minute { start, accepted, exhausted, latencies: Latencies(latencies) }
+    fn minutes()(
+        start in moment(),
+        [accepted, exhausted, ambiguous, rejected] in any::<[u32; 4]>(),
+        latencies in any::<[u32; 14]>(),
+    ) -> Minute {
+        Minute { start, accepted, exhausted, ambiguous, rejected, latencies: Latencies(latencies) }
     }
 }
 
