@@ -110,7 +110,8 @@ fn judged_month(
     let mut month = Month::new(days, outages, every);
     month.recorder.keep(pages::named());
     let (outcome, month) = live_month(seed, month, story);
-    let mut said = outcome.story;
+    outcome.story.iter().for_each(|line| println!("{line}"));
+    let mut said = Vec::new();
     said.push(format!(
         "{} events, {} scrapes of {} series",
         outcome.events,

@@ -292,7 +292,6 @@ impl Life {
                 0..20 => self.waha.bad.push((chat, Cause::NumberNotOnWhatsapp)),
                 20..27 => self.waha.bad.push((chat, Cause::ContactRestricted)),
                 _ if month.restricted => self.waha.bad.push((chat, Cause::ContactRestricted)),
-                27..30 => self.waha.bad.push((chat, Cause::ServerError)),
                 _ => {}
             }
             chat

@@ -1,8 +1,10 @@
 //! Whom the shipped rules wake: a month's series judged by `promtool`, and its critical alerts counted as Alertmanager pages them.
 //!
-//! `promtool test rules` evaluates all of `alerts/*.yml` once a scrape. It is asked to find no critical alert firing, at each evaluation; what it
+//! `promtool test rules` evaluates the critical alerts of `alerts/*.yml` as they are shipped, and the records they name, once a scrape; the
+//! others wake nobody and silence no page (`tests/it/alertmanager.rs`), and would take four times as long. It is asked to find no critical alert firing, at each evaluation; what it
 //! says is different is what fired. A page is a group (`alertname`, `session`) of the pager's route that begins to hold a firing alert which no
-//! other one inhibits: `config/alertmanager.yml` says which those are, and `amtool` which route.
+//! other one inhibits: `config/alertmanager.yml` says which those are, and `amtool` which route. It lasts until nothing of the group fires any
+//! more: an alert that is inhibited later is not told to be over, and the pager joins what comes under the same key.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -12,7 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::{fs, thread};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::month::Month;
 
@@ -20,6 +22,7 @@ use super::month::Month;
 const LEAD: i64 = 6 * 3600;
 /// Days judged at once.
 const DAYS: i64 = 3;
+const RULES: &str = "rules.yml";
 const ASKED: &str = r#"ALERTS{alertstate="firing",severity="critical"}"#;
 
 /// Labels of a firing alert.
@@ -43,6 +46,57 @@ fn rule_files() -> Vec<String> {
     names.map(|name| root().join(format!("alerts/{name}.yml")).display().to_string()).into()
 }
 
+#[derive(Deserialize, Serialize)]
+struct RuleFile {
+    groups: Vec<Group>,
+}
+
+#[derive(Deserialize, Serialize)]
+struct Group {
+    name: String,
+    rules: Vec<Rule>,
+}
+
+/// All of a rule but what it says.
+#[derive(Deserialize, Serialize)]
+struct Rule {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    alert: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    record: Option<String>,
+    expr: String,
+    #[serde(rename = "for", skip_serializing_if = "Option::is_none")]
+    pending: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    keep_firing_for: Option<String>,
+    #[serde(default)]
+    labels: BTreeMap<String, String>,
+}
+
+/// The rules that can wake somebody, and the records these name, as `promtool` reads them: JSON is YAML.
+fn waking() -> String {
+    let read = |file: &String| serde_saphyr::from_str::<RuleFile>(&fs::read_to_string(file).unwrap()).unwrap();
+    let mut groups: Vec<Group> = rule_files().iter().flat_map(|file| read(file).groups).collect();
+    let wakes = |rule: &Rule| rule.labels.get("severity").is_some_and(|severity| severity == "critical");
+    let all = || groups.iter().flat_map(|group| &group.rules);
+    let mut named: String = all().filter(|rule| wakes(rule)).map(|rule| rule.expr.as_str()).collect();
+    let mut length = 0;
+    while length < named.len() {
+        length = named.len();
+        let more = |rule: &&Rule| {
+            rule.record.as_ref().is_some_and(|name| named.contains(name)) && !named.contains(&rule.expr)
+        };
+        let more: String = all().filter(more).map(|rule| rule.expr.as_str()).collect();
+        named += &more;
+    }
+    for group in &mut groups {
+        let is_named = |rule: &Rule| rule.record.as_ref().is_some_and(|name| named.contains(name));
+        group.rules.retain(|rule| wakes(rule) || is_named(rule));
+    }
+    groups.retain(|group| !group.rules.is_empty());
+    serde_json::to_string(&RuleFile { groups }).unwrap()
+}
+
 /// The series that the rules name.
 pub fn named() -> BTreeSet<String> {
     let text: String = rule_files().iter().map(|file| fs::read_to_string(file).unwrap()).collect();
@@ -56,6 +110,7 @@ pub fn named() -> BTreeSet<String> {
 /// What fires at each moment, in seconds since the month began.
 pub fn firing(month: &Month, folder: &Path) -> BTreeMap<i64, Vec<Labels>> {
     let every = month.every / 1000;
+    fs::write(folder.join(RULES), waking()).unwrap();
     let scrapes = i64::try_from(month.recorder.scrapes()).unwrap();
     let part = DAYS * 86_400 / every;
     let parts: Vec<i64> = (0..scrapes).step_by(usize::try_from(part).unwrap()).collect();
@@ -84,8 +139,7 @@ fn judged(
     every: i64,
 ) -> Vec<(i64, Vec<Labels>)> {
     let index = |at: i64| usize::try_from(at).unwrap();
-    let mut text = "rule_files:\n".to_owned();
-    rule_files().iter().for_each(|file| writeln!(text, "  - {file}").unwrap());
+    let mut text = format!("rule_files:\n  - {}\n", folder.join(RULES).display());
     writeln!(text, "evaluation_interval: {every}s\ntests:\n  - interval: {every}s\n    input_series:")
         .unwrap();
     text += &month.recorder.input(index(from), index(until), every);
@@ -230,11 +284,11 @@ pub fn pages(firing: &BTreeMap<i64, Vec<Labels>>, every: i64) -> Vec<Page> {
             alerts.iter().any(|source| by(&source))
         };
         let mut now = BTreeSet::new();
-        for alert in alerts.iter().filter(|alert| !silenced(alert)) {
+        for alert in alerts {
             let label = |name: &str| alert.get(name).cloned().unwrap_or_default();
             let group = (label("alertname"), label("session"));
             let to = receivers.entry(group.0.clone()).or_insert_with(|| receiver(alert));
-            if to == "guardia" {
+            if to == "guardia" && (!silenced(alert) || before.contains(&group)) {
                 now.insert(group);
             }
         }

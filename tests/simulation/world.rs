@@ -119,8 +119,6 @@ impl Life {
         let (wait, reply, leaves) = match (weather, bad) {
             _ if outage == Some(Kind::KeyRefused) => (10, error(401), None),
             (Weather::Fair, _) if hiccup || half && outage == Some(Kind::HalfLost) => (20, error(500), None),
-            // Something is wrong with this one chat, and nobody says what.
-            (Weather::Fair, Some(Cause::ServerError)) => (50, error(500), None),
             (Weather::NotWorking, _) => {
                 (self.chance.between(10, 9_000), blames(422, Cause::SessionNotWorking), None)
             }

@@ -2,7 +2,7 @@
 //!
 //! It decides nothing; each answer is that of the question about a single session or case.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::super::case::Case;
 use super::super::confirmation::Confirmation;
@@ -28,26 +28,25 @@ pub struct Waits<'a> {
 impl State {
     /// What waits in each session; every session is there.
     pub fn survey(&self, now: Timestamp, policy: &Policy) -> BTreeMap<&SessionName, Waits<'_>> {
-        let mut all: BTreeMap<_, (Waits<'_>, Echoes)> =
-            self.sessions.keys().map(|name| (name, Default::default())).collect();
-        let holds_new: BTreeMap<_, _> = (self.sessions.iter())
-            .map(|(name, session)| (name, (session, self.holds_new_contacts(session, now, policy))))
-            .collect();
+        let mut all = HashMap::with_capacity(self.sessions.len());
+        for (name, session) in &self.sessions {
+            let holds_new = self.holds_new_contacts(session, now, policy);
+            all.insert(name, (session, holds_new, Waits::default(), Echoes::default()));
+        }
         for case in self.cases.values().filter(|case| is_open(case)) {
-            let name = self.session_of(&case.what);
-            let Some((session, holds_new)) = holds_new.get(name) else { continue };
-            if let Some((waits, _)) = all.get_mut(name) {
+            let named = case.what.session.as_ref().filter(|name| all.contains_key(name));
+            if let Some((session, holds_new, waits, _)) = all.get_mut(named.unwrap_or(&self.other)) {
                 waits.open.push((case, self.held_in(session, *holds_new, case, now, policy)));
             }
         }
         for awaiting in self.awaiting.values() {
-            if let Some((waits, echoes)) = all.get_mut(self.session_of(&awaiting.what)) {
+            if let Some((_, _, waits, echoes)) = all.get_mut(self.session_of(&awaiting.what)) {
                 waits.unconfirmed += usize::from(awaiting.acked == Confirmation::None);
                 echoes.add(awaiting, now);
             }
         }
         let mut survey = BTreeMap::new();
-        for (name, (mut waits, echoes)) in all {
+        for (name, (_, _, mut waits, echoes)) in all {
             let holds = waits.open.iter().map(|(_, held)| *held);
             waits.outlook = self.outlook_of(name, holds, now, policy);
             waits.is_blind = echoes.show_nothing(self.feed.state);

@@ -60,7 +60,7 @@ impl Singles {
             .flat_map(|(at, (_, orders))| orders.into_iter().map(move |order| (at, order)))
             .collect();
         // Ties by the send's id, so that the same ones are shown each time.
-        let age = |(_, order): &(usize, Unnotified<'_>)| (order.since, order.oldest.send);
+        let age = |(_, order): &(usize, Unnotified<'_>)| (order.since, order.send);
         if all.len() > SINGLES_MAX {
             all.select_nth_unstable_by_key(SINGLES_MAX, age);
             all.truncate(SINGLES_MAX);

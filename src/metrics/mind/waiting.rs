@@ -10,7 +10,7 @@ use super::super::{Families, count, float_vec, gauge_vec, moment};
 use crate::domain::case::Case;
 use crate::domain::decide::{Policy, Waits};
 use crate::domain::diagnosis::Verdict;
-use crate::domain::id::ChatId;
+use crate::domain::id::{ChatId, SendId};
 use crate::domain::notification::{Attention, Failure};
 use crate::domain::order::NotificationType;
 use crate::domain::outcome::{Cause, Outcome};
@@ -41,6 +41,8 @@ pub(super) struct Unnotified<'a> {
     pub(super) since: Timestamp,
     /// Why.
     pub(super) cause: Cause,
+    /// Of which send.
+    pub(super) send: SendId,
     critical: bool,
 }
 
@@ -145,7 +147,8 @@ impl Waiting {
             if critical {
                 older(&mut oldest_critical, since);
             }
-            let this = Unnotified { oldest: one.case, since, cause: one.failure.cause, critical };
+            let (cause, send) = (one.failure.cause, one.case.send);
+            let this = Unnotified { oldest: one.case, since, cause, send, critical };
             match orders.get_mut(order) {
                 None => _ = orders.insert(order, this),
                 Some(known) => {
@@ -189,7 +192,11 @@ impl<'a> Open<'a> {
         if !blames_channel || failure.attention == Attention::Manual || failure.claimed_by.is_some() {
             return Fault::Own;
         }
+        let found = case.finding.as_ref().map(|finding| finding.at);
+        let (tried_since, spoke_since) = (Some(case.last_at) > found, session.last_accepted > found);
         match case.finding.as_ref().map(|finding| finding.verdict) {
+            // Sent again since, in vain, and others got through: each further success of theirs says the same.
+            Some(Verdict::TotalLoss) if tried_since && spoke_since => Fault::Own,
             Some(Verdict::TotalLoss) => Fault::Channel,
             Some(Verdict::WebhookOnly) => Fault::Own,
             None if diagnosed => Fault::Own,

@@ -195,6 +195,18 @@ fn two_messages_of_one_order_are_one_order_and_the_worse_counts() {
 }
 
 #[test]
+fn what_fails_again_while_others_get_through_is_its_own_fault_and_stays_it() {
+    let again = |at_second| with(replayable(lost(1)), |case, _| case.last_at = at(at_second));
+    let paused = |world: World| World { paused: true, ..world };
+    assert_eq!(paused(World::of([again(FAILED)]).back()).orders().1, 1, "not tried again yet");
+    assert_eq!(World::of([again(NOW - 50)]).orders().1, 1, "nothing gets through");
+    // Tried again before and after the last success: it must not come and go with each success of others.
+    for tried in [NOW - 200, NOW - 50] {
+        assert_eq!(paused(World::of([again(tried)]).back()).orders().1, 0, "{tried}");
+    }
+}
+
+#[test]
 fn what_goes_out_by_itself_now_wakes_nobody() {
     let pending = || replayable(lost(1));
     assert_eq!(World::of([pending()]).orders().1, 1, "nothing goes out yet");
