@@ -18,7 +18,7 @@ describe('every page', { skip: why ?? false, concurrency: 1 }, () => {
   before(async () => {
     await launch();
     waha = await fakeWaha('--session', 'default', '--session', 'segunda-tienda');
-    dog = await sidecar(waha, { 'waha.sessions': '["default", "segunda-tienda"]', 'healthcheck.interval': '"2s"', 'alerts.admin_phone': '"584140000000"' });
+    dog = await sidecar(waha, { 'waha.sessions': '["default", "segunda-tienda"]', 'healthcheck.interval': '"2s"', 'alerts.admin_phone': '"584140000000"', 'bot.restart_url': '"http://127.0.0.1:9/restart"' });
     const order = (n, more) => ({ number: `ORD-${100 + n}`, name: NAMES[n % 4], phone: `+5841255500${10 + n}`, ...more });
     await dog.tell(order(0));
     await dog.api('/api/recovery/pause', TOKENS.ana.secret, {});

@@ -401,7 +401,7 @@ describe('the panel', { skip: why ?? false, concurrency: 1 }, () => {
     await page.click('.outlets li:has-text("WhatsApp") >> text=Probar');
     await page.waitForSelector('#flash:has-text("Prueba en camino")');
     await page.waitForSelector('.outlets li:has-text("WhatsApp"):has-text("Funciona")');
-    await page.waitForSelector('li.card:has-text("Prueba de un canal"):has-text("Avisado")');
+    await page.waitForSelector('li.card:has-text("Prueba de un canal"):has-text("Avisada")');
     assert.equal((await waha.phone('584140000000')).length, 1);
     await page.goto(`${dog.panel}/panel/audit`);
     await page.waitForSelector('li:has-text("ana"):has-text("probó los canales de aviso")');
