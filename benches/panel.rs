@@ -307,7 +307,7 @@ fn sends(args: &Args, stage: &Stage, sent: &AtomicU64, lasts: Duration) -> Resul
         while begin.elapsed() < lasts {
             std::thread::sleep(due.saturating_duration_since(Instant::now()));
             let n = sent.fetch_add(1, Ordering::Relaxed);
-            let refused = n % REFUSED_IN == 0;
+            let refused = n.is_multiple_of(REFUSED_IN);
             let chat = if refused { REFUSED.to_owned() } else { format!("58414{n:07}@c.us") };
             let status = bot.post("/api/sendText", &send(usize::try_from(n)?, &chat))?.status;
             ensure!(status == if refused { 422 } else { 201 }, "a send came out as {status}");
@@ -378,8 +378,11 @@ impl Client {
             }
             chunked |= lower == "transfer-encoding: chunked";
         }
-        let mut body = Vec::new();
-        while chunked {
+        let mut body = vec![0; length];
+        self.0.read_exact(&mut body)?;
+        // Where there is no length, parts come until an empty one.
+        let mut more = chunked;
+        while more {
             line.clear();
             self.0.read_line(&mut line)?;
             length = usize::from_str_radix(line.trim(), 16)?;
@@ -387,13 +390,7 @@ impl Client {
             body.resize(from + length, 0);
             self.0.read_exact(&mut body[from..])?;
             self.0.read_exact(&mut [0; 2])?;
-            if length == 0 {
-                break;
-            }
-        }
-        if !chunked {
-            body.resize(length, 0);
-            self.0.read_exact(&mut body)?;
+            more = length > 0;
         }
         Ok(Answer { status, body: String::from_utf8_lossy(&body).into_owned() })
     }

@@ -31,8 +31,9 @@ use crate::watchdog::news::{Item, Since, Told};
 const LISTENERS_MAX: usize = 256;
 /// So often a silent stream shows that it lives.
 const HEARTBEAT: Duration = Duration::from_secs(15);
-/// What happens within this goes out together: in an outage much does, and two hundred listeners must not cost the bot's sends anything.
-const GATHER: Duration = Duration::from_millis(200);
+/// What happens within this goes out together: in an outage much does, and two hundred listeners must not cost the bot's sends anything. Each has
+/// a pace of its own between the two, so that not all of them are written to at once.
+const GATHER: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(400)];
 /// After so long a listener whose connection broke asks again.
 const RETRY: Duration = Duration::from_secs(2);
 /// The header by which a listener says what it heard last.
@@ -125,6 +126,8 @@ struct Listener {
     /// Who might see what when it began.
     access: Arc<Access>,
     latest: watch::Receiver<u64>,
+    /// So long it lets news gather.
+    gathers: Duration,
     /// The last that was handed to the connection.
     heard: u64,
     first: Option<String>,
@@ -154,7 +157,8 @@ impl Listener {
             let data = serde_json::to_string(&told).unwrap_or_default();
             let _ = write!(first, "id: {heard}\nevent: RESYNC\ndata: {data}\n\n");
         }
-        Self { admin, login, _seat: seat, access, latest, heard, first: Some(first) }
+        let gathers = GATHER[0] + (GATHER[1] - GATHER[0]).mul_f64(admin.clock.chance().clamp(0.0, 1.0));
+        Self { admin, login, gathers, _seat: seat, access, latest, heard, first: Some(first) }
     }
 
     /// What goes out next; `None` ends the stream.
@@ -187,7 +191,7 @@ impl Listener {
             if woken.is_err() {
                 return Some(": still here\n\n".to_owned());
             }
-            sleep(GATHER).await;
+            sleep(self.gathers).await;
         }
     }
 }

@@ -23,7 +23,7 @@ pub(super) async fn masked(answer: Response) -> Result<Response, Problem> {
     let body = axum::body::to_bytes(body, ANSWER_MAX).await.ok();
     let Some(mut shown) = body.and_then(|body| serde_json::from_slice::<Value>(&body).ok()) else {
         let detail = "this answer is too large for a browser; ask for a smaller page";
-        return Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "failed", detail));
+        return Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "answer_too_large", detail));
     };
     mask(&mut shown);
     head.headers.remove(CONTENT_LENGTH);
