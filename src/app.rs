@@ -6,7 +6,9 @@
 mod settings;
 mod steadily;
 
-pub use settings::{channels_of, language as language_of, policy as policy_of, shared_fate};
+pub use settings::{
+    bot_health as bot_health_of, channels_of, language as language_of, policy as policy_of, shared_fate,
+};
 
 use std::cell::RefCell;
 use std::net::{SocketAddr, TcpListener};
@@ -235,24 +237,7 @@ pub fn stored_state(
 ) -> State {
     let sessions: Vec<_> = config.waha.sessions.iter().filter_map(|name| SessionName::new(name)).collect();
     let mut state = State::new(&sessions, now, [0; 16]);
-    let Loaded { cases, sessions, unheard, .. } = loaded;
-    let Loaded { diagnoses, incidents, alerts, awaiting, paused, drill, .. } = loaded;
-    let unheard = &unheard;
-    let stored = Stored {
-        cases,
-        sessions,
-        unheard,
-        diagnoses,
-        incidents,
-        alerts,
-        awaiting,
-        accepted,
-        paused,
-        drill,
-        written: Vec::new(),
-        stepped: 0,
-    };
-    state.restore(stored, &settings::policy(config));
+    state.restore(Stored { accepted, ..loaded.stored }, &settings::policy(config));
     state
 }
 

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use prometheus::core::Collector;
 use prometheus::{
-    Encoder, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-    TextEncoder,
+    Encoder, Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
 };
 
 pub use families::{HeartMetrics, ProxyMetrics, StoreMetrics};
@@ -162,6 +162,10 @@ fn counter_vec(
     labels: &[&str],
 ) -> Result<IntCounterVec, prometheus::Error> {
     register(registry, IntCounterVec::new(opts(name, help), labels)?)
+}
+
+fn float(registry: &Registry, name: &str, help: &str) -> Result<Gauge, prometheus::Error> {
+    register(registry, Gauge::with_opts(opts(name, help))?)
 }
 
 fn float_vec(

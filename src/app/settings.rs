@@ -25,7 +25,7 @@ use crate::domain::probe::ProbePolicy;
 use crate::domain::recovery::{Ambiguity, MaxAge, RecoveryPolicy};
 use crate::domain::retention::RetentionPolicy;
 use crate::domain::status::StatusPolicy;
-use crate::errands::{Limits, Setup};
+use crate::errands::{BotHealth, Limits, Setup};
 use crate::events::SocketSettings;
 use crate::events::webhook::Hook;
 use crate::panel;
@@ -123,6 +123,7 @@ pub fn policy(config: &Config) -> Policy {
         liveness: match config.offline.source {
             LivenessSource::Traffic => Liveness::Traffic,
             LivenessSource::Heartbeat => Liveness::Heartbeat,
+            LivenessSource::Probe => Liveness::Probe,
         },
         alerts: AlertPolicy {
             routes: channels::routes(config),
@@ -166,6 +167,7 @@ pub(super) fn hands(config: &Config, clock: &Clock, recipients: &Arc<Recipients>
         .context("failed to prepare the client of WAHA")?;
     Ok(Setup {
         client: Arc::new(client),
+        bot: bot_health(config)?,
         language: language(config),
         links: channels::links(config),
         channels: Arc::new(channels::channels(config, clock, recipients)?),
@@ -175,6 +177,12 @@ pub(super) fn hands(config: &Config, clock: &Clock, recipients: &Arc<Recipients>
             ..Limits::default()
         },
     })
+}
+
+/// Where the bot is asked whether it lives, if anywhere.
+pub fn bot_health(config: &Config) -> anyhow::Result<Option<BotHealth>> {
+    let Some(url) = config.bot.health_url.clone() else { return Ok(None) };
+    BotHealth::new(url).map(Some).context("failed to prepare bot.health_url")
 }
 
 /// Who restarts the bot, if anybody.
