@@ -10,8 +10,8 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Parser;
-use simulation::live;
 use simulation::planted::Planted;
+use simulation::{WITH_PEOPLE, live};
 
 /// Lives of a sidecar under faults.
 #[derive(Parser)]
@@ -28,10 +28,14 @@ struct Arguments {
     /// Which seed catches which planted bug.
     #[arg(long)]
     planted: bool,
+    /// People act too: retry, settle, claim, open again, pause, restart.
+    #[arg(long)]
+    people: bool,
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    WITH_PEOPLE.store(arguments.people, std::sync::atomic::Ordering::Relaxed);
     if let Some(seed) = arguments.seed {
         let outcome = live(seed, None, true);
         println!("{}", outcome.story.join("\n"));

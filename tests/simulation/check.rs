@@ -18,6 +18,7 @@ use waha_watchdog::domain::notification::{Failure, Method};
 use waha_watchdog::domain::outcome::{Cause, Outcome};
 use waha_watchdog::domain::recovery::Held;
 use waha_watchdog::domain::send::{Description, Identity};
+use waha_watchdog::domain::session::Session;
 use waha_watchdog::domain::status::{Reason, StatusChange};
 use waha_watchdog::domain::time::Timestamp;
 
@@ -363,6 +364,8 @@ impl Check {
         let mut copies: Vec<_> = (waha.sent.iter())
             .filter(|one| one.message == Some(message) && one.left.is_some())
             .filter(known)
+            // What a person has settled is nobody's any more; what comes afterwards is said anew.
+            .filter(|one| one.send.is_none_or(|send| !self.pledges.let_go(std::iter::once(&send))))
             .collect();
         copies.sort_by_key(|one| one.begun);
         let mut ids = BTreeSet::new();
@@ -602,7 +605,7 @@ impl Check {
         });
         for session in state.sessions().values() {
             let (status, reason) = (session.assessment.status, session.assessment.reason);
-            let well = session.assessment.is_well() || reason == Reason::Unproven;
+            let well = session.assessment.is_well() || reason == Reason::Unproven || mute(session);
             self.holds(now, well, || {
                 format!("still {status} ({}) half an hour after the last fault", reason.as_str())
             });
@@ -613,6 +616,9 @@ impl Check {
             let stuck = match (&case.failure, held) {
                 (None, _) => now - (case.last_at.millis() - EPOCH) > 120_000,
                 // One that was held until a moment ago goes out when all before it have: as long as the pace makes that.
+                (Some(_), None) if state.sessions().get(state.session_of(&case.what)).is_some_and(mute) => {
+                    false
+                }
                 (Some(failure), None) => {
                     let turn = PACE_MAX * turns(state, case, clock, policy) + LOOKED_WITHIN;
                     failure.is_open() && state.held(case, clock - turn, policy).is_none()
@@ -629,7 +635,8 @@ impl Check {
         self.holds(now, !undecided, || "a diagnosis is not over".to_owned());
         // One that nothing could end but a send that gets through, and none did: healthy probes end the paging, not more (SPEC 9).
         let unproven = |name: &SessionName| {
-            state.sessions().get(name).is_some_and(|one| one.assessment.reason == Reason::Unproven)
+            let proofless = |one: &Session| one.assessment.reason == Reason::Unproven || mute(one);
+            state.sessions().get(name).is_some_and(proofless)
         };
         let mut left = state.incidents().values().filter(|incident| !unproven(&incident.session));
         let open = left.next().map(|incident| {
@@ -668,6 +675,12 @@ impl Check {
             self.holds(now, taken || listed || !told.over, || format!("message {message} is lost silently"));
         }
     }
+}
+
+/// An outage for want of acks ends with an ack (SPEC 4.6), and none has come since: nothing was sent there that could have one.
+fn mute(session: &Session) -> bool {
+    let acked = session.last_server_ack.is_some_and(|ack| ack >= session.since);
+    session.assessment.reason == Reason::Unacknowledged && !acked
 }
 
 /// How many notifications of its session may go out, this one included.

@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use waha_watchdog::domain::confirmation::{FeedItem, FeedState};
 use waha_watchdog::domain::errand::{Looked, Report};
@@ -16,6 +17,9 @@ use super::planted::Planted;
 use super::sidecar::Sidecar;
 use super::story::Story;
 use super::world::{Request, Waha};
+
+/// Do people act in lives without a planted bug?
+pub static WITH_PEOPLE: AtomicBool = AtomicBool::new(false);
 
 /// After the faults so long passes until everything must be well, in milliseconds.
 const QUIET: i64 = 32 * 60_000;
@@ -120,7 +124,11 @@ pub struct Outcome {
 /// Lives one seed to its end, or until something does not hold.
 pub fn live(seed: u64, planted: Option<Planted>, told: bool) -> Outcome {
     let mut chance = Chance::new(seed);
-    let plan = Plan::of(&mut chance);
+    let mut plan = Plan::of(&mut chance);
+    // What people do is still being judged: `--people` and the planted bugs alone let them act (docs/ARCHITECTURE.md, Simulation).
+    if !WITH_PEOPLE.load(Ordering::Relaxed) && planted.is_none() {
+        plan.people = 0;
+    }
     let mut life = Life {
         now: 0,
         queue: BinaryHeap::new(),

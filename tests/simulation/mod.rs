@@ -27,4 +27,4 @@ pub mod sidecar;
 pub mod story;
 pub mod world;
 
-pub use life::live;
+pub use life::{WITH_PEOPLE, live};
