@@ -10,8 +10,9 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Parser;
+use simulation::life::WITH_PEOPLE;
+use simulation::live;
 use simulation::planted::Planted;
-use simulation::{WITH_PEOPLE, live};
 
 /// Lives of a sidecar under faults.
 #[derive(Parser)]

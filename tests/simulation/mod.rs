@@ -27,4 +27,4 @@ pub mod sidecar;
 pub mod story;
 pub mod world;
 
-pub use life::{WITH_PEOPLE, live};
+pub use life::live;

@@ -320,7 +320,7 @@ impl Life {
             broken.into_iter().for_each(|what| self.check.breaks(self.now, what.to_owned()));
         }
         for notice in &decision.notices {
-            self.story.tell(self.now, || format!("heart: {}", super::check::line(notice)));
+            self.story.tell(self.now, || format!("heart: {}", super::story::line(notice)));
         }
         let hasty = self.planted == Some(Planted::ReplayBeforeHandOver);
         let (now_, later): (Vec<_>, Vec<_>) = std::mem::take(&mut decision.errands)
