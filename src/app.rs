@@ -7,7 +7,8 @@ mod settings;
 mod steadily;
 
 pub use settings::{
-    channels_of, language as language_of, policy as policy_of, shared_fate, store as store_of,
+    bot_health as bot_health_of, channels_of, language as language_of, policy as policy_of, shared_fate,
+    store as store_of,
 };
 
 use std::cell::RefCell;
@@ -234,24 +235,7 @@ pub fn stored_state(
 ) -> State {
     let sessions: Vec<_> = config.waha.sessions.iter().filter_map(|name| SessionName::new(name)).collect();
     let mut state = State::new(&sessions, now, [0; 16]);
-    let Loaded { cases, sessions, unheard, .. } = loaded;
-    let Loaded { diagnoses, incidents, alerts, awaiting, paused, drill, .. } = loaded;
-    let unheard = &unheard;
-    let stored = Stored {
-        cases,
-        sessions,
-        unheard,
-        diagnoses,
-        incidents,
-        alerts,
-        awaiting,
-        accepted,
-        paused,
-        drill,
-        written: Vec::new(),
-        stepped: 0,
-    };
-    state.restore(stored, &settings::policy(config));
+    state.restore(Stored { accepted, ..loaded.stored }, &settings::policy(config));
     state
 }
 

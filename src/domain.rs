@@ -6,6 +6,7 @@
 pub mod alert;
 pub mod assess;
 pub mod backoff;
+pub mod bot;
 pub mod case;
 pub mod command;
 pub mod confirmation;

@@ -1,11 +1,12 @@
 //! The hands: what the heart wants done outside is done here, and what came of it goes back to the heart.
 //!
-//! - `ask`: probes, looks, numbers. `replay`: a kept request goes out again. `write`: a message of our own.
+//! - `ask`: probes, looks, numbers. `bot`: does the bot live? `replay`: a kept request goes out again. `write`: a message of our own.
 //!
 //! Nothing is decided here: when, whether and to whom is the heart's. Each errand runs in a task of its own on the thread that started it,
 //! and is answered exactly once, even where it panics; only a replay that has begun is told by the ledger instead.
 
 mod ask;
+mod bot;
 mod replay;
 mod write;
 
@@ -23,9 +24,11 @@ use futures_util::FutureExt as _;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 
+pub use self::bot::BotHealth;
 use crate::channels::Channels;
 use crate::channels::Tried;
 use crate::clock::Clock;
+use crate::domain::bot::BotFound;
 use crate::domain::errand::{Errand, Look, Looked, NotReplayed, Replay, Report, Telling};
 use crate::domain::id::SendId;
 use crate::domain::ledger::{AttemptId, StoredAnswer};
@@ -47,6 +50,8 @@ const TELLING_MAX: usize = 16;
 pub struct Setup {
     /// Asks WAHA, with the sidecar's own key.
     pub client: Arc<WahaClient>,
+    /// Asks the bot, where it can be asked.
+    pub bot: Option<BotHealth>,
     /// The language of our own messages.
     pub language: Language,
     /// Links into the panel, for alerts.
@@ -165,18 +170,29 @@ impl Errands {
 }
 
 impl Hands {
+    async fn probe_bot(&self) -> BotFound {
+        let setup = self.setup.load_full();
+        match &setup.bot {
+            Some(bot) => bot.ask(setup.limits.probe).await,
+            None => BotFound::NotAsked,
+        }
+    }
+
     /// Does an errand. `begun` is set where from now on the ledger tells how it ended, and no report does.
     /// `done` hears before the end of what must not be lost with us.
     async fn run(&self, errand: &Errand, begun: &Cell<bool>, done: &mpsc::Sender<Report>) -> Option<Report> {
         let turns = match errand {
             Errand::Replay(_) | Errand::Write(_) => &self.sending,
             Errand::Tell(_) => &self.telling,
-            Errand::Probe(_) | Errand::Look(_) | Errand::CheckNumber { .. } => &self.asking,
+            Errand::Probe(_) | Errand::ProbeBot | Errand::Look(_) | Errand::CheckNumber { .. } => {
+                &self.asking
+            }
         };
         // Nobody closes them, so that there always comes a turn.
         let _turn = turns.acquire().await.ok();
         Some(match errand {
             Errand::Probe(session) => self.probe(session).await,
+            Errand::ProbeBot => Report::BotProbed { found: self.probe_bot().await },
             Errand::Look(look) => Report::Looked { send: look.send, found: self.look(look).await },
             Errand::CheckNumber { diagnosis, session, chat } => {
                 let exists = self.check_number(session, chat).await;
@@ -202,6 +218,7 @@ impl Hands {
 const fn name(errand: &Errand) -> &'static str {
     match errand {
         Errand::Probe(_) => "probe",
+        Errand::ProbeBot => "probe_bot",
         Errand::Look(_) => "look",
         Errand::Replay(_) => "replay",
         Errand::Write(_) => "write",

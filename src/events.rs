@@ -7,4 +7,4 @@ mod dial;
 pub mod socket;
 pub mod webhook;
 
-pub use dial::{DialError, SocketSettings};
+pub use dial::SocketSettings;

@@ -14,6 +14,7 @@ pub mod clock;
 pub mod config;
 #[allow(clippy::disallowed_methods, reason = "it tells a story as time goes by")]
 pub mod demo;
+pub mod dial;
 pub mod domain;
 pub mod errands;
 pub mod events;

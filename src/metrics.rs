@@ -16,7 +16,7 @@ use prometheus::core::Collector;
 #[cfg(target_os = "linux")]
 use prometheus::process_collector::ProcessCollector;
 use prometheus::{
-    GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
 };
 
 pub use families::{HeartMetrics, ProxyMetrics, StoreMetrics};
@@ -195,6 +195,10 @@ fn counter_vec(
     labels: &[&str],
 ) -> Result<IntCounterVec, prometheus::Error> {
     register(registry, IntCounterVec::new(opts(name, help), labels)?)
+}
+
+fn float(registry: &Families, name: &str, help: &str) -> Result<Gauge, prometheus::Error> {
+    register(registry, Gauge::with_opts(opts(name, help))?)
 }
 
 fn float_vec(

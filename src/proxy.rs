@@ -48,7 +48,7 @@ use crate::store::Store;
 pub use doubt::Asks;
 pub use kept::KeptAnswer;
 pub use settings::{Intents, Retry, Settings};
-pub use upstream::{Upstream, UpstreamError};
+pub use upstream::Upstream;
 
 /// Sends by identity, with what wakes and answers their calls.
 pub type Live = LiveSends<oneshot::Sender<Option<(AttemptId, KeptAnswer)>>, KeptAnswer>;

@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use self::desk::{After, Desk};
 use self::news::News;
 use crate::clock::Clock;
+use crate::domain::bot::BotFound;
 use crate::domain::case::Case;
 use crate::domain::command::{Command, Pending, Reply};
 use crate::domain::confirmation::FeedEvent;
@@ -315,8 +316,8 @@ impl Watchdog {
             return;
         };
         let written = found.items.iter().filter_map(Case::written_to).collect();
-        let Loaded { cases, sessions, unheard, intents, applied, last, .. } = loaded;
-        let Loaded { diagnoses, incidents, alerts, awaiting, paused, drill, clock, .. } = loaded;
+        let Loaded { stored, clock, intents, applied, last } = loaded;
+        let unheard = stored.unheard.clone();
         let stepped = clock.map_or(0, |mark| self.clock.stepped_since(mark));
         if stepped != 0 {
             tracing::warn!(
@@ -331,24 +332,7 @@ impl Watchdog {
             let seed = *self.clock.send_id().as_bytes();
             let earlier = std::mem::replace(&mut *state, State::new(&self.sessions, self.clock.now(), seed));
             state.follow_like(&earlier);
-            let unheard = &unheard;
-            state.restore(
-                Stored {
-                    cases,
-                    sessions,
-                    unheard,
-                    diagnoses,
-                    incidents,
-                    alerts,
-                    awaiting,
-                    accepted,
-                    written,
-                    paused,
-                    drill,
-                    stepped,
-                },
-                &policy,
-            );
+            state.restore(Stored { accepted, written, stepped, ..stored }, &policy);
             for (position, intent) in intents {
                 state.restore_intent(position, intent);
             }
@@ -561,7 +545,7 @@ impl Watchdog {
                 Notice::Alerting(alert) => alert.session.clone(),
                 Notice::Delivered { session, .. } => session.clone(),
                 // Of no session, or of one that does not matter here.
-                Notice::Acted(_) => state.worst().name.clone(),
+                Notice::Acted(_) | Notice::BotProbed { .. } => state.worst().name.clone(),
             };
             let fact = news::fact(notice, &session, &state, &policy, now);
             (session, fact)
@@ -601,6 +585,9 @@ impl Watchdog {
             Notice::Probed { result, .. } if !result.is_healthy() => {
                 tracing::warn!(%session, found = result.as_str(), "probe");
             }
+            Notice::BotProbed { found } if !matches!(found, BotFound::Alive | BotFound::NotAsked) => {
+                tracing::warn!(found = found.as_str(), "the bot does not answer well on bot.health_url");
+            }
             Notice::Replayed { what, outcome } => {
                 let order = what.order.order_number.as_deref().unwrap_or("-");
                 tracing::info!(%session, order, %outcome, "sent again");
@@ -634,6 +621,7 @@ impl Watchdog {
             }
             Notice::Acted(_)
             | Notice::Probed { .. }
+            | Notice::BotProbed { .. }
             | Notice::Confirmed { .. }
             | Notice::NotReplayed { .. }
             | Notice::RunOver { .. }

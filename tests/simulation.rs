@@ -1,5 +1,4 @@
-//! The seeded simulation: thousands of lives under faults, in which everything that was promised holds, and eleven planted bugs that are all
-//! caught.
+//! The seeded simulation: thousands of lives under faults, in which everything that was promised holds, and planted bugs that are all caught.
 //!
 //! `SEED=123 cargo test --test simulation one_seed -- --nocapture` tells the story of one seed.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::disallowed_methods)]

@@ -20,6 +20,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("domain", &[]),
     // hands: each touches one outside thing
     ("clock", &["domain"]),
+    ("dial", &[]),
     ("logging", &["domain", "clock"]),
     ("metrics", &["domain"]),
     ("words", &["domain"]),
@@ -32,7 +33,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     // what the heart wants done outside; how, it does not see
     ("errands", &["domain", "clock", "metrics", "store", "waha", "words", "channels"]),
     // WAHA's events, followed
-    ("events", &["domain", "clock", "metrics", "waha"]),
+    ("events", &["domain", "clock", "dial", "metrics", "waha"]),
     ("watchdog", &["domain", "clock", "metrics", "config", "store", "waha"]),
     // admin shows the heart's state, and so stands on it; WAHA's webhooks come in through its listener
     (
@@ -47,7 +48,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         "panel",
         &["domain", "clock", "logging", "metrics", "config", "store", "waha", "words", "watchdog", "admin"],
     ),
-    ("proxy", &["domain", "clock", "metrics", "config", "store", "waha"]),
+    ("proxy", &["domain", "clock", "dial", "metrics", "config", "store", "waha"]),
     // roof: joins
     (
         "app",

@@ -24,7 +24,7 @@ use crate::domain::probe::ProbePolicy;
 use crate::domain::recovery::{Ambiguity, MaxAge, RecoveryPolicy};
 use crate::domain::retention::RetentionPolicy;
 use crate::domain::status::StatusPolicy;
-use crate::errands::{Limits, Setup};
+use crate::errands::{BotHealth, Limits, Setup};
 use crate::events::SocketSettings;
 use crate::events::webhook::Hook;
 use crate::panel;
@@ -122,6 +122,7 @@ pub fn policy(config: &Config) -> Policy {
         liveness: match config.offline.source {
             LivenessSource::Traffic => Liveness::Traffic,
             LivenessSource::Heartbeat => Liveness::Heartbeat,
+            LivenessSource::Probe => Liveness::Probe,
         },
         alerts: AlertPolicy {
             routes: channels::routes(config),
@@ -165,6 +166,7 @@ pub(super) fn hands(config: &Config, clock: &Clock) -> anyhow::Result<Setup> {
         .context("failed to prepare the client of WAHA")?;
     Ok(Setup {
         client: Arc::new(client),
+        bot: bot_health(config)?,
         language: language(config),
         links: channels::links(config),
         channels: Arc::new(channels::channels(config, clock)?),
@@ -174,6 +176,12 @@ pub(super) fn hands(config: &Config, clock: &Clock) -> anyhow::Result<Setup> {
             ..Limits::default()
         },
     })
+}
+
+/// Where the bot is asked whether it lives, if anywhere.
+pub fn bot_health(config: &Config) -> anyhow::Result<Option<BotHealth>> {
+    let Some(url) = config.bot.health_url.clone() else { return Ok(None) };
+    BotHealth::new(url).map(Some).context("failed to prepare bot.health_url")
 }
 
 /// Who restarts the bot, if anybody.

@@ -11,7 +11,8 @@ use super::source::Api;
 use super::{Failure, block_on};
 use crate::app;
 use crate::clock::Clock;
-use crate::config::{Config, PagingOwner};
+use crate::config::{Config, LivenessSource, PagingOwner};
+use crate::domain::bot::BotFound;
 use crate::domain::id::SessionName;
 use crate::store::Store;
 use crate::waha::client::WahaClient;
@@ -58,6 +59,7 @@ pub(super) fn run(args: &CheckArgs, config: &Config) -> Result<ExitCode, Failure
     let mut lines =
         vec![Line { check: "configuration".into(), level: Level::Ok, detail: "can be used".into() }];
     block_on(ask_waha(config, &mut lines))?;
+    block_on(ask_bot(config, &mut lines))?;
     lines.push(block_on(store(config))??);
     block_on(alert_routes(config, &mut lines))?;
     let ok = lines.iter().all(|line| line.level != Level::Fail);
@@ -114,6 +116,28 @@ async fn ask_waha(config: &Config, lines: &mut Vec<Line>) {
             Err(why) => Err(why.to_string()),
         };
         line(format!("session {name}"), status);
+    }
+}
+
+/// Does the bot answer where it is asked whether it lives?
+async fn ask_bot(config: &Config, lines: &mut Vec<Line>) {
+    let mut line = |level, detail: String| lines.push(Line { check: "bot.health_url".into(), level, detail });
+    let bot = match app::bot_health_of(config) {
+        Ok(Some(bot)) => bot,
+        Ok(None) => return,
+        Err(error) => return line(Level::Fail, format!("{error:#}")),
+    };
+    if config.offline.source != LivenessSource::Probe {
+        return line(Level::Warn, "is never asked: offline.source is not \"probe\"".into());
+    }
+    let limit = config.healthcheck.timeout;
+    match bot.ask(limit).await {
+        BotFound::Alive => line(Level::Ok, "the bot answers".into()),
+        BotFound::Unwell => line(Level::Fail, "what answers there does not answer 2xx".into()),
+        BotFound::TimedOut => line(Level::Fail, format!("does not answer within {} s", limit.as_secs_f64())),
+        BotFound::Unreachable | BotFound::NotAsked => {
+            line(Level::Fail, "nobody answers there: is the bot running?".into());
+        }
     }
 }
 

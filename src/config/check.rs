@@ -240,6 +240,8 @@ fn status(r: &mut Reader) -> StatusConfig {
 
 fn bot(r: &mut Reader) -> BotConfig {
     BotConfig {
+        health_url: r
+            .hidden_url("bot.health_url", "an http or https URL", |url| people_url(url).map(str::to_owned)),
         restart_url: r.optional_url("bot.restart_url", "an http or https URL", |url| {
             people_url(url).map(str::to_owned)
         }),
@@ -327,6 +329,11 @@ fn clashes(r: &mut Reader, config: &Config) {
     if events.mode == EventsMode::Webhook && events.webhook_secret.is_none() {
         r.clash(&["events.mode", "events.webhook_secret", "events.webhook_secret_file"], |_| {
             "needs events.webhook_secret or events.webhook_secret_file: anybody could deliver".to_owned()
+        });
+    }
+    if config.offline.source == LivenessSource::Probe && config.bot.health_url.is_none() {
+        r.clash(&["offline.source", "bot.health_url"], |_| {
+            "needs bot.health_url: where else should the bot be asked whether it lives?".to_owned()
         });
     }
     // A limit nobody wrote does not clash with a smaller one that somebody did: the smaller one simply decides.

@@ -247,6 +247,8 @@ pub struct OfflineConfig {
 /// `[bot]`
 #[derive(Debug, Clone)]
 pub struct BotConfig {
+    /// Where it is asked whether it lives.
+    pub health_url: Option<String>,
     /// Who is asked to restart it.
     pub restart_url: Option<String>,
     /// What signs that: visible ASCII, 16 or more characters.
@@ -357,6 +359,8 @@ choices! {
         Traffic = "traffic",
         /// Its heartbeat.
         Heartbeat = "heartbeat",
+        /// That it answers when it is asked.
+        Probe = "probe",
     }
 }
 

@@ -12,7 +12,7 @@
 //! - here: the state, the events, and looking at the clock
 //! - `decision`: what comes in and goes out
 //! - `attempts`: a send's attempts, given up, settled, handed over
-//! - `probing`: probes, and the watchdog's own trouble
+//! - `probing`: probes, and the watchdog's own trouble; `living`: whether the bot lives
 //! - `diagnosing`: the ladder
 //! - `confirming`: echoes and acks
 //! - `recovering`: the canary and the replays; `survey`: everything that waits, in one pass
@@ -29,6 +29,7 @@ mod decision;
 mod diagnosing;
 mod drilling;
 mod incidents;
+mod living;
 mod probing;
 mod recovering;
 mod storing;
@@ -46,6 +47,7 @@ pub use self::recovering::Outlook;
 pub use self::survey::Waits;
 use super::alert::Alert;
 use super::assess::{Signals, reassess};
+use super::bot::BotProbe;
 use super::case::Case;
 use super::confirmation::{Awaiting, Early, FeedState, MessageId};
 use super::delivery::{Channel, Progress, Reach, Route};
@@ -114,6 +116,8 @@ pub enum Liveness {
     Traffic,
     /// Its own sign of life.
     Heartbeat,
+    /// That its health URL answers.
+    Probe,
 }
 
 /// Who retries (SPEC 4.4).
@@ -128,8 +132,6 @@ pub enum Retries {
 /// How long a status may be wrong because nobody looked: windows and silences are looked at this often.
 pub const LOOK_EVERY: Duration = Duration::from_secs(5);
 
-/// After a restart a bot that was alive has so long to say that it still is: nobody could hear it meanwhile.
-const HEARD_WITHIN: Duration = Duration::from_secs(2 * 60);
 /// So many sends that people have settled are remembered: a bot may still come back to them.
 const SETTLED_MAX: usize = 4096;
 
@@ -185,6 +187,8 @@ pub struct State {
     pending_orders: BTreeMap<String, Vec<SendId>>,
     /// Per session, how the way back goes.
     recoveries: BTreeMap<SessionName, Recovery>,
+    /// After a restart nothing is sent again by itself before then: the pace is kept.
+    paced: Timestamp,
     /// When to look for a send that may have arrived.
     looks: BTreeMap<SendId, Timestamp>,
     /// Replays that people asked for, and who.
@@ -205,6 +209,10 @@ pub struct State {
     reminded: BTreeMap<SessionName, Timestamp>,
     /// The bot's last sign of life, or our start.
     heartbeat: Timestamp,
+    /// How asking the bot goes.
+    bot: BotProbe,
+    /// What showed at the last tick that the bot lives.
+    liveness: Option<Liveness>,
     /// Sends that people have settled, and when: should the bot fail with one again, it is open again.
     settled: BTreeMap<SendId, Timestamp>,
 }
@@ -287,6 +295,7 @@ impl State {
             warm: Warm::default(),
             pending_orders: BTreeMap::new(),
             recoveries: BTreeMap::new(),
+            paced: Timestamp::EPOCH,
             looks: BTreeMap::new(),
             by_hand: BTreeMap::new(),
             paused: false,
@@ -297,6 +306,8 @@ impl State {
             orders_told: BTreeMap::new(),
             reminded: BTreeMap::new(),
             heartbeat: now,
+            bot: BotProbe::default(),
+            liveness: None,
             settled: BTreeMap::new(),
         }
     }
@@ -315,6 +326,7 @@ impl State {
     pub fn next_deadline(&self, policy: &Policy) -> Timestamp {
         let at = self.due.first().map_or(self.next_look, |(at, _)| (*at).min(self.next_look));
         let at = at.min(self.next_probe(policy).unwrap_or(at));
+        let at = at.min(self.next_bot_probe(policy).unwrap_or(at));
         let at = at.min(self.next_step().unwrap_or(at));
         let at = at.min(self.next_recovery().unwrap_or(at));
         let at = at.min(self.next_alert().unwrap_or(at));
@@ -427,6 +439,7 @@ impl State {
             Report::Probed { session, result, took } => {
                 self.probed(&session, result, took, now, policy, &mut decision);
             }
+            Report::BotProbed { found } => self.bot_probed(found, now, policy, &mut decision),
             Report::Looked { send, found } => self.looked(send, found, now, policy, &mut decision),
             Report::NotReplayed { send, why } => self.not_replayed(send, why, now, &mut decision),
             Report::Wrote { id, kind, outcome, cause, message: _ } => {
@@ -501,6 +514,7 @@ impl State {
     /// Time passed.
     pub fn tick(&mut self, now: Timestamp, policy: &Policy) -> Decision {
         let mut decision = Decision::default();
+        self.watch_liveness(now, policy);
         while let Some((at, send)) = self.due.first().copied()
             && at <= now
         {
@@ -521,6 +535,7 @@ impl State {
             self.forget_old(now, policy);
         }
         self.send_probes(now, policy, &mut decision);
+        self.probe_bot(now, policy, &mut decision);
         self.move_diagnoses(now, policy, &mut decision);
         self.move_recoveries(now, policy, &mut decision);
         self.move_incidents(now, policy, &mut decision);
@@ -580,10 +595,9 @@ impl State {
 
     /// What the status of a session depends on beside its own clocks.
     fn signals(&self, name: &SessionName, now: Timestamp, policy: &Policy) -> Signals {
-        let silent = now.since(self.heartbeat) > policy.status.offline_after;
         Signals {
             unacknowledged: self.unacknowledged(name),
-            bot_gone: policy.liveness == Liveness::Heartbeat && silent && *name != self.other,
+            bot_gone: *name != self.other && self.bot_gone(now, policy),
         }
     }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::alert::Alert;
+use super::bot::BotFound;
 use super::confirmation::{Confirmation, MessageId};
 use super::delivery::{Channel, Recipient};
 use super::id::{ChatId, RecordId, SendId, SessionName};
@@ -18,6 +19,8 @@ use super::time::Timestamp;
 pub enum Errand {
     /// Ask WAHA how the session is.
     Probe(SessionName),
+    /// Ask the bot's health URL whether the bot lives.
+    ProbeBot,
     /// Ask WAHA whether a send went out after all.
     Look(Look),
     /// Send a kept request again, under the name of its send.
@@ -41,7 +44,7 @@ impl Errand {
     /// Does it wait until all that was decided is on disk? What only asks need not; a look reads the kept request there.
     pub const fn waits_for_disk(&self) -> bool {
         match self {
-            Self::Probe(_) | Self::CheckNumber { .. } => false,
+            Self::Probe(_) | Self::ProbeBot | Self::CheckNumber { .. } => false,
             Self::Look(_) | Self::Replay(_) | Self::Write(_) | Self::Tell(_) => true,
         }
     }
@@ -51,7 +54,7 @@ impl Errand {
         match self {
             Self::Write(letter) => matches!(letter.text.kind(), LetterKind::Alert | LetterKind::AdminNotice),
             Self::Look(_) | Self::Replay(_) => false,
-            Self::Probe(_) | Self::Tell(_) | Self::CheckNumber { .. } => true,
+            Self::Probe(_) | Self::ProbeBot | Self::Tell(_) | Self::CheckNumber { .. } => true,
         }
     }
 
@@ -61,6 +64,7 @@ impl Errand {
             Self::Probe(session) => {
                 Report::Probed { session, result: ProbeResult::Strange, took: Duration::ZERO }
             }
+            Self::ProbeBot => Report::BotProbed { found: BotFound::NotAsked },
             Self::CheckNumber { diagnosis, .. } => Report::NumberChecked { diagnosis, exists: None },
             Self::Look(look) => Report::Looked { send: look.send, found: Looked::Failed },
             Self::Replay(replay) => {
@@ -202,6 +206,11 @@ pub enum Report {
         result: ProbeResult,
         /// How long it took.
         took: Duration,
+    },
+    /// The bot was asked.
+    BotProbed {
+        /// What that found.
+        found: BotFound,
     },
     /// A look.
     Looked {

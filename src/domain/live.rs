@@ -351,10 +351,13 @@ impl<W, A: Clone> LiveSends<W, A> {
         ended: Timestamp,
         standing: Standing,
     ) {
-        if self.put_to_rest(identity, None, attempt, first_at, Phase::Unsuccessful { ended }) {
+        if self.find(identity, attempt.send).is_none() {
+            let live = Live::new(attempt, None, first_at, Phase::Unsuccessful { ended });
+            self.by_identity.entry(identity).or_default().push(live);
             self.unsuccessful.push(identity, attempt.send);
         }
         if let Some(live) = self.find(identity, attempt.send) {
+            live.attempts = live.attempts.max(attempt.number);
             live.ended = live.ended.max(attempt.number);
             live.standing.ours |= standing.ours;
             live.standing.doubtful |= standing.doubtful;
@@ -386,7 +389,17 @@ impl<W, A: Clone> LiveSends<W, A> {
         ended: Timestamp,
         answer: A,
     ) {
-        if self.put_to_rest(identity, content, attempt, first_at, Phase::Unheard { ended, answer }) {
+        if let Some(live) = self.find(identity, attempt.send) {
+            // Known by an attempt that was cut off, or by one that never began: that it succeeded counts.
+            live.attempts = live.attempts.max(attempt.number);
+            if matches!(live.phase, Phase::Unsuccessful { .. }) {
+                (live.content, live.phase) = (content, Phase::Unheard { ended, answer });
+                self.unsuccessful.count -= 1;
+                self.unheard.push(identity, attempt.send);
+            }
+        } else {
+            let live = Live::new(attempt, content, first_at, Phase::Unheard { ended, answer });
+            self.by_identity.entry(identity).or_default().push(live);
             self.unheard.push(identity, attempt.send);
         }
         self.keep_within_bounds();
@@ -451,23 +464,6 @@ impl<W, A: Clone> LiveSends<W, A> {
             self.unheard.push(identity, send);
             self.keep_within_bounds();
         }
-    }
-
-    fn put_to_rest(
-        &mut self,
-        identity: Identity,
-        content: Option<Content>,
-        attempt: AttemptId,
-        first_at: Timestamp,
-        phase: Phase<W, A>,
-    ) -> bool {
-        if let Some(known) = self.find(identity, attempt.send) {
-            known.attempts = known.attempts.max(attempt.number);
-            return false;
-        }
-        let live = Live::new(attempt, content, first_at, phase);
-        self.by_identity.entry(identity).or_default().push(live);
-        true
     }
 
     fn find(&mut self, identity: Identity, send: SendId) -> Option<&mut Live<W, A>> {

@@ -80,6 +80,7 @@ impl Bench {
         let limits = Limits { send: Duration::from_secs(2), ..Limits::default() };
         let setup = Arc::new(ArcSwap::from_pointee(Setup {
             client,
+            bot: None,
             language: Language::Es,
             links: Links::default(),
             channels: Arc::default(),

@@ -1,22 +1,16 @@
-//! The way to WAHA's WebSocket: name, TCP, TLS, handshake, all within one wait.
+//! The way to WAHA's WebSocket: a connection and a handshake, within one wait.
 
 use std::fmt;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
-use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error, http::Uri};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
-use tokio_util::either::Either;
 
+use crate::dial::{NoConnection, Stream, Target, TargetError};
 use crate::waha::events::{EVENT_MAX, feed_path};
 
 /// Longest wait for a connection, from the name to the end of the handshake.
@@ -27,31 +21,15 @@ const READ_BUFFER: usize = 16 * 1024;
 /// Where the feed is. Prints no key.
 #[derive(Clone)]
 pub struct SocketSettings {
-    host: String,
-    port: u16,
-    tls: Option<(TlsConnector, ServerName<'static>)>,
+    target: Target,
     /// With the key in it.
     uri: Uri,
 }
 
 impl fmt::Debug for SocketSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SocketSettings({}:{}, tls {})", self.host, self.port, self.tls.is_some())
+        write!(f, "SocketSettings({:?})", self.target)
     }
-}
-
-/// Why a feed cannot be followed at all.
-#[derive(Debug, thiserror::Error)]
-pub enum DialError {
-    /// The name cannot be asked for, or is none of a certificate.
-    #[error("waha.url: {0} is not a name that can be asked for")]
-    Name(String),
-    /// The certificates cannot be read.
-    #[error("waha.ca_file: {0}: {1}")]
-    CaFile(String, String),
-    /// No TLS can be set up.
-    #[error("waha.url: TLS cannot be set up: {0}")]
-    Tls(String),
 }
 
 impl SocketSettings {
@@ -67,45 +45,17 @@ impl SocketSettings {
         tls: bool,
         ca_file: Option<&Path>,
         key: Option<&str>,
-    ) -> Result<Self, DialError> {
-        let unnamed = || DialError::Name(host.to_owned());
-        let bare = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+    ) -> Result<Self, TargetError> {
+        let unnamed = || TargetError::Name(host.to_owned());
         let scheme = if tls { "wss" } else { "ws" };
         // What is wrong is not told: the key is part of it.
         let uri = format!("{scheme}://{authority}{}", feed_path(key)).parse().map_err(|_| unnamed())?;
-        let tls = if tls {
-            let name = ServerName::try_from(bare.clone()).map_err(|_| unnamed())?;
-            Some((connector(ca_file)?, name))
-        } else {
-            None
-        };
-        Ok(Self { host: bare, port, tls, uri })
+        Ok(Self { target: Target::new(host, port, tls, ca_file)?, uri })
     }
-}
-
-fn connector(ca_file: Option<&Path>) -> Result<TlsConnector, DialError> {
-    let mut roots = RootCertStore::empty();
-    // Certificates of the system that cannot be read are no fault of the configuration: those that can are enough, or none fits.
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    if let Some(path) = ca_file {
-        let fault = |error: String| DialError::CaFile(path.display().to_string(), error);
-        for certificate in CertificateDer::pem_file_iter(path).map_err(|error| fault(error.to_string()))? {
-            let certificate = certificate.map_err(|error| fault(error.to_string()))?;
-            roots.add(certificate).map_err(|error| fault(error.to_string()))?;
-        }
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| DialError::Tls(error.to_string()))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(TlsConnector::from(Arc::new(config)))
 }
 
 /// An open feed.
 pub(super) type Socket = WebSocketStream<Stream>;
-type Stream = Either<TcpStream, tokio_rustls::client::TlsStream<TcpStream>>;
 
 /// Why there is no open feed now, as the end of a sentence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -136,7 +86,7 @@ pub(super) enum NoFeed {
 /// Connects.
 pub(super) async fn dial(settings: &SocketSettings) -> Result<Socket, NoFeed> {
     let dialing = async {
-        let stream = connect(settings).await?;
+        let stream = settings.target.connect().await.map_err(without)?;
         let request = settings.uri.clone().into_client_request().map_err(|_| NoFeed::Strange)?;
         match client_async_with_config(request, stream, Some(limits())).await {
             Ok((socket, _)) => Ok(socket),
@@ -163,19 +113,12 @@ pub(super) fn limits() -> WebSocketConfig {
         .max_frame_size(Some(EVENT_MAX))
 }
 
-async fn connect(settings: &SocketSettings) -> Result<Stream, NoFeed> {
-    let addresses = tokio::net::lookup_host((settings.host.as_str(), settings.port));
-    let mut failure = NoFeed::Dns;
-    for address in addresses.await.map_err(|_| NoFeed::Dns)? {
-        let Ok(stream) = TcpStream::connect(address).await else {
-            failure = NoFeed::Unreachable;
-            continue;
-        };
-        let Some((connector, name)) = &settings.tls else { return Ok(Either::Left(stream)) };
-        let stream = connector.connect(name.clone(), stream).await.map_err(|_| NoFeed::Tls)?;
-        return Ok(Either::Right(stream));
+const fn without(none: NoConnection) -> NoFeed {
+    match none {
+        NoConnection::Dns => NoFeed::Dns,
+        NoConnection::Refused | NoConnection::TimedOut => NoFeed::Unreachable,
+        NoConnection::Tls => NoFeed::Tls,
     }
-    Err(failure)
 }
 
 #[cfg(test)]
@@ -199,7 +142,7 @@ mod tests {
         assert_eq!(error.to_string(), "waha.url: a b is not a name that can be asked for");
         let missing = Path::new("/nonexistent/ca.pem");
         let error = SocketSettings::new("w", 443, "w", true, Some(missing), None).unwrap_err();
-        assert!(matches!(error, DialError::CaFile(..)), "{error}");
+        assert!(matches!(error, TargetError::CaFile(..)), "{error}");
         assert!(SocketSettings::new("w", 443, "w", true, None, None).is_ok());
     }
 }

@@ -366,6 +366,7 @@ impl HeartMetrics {
         match notice {
             // The mind's.
             Notice::Probed { .. }
+            | Notice::BotProbed { .. }
             | Notice::Diagnosed { .. }
             | Notice::Confirmed { .. }
             | Notice::Replayed { .. }

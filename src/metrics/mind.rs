@@ -33,6 +33,7 @@ impl MindMetrics {
             waiting: Waiting::new(registry)?,
             singles: Singles::new(registry)?,
         };
+        metrics.senses.create_all();
         for session in with_other(sessions) {
             metrics.senses.create(session);
             metrics.deeds.create(session);
@@ -46,6 +47,7 @@ impl MindMetrics {
     pub fn notice(&self, session: &str, notice: &Notice, now: Timestamp) {
         match notice {
             Notice::Probed { result, took, .. } => self.senses.probed(session, *result, *took),
+            Notice::BotProbed { found } => self.senses.bot_probed(*found),
             Notice::Confirmed { confirmation, .. } => self.senses.confirmed(session, *confirmation),
             Notice::Diagnosed { finding, took, sends, .. } => {
                 self.deeds.diagnosed(session, finding, *took, *sends);
@@ -79,6 +81,7 @@ impl MindMetrics {
     /// Brings the gauges up to date, before they are scraped.
     pub fn show(&self, state: &State, now: Timestamp, policy: &Policy) {
         self.senses.feed(state.feed());
+        self.senses.bot(state.last_sign_of_life(), state.bot_probe_failures());
         self.deeds.paused(state.is_paused());
         self.deeds.alerts_waiting(state.alerts().values(), now);
         self.deeds.drill(state.drill());

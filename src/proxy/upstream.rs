@@ -4,7 +4,6 @@
 //! are used again only while they are fresh (`proxy.upstream_idle_timeout`), and a call that surely was not written goes out on another.
 
 use std::cell::RefCell;
-use std::io;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -15,17 +14,12 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
-use tokio_rustls::TlsConnector;
-use tokio_util::either::Either;
 
 use super::body::UpBody;
 use super::pace::PacedWrites;
 use crate::clock::instant;
+use crate::dial::{NoConnection, Target, TargetError};
 use crate::domain::outcome::Cause;
 
 /// Connections that rest, per worker: enough for every call that ran at once a moment ago.
@@ -34,30 +28,14 @@ const RESTING_MAX: usize = 512;
 /// Where WAHA is.
 #[derive(Clone)]
 pub struct Upstream {
-    host: String,
-    port: u16,
+    target: Target,
     authority: HeaderValue,
-    tls: Option<(TlsConnector, ServerName<'static>)>,
 }
 
 impl std::fmt::Debug for Upstream {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Upstream({}:{}, tls {})", self.host, self.port, self.tls.is_some())
+        write!(f, "Upstream({:?})", self.target)
     }
-}
-
-/// Why an upstream cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum UpstreamError {
-    /// The name cannot be a Host, or not one of a certificate.
-    #[error("waha.url: {0} is not a name that can be asked for")]
-    Name(String),
-    /// The certificates cannot be read.
-    #[error("waha.ca_file: {0}: {1}")]
-    CaFile(String, String),
-    /// No TLS can be set up.
-    #[error("waha.url: TLS cannot be set up: {0}")]
-    Tls(String),
 }
 
 impl Upstream {
@@ -71,62 +49,15 @@ impl Upstream {
         authority: &str,
         tls: bool,
         ca_file: Option<&Path>,
-    ) -> Result<Self, UpstreamError> {
-        let authority = HeaderValue::from_str(authority).map_err(|_| UpstreamError::Name(host.to_owned()))?;
-        let bare = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-        let tls = tls.then(|| connector(&bare, ca_file)).transpose()?;
-        Ok(Self { host: bare, port, authority, tls })
+    ) -> Result<Self, TargetError> {
+        let authority = HeaderValue::from_str(authority).map_err(|_| TargetError::Name(host.to_owned()))?;
+        Ok(Self { target: Target::new(host, port, tls, ca_file)?, authority })
     }
 
     /// The Host to ask for.
     pub(super) const fn authority(&self) -> &HeaderValue {
         &self.authority
     }
-
-    async fn dial(&self) -> Result<Either<TcpStream, tokio_rustls::client::TlsStream<TcpStream>>, Cause> {
-        let addresses: Vec<_> =
-            tokio::net::lookup_host((self.host.as_str(), self.port)).await.map_err(|_| Cause::Dns)?.collect();
-        let mut failure = Cause::Dns;
-        for address in addresses {
-            match TcpStream::connect(address).await {
-                Ok(stream) => {
-                    // A send is one small write: waiting to fill a packet only costs time.
-                    let _ = stream.set_nodelay(true);
-                    let Some((connector, name)) = &self.tls else { return Ok(Either::Left(stream)) };
-                    let tls = connector.connect(name.clone(), stream).await.map_err(|_| Cause::Tls)?;
-                    return Ok(Either::Right(tls));
-                }
-                Err(error) if error.kind() == io::ErrorKind::TimedOut => failure = Cause::ConnectTimeout,
-                Err(_) => failure = Cause::ConnectionRefused,
-            }
-        }
-        Err(failure)
-    }
-}
-
-fn connector(
-    host: &str,
-    ca_file: Option<&Path>,
-) -> Result<(TlsConnector, ServerName<'static>), UpstreamError> {
-    let name = ServerName::try_from(host.to_owned()).map_err(|_| UpstreamError::Name(host.to_owned()))?;
-    let mut roots = RootCertStore::empty();
-    // Certificates of the system that cannot be read are no fault of the configuration: those that can are enough, or none fits.
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    if let Some(path) = ca_file {
-        let fault = |error: String| UpstreamError::CaFile(path.display().to_string(), error);
-        let certificates = CertificateDer::pem_file_iter(path).map_err(|error| fault(error.to_string()))?;
-        for certificate in certificates {
-            let certificate = certificate.map_err(|error| fault(error.to_string()))?;
-            roots.add(certificate).map_err(|error| fault(error.to_string()))?;
-        }
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| UpstreamError::Tls(error.to_string()))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok((TlsConnector::from(Arc::new(config)), name))
 }
 
 /// Why a call has no answer.
@@ -228,9 +159,18 @@ impl Pool {
     }
 }
 
+const fn cause(none: NoConnection) -> Cause {
+    match none {
+        NoConnection::Dns => Cause::Dns,
+        NoConnection::Refused => Cause::ConnectionRefused,
+        NoConnection::TimedOut => Cause::ConnectTimeout,
+        NoConnection::Tls => Cause::Tls,
+    }
+}
+
 async fn connect(upstream: &Arc<Upstream>, limits: CallLimits) -> Result<SendRequest<UpBody>, Cause> {
     let handshake = async {
-        let stream = upstream.dial().await?;
+        let stream = upstream.target.connect().await.map_err(cause)?;
         http1::Builder::new()
             .preserve_header_case(true)
             .handshake::<_, UpBody>(TokioIo::new(PacedWrites::new(stream, limits.stall)))

@@ -19,16 +19,10 @@ use super::row::{self, Kind, RowError};
 use super::table::{self, TimedKey, timed};
 use super::{Shared, StoreState};
 use crate::clock::Mark;
-use crate::domain::alert::Alert;
 use crate::domain::case::Case;
-use crate::domain::confirmation::Awaiting;
-use crate::domain::decide::Unheard;
-use crate::domain::diagnosis::Diagnosis;
-use crate::domain::drill::Drill;
+use crate::domain::decide::Stored;
 use crate::domain::id::SendId;
-use crate::domain::incident::Incident;
 use crate::domain::ledger::{AttemptId, Entry, Intent, Position, StoredRequest};
-use crate::domain::session::Session;
 use crate::domain::status::StatusChange;
 use crate::domain::time::Timestamp;
 
@@ -91,24 +85,8 @@ pub(super) struct Offline {
 /// Everything the heart starts from.
 #[derive(Debug, Default)]
 pub struct Loaded {
-    /// Cases that are not settled.
-    pub cases: Vec<Case>,
-    /// All sessions.
-    pub sessions: Vec<Session>,
-    /// Successes nobody heard of.
-    pub unheard: Vec<Unheard>,
-    /// The latest diagnosis of each session.
-    pub diagnoses: Vec<Diagnosis>,
-    /// Incidents that are not over.
-    pub incidents: Vec<Incident>,
-    /// Alerts that nobody was told of.
-    pub alerts: Vec<Alert>,
-    /// Accepted sends that wait for their ack.
-    pub awaiting: Vec<Awaiting>,
-    /// Do replays wait for a person?
-    pub paused: bool,
-    /// The latest drill.
-    pub drill: Option<Drill>,
+    /// The heart's state, as far as one row each tells it.
+    pub stored: Stored,
     /// Where the clock stood at the heart's last commit.
     pub clock: Option<Mark>,
     /// Intents that are applied already and whose outcome is not in the ledger up to there.
@@ -267,11 +245,11 @@ impl Reader {
             for send in transaction.open_table(table::UNSETTLED)?.iter()? {
                 let send = SendId::from_bytes(send?.0.value());
                 let Some(row) = cases.get(send.as_bytes())? else { continue };
-                loaded.cases.extend(readable(health, "cases", &send, row::case_of(row.value())));
+                loaded.stored.cases.extend(readable(health, "cases", &send, row::case_of(row.value())));
             }
             for session in transaction.open_table(table::SESSIONS)?.iter()? {
                 let (name, row) = session?;
-                loaded.sessions.extend(readable(
+                loaded.stored.sessions.extend(readable(
                     health,
                     "sessions",
                     &name.value(),
@@ -281,7 +259,12 @@ impl Reader {
             for unheard in transaction.open_table(table::UNHEARD)?.iter()? {
                 let (send, row) = unheard?;
                 let send = SendId::from_bytes(send.value());
-                loaded.unheard.extend(readable(health, "unheard", &send, row::unheard_of(row.value())));
+                loaded.stored.unheard.extend(readable(
+                    health,
+                    "unheard",
+                    &send,
+                    row::unheard_of(row.value()),
+                ));
             }
             load_records(health, transaction, &mut loaded)?;
             loaded.clock = mark(transaction)?;

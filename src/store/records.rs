@@ -184,12 +184,12 @@ pub(super) fn load_records(
     transaction: &ReadTransaction,
     loaded: &mut Loaded,
 ) -> Result<(), ReadError> {
-    loaded.paused = meta(transaction, table::RECOVERY_PAUSED)? != 0;
+    loaded.stored.paused = meta(transaction, table::RECOVERY_PAUSED)? != 0;
     if let Some(table) = there(transaction, table::DIAGNOSES)? {
         for row in table.iter()? {
             let (session, row) = row?;
             let diagnosis = row::diagnosis_of(row.value());
-            loaded.diagnoses.extend(readable(health, "diagnoses", &session.value(), diagnosis));
+            loaded.stored.diagnoses.extend(readable(health, "diagnoses", &session.value(), diagnosis));
         }
     }
     if let Some(table) = there(transaction, table::INCIDENTS)? {
@@ -197,7 +197,7 @@ pub(super) fn load_records(
             let (id, row) = row?;
             let id = RecordId::from_bytes(id.value());
             let incident = readable(health, "incidents", &id, row::incident_of(row.value()));
-            loaded.incidents.extend(incident.filter(|incident| incident.end.is_none()));
+            loaded.stored.incidents.extend(incident.filter(|incident| incident.end.is_none()));
         }
     }
     if let Some(table) = there(transaction, table::ALERTS)? {
@@ -205,20 +205,20 @@ pub(super) fn load_records(
             let (id, row) = row?;
             let id = RecordId::from_bytes(id.value());
             let alert = readable(health, "alerts", &id, row::alert_of(row.value()));
-            loaded.alerts.extend(alert.filter(|alert| alert.over().is_none()));
+            loaded.stored.alerts.extend(alert.filter(|alert| alert.over().is_none()));
         }
     }
     if let Some(table) = there(transaction, table::DRILLS)?
         && let Some((id, row)) = table.last()?
     {
         let id = RecordId::from_bytes(id.value());
-        loaded.drill = readable(health, "drills", &id, row::drill_of(row.value()));
+        loaded.stored.drill = readable(health, "drills", &id, row::drill_of(row.value()));
     }
     if let Some(table) = there(transaction, table::AWAITING)? {
         for row in table.iter()? {
             let (send, row) = row?;
             let send = SendId::from_bytes(send.value());
-            loaded.awaiting.extend(readable(health, "awaiting", &send, row::awaiting_of(row.value())));
+            loaded.stored.awaiting.extend(readable(health, "awaiting", &send, row::awaiting_of(row.value())));
         }
     }
     Ok(())

@@ -428,6 +428,7 @@ pub(super) fn fact(
         }
         Notice::Acted(audit) => return acted(audit, state),
         Notice::Confirmed { .. }
+        | Notice::BotProbed { .. }
         | Notice::GivenUp { .. }
         | Notice::Retried { .. }
         | Notice::Retry { .. }

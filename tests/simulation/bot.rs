@@ -4,6 +4,7 @@
 use waha_watchdog::domain::order::NotificationType;
 
 use super::life::{Life, What};
+use super::plan::SESSIONS;
 
 /// Chats of customers.
 pub const CHATS: usize = 6;
@@ -11,6 +12,7 @@ pub const CHATS: usize = 6;
 /// Something the bot wants delivered.
 pub struct Message {
     pub text: String,
+    pub session: usize,
     pub chat: usize,
     pub order: Option<(usize, NotificationType)>,
     pub attempts: u32,
@@ -34,8 +36,8 @@ pub struct Call {
 pub struct Bot {
     pub messages: Vec<Message>,
     pub calls: Vec<Call>,
-    /// Per order: its chat, and how far it came.
-    pub orders: Vec<(usize, NotificationType)>,
+    /// Per order: its session, its chat, and how far it came.
+    pub orders: Vec<(usize, usize, NotificationType)>,
 }
 
 impl Life {
@@ -52,7 +54,8 @@ impl Life {
         }
         let message = self.something();
         self.story.tell(self.now, || {
-            format!("bot: message {message} for chat {}", self.bot.messages[message].chat)
+            let told = &self.bot.messages[message];
+            format!("bot: message {message} for chat {} of {}", told.chat, SESSIONS[told.session])
         });
         self.calls(message);
     }
@@ -64,30 +67,32 @@ impl Life {
         let said =
             |one: &Message| self.bot.messages.iter().filter(|other| other.text == one.text).all(long_heard);
         let wordy = |one: &&Message| one.order.is_none() && said(one);
-        let earlier = self.bot.messages.iter().find(wordy).map(|one| (one.text.clone(), one.chat));
+        let earlier =
+            self.bot.messages.iter().find(wordy).map(|one| (one.text.clone(), one.session, one.chat));
         let number = self.bot.messages.len();
-        let (text, chat, order) = if self.chance.percent(20) {
+        let session = if self.plan.sessions > 1 { self.chance.below(self.plan.sessions) } else { 0 };
+        let (text, session, chat, order) = if self.chance.percent(20) {
             match earlier {
-                Some((text, chat)) => (text, chat, None),
-                None => (format!("words {number}"), self.chance.below(CHATS), None),
+                Some((text, session, chat)) => (text, session, chat, None),
+                None => (format!("words {number}"), session, self.chance.below(CHATS), None),
             }
         } else {
-            let unfinished = self.bot.orders.iter().rposition(|(_, kind)| *kind != OrderShipped);
+            let unfinished = self.bot.orders.iter().rposition(|(_, _, kind)| *kind != OrderShipped);
             let order = match unfinished.filter(|_| self.chance.percent(40)) {
                 Some(order) => {
-                    let kind = &mut self.bot.orders[order].1;
+                    let kind = &mut self.bot.orders[order].2;
                     *kind = if *kind == OrderReceived { OrderConfirmed } else { OrderShipped };
                     order
                 }
                 None => {
-                    self.bot.orders.push((self.chance.below(CHATS), OrderReceived));
+                    self.bot.orders.push((session, self.chance.below(CHATS), OrderReceived));
                     self.bot.orders.len() - 1
                 }
             };
-            let (chat, kind) = self.bot.orders[order];
-            (format!("order {order} {}", kind.as_str()), chat, Some((order, kind)))
+            let (session, chat, kind) = self.bot.orders[order];
+            (format!("order {order} {}", kind.as_str()), session, chat, Some((order, kind)))
         };
-        self.bot.messages.push(Message { text, chat, order, attempts: 0, heard: None, over: false });
+        self.bot.messages.push(Message { text, session, chat, order, attempts: 0, heard: None, over: false });
         number
     }
 
@@ -147,9 +152,10 @@ impl Life {
     fn unsuccessful(&mut self, call: usize) {
         let message = self.bot.calls[call].message;
         let attempts = self.bot.messages[message].attempts;
+        let most = self.plan.tries;
         match attempts {
-            1..=3 => self.later(500 << attempts, What::Calls(message)),
-            4 if self.chance.percent(self.plan.fifth) => {
+            _ if attempts < most => self.later(500 << attempts, What::Calls(message)),
+            _ if attempts == most && self.chance.percent(self.plan.fifth) => {
                 let wait = self.chance.between(2_000, 480_000);
                 self.later(wait, What::Calls(message));
             }

@@ -18,6 +18,7 @@ use waha_watchdog::domain::time::Timestamp;
 
 use super::disk::{Item, Waiter};
 use super::life::{Inner, Life, What};
+use super::plan::SESSIONS;
 use super::planted::Planted;
 use super::world::{Request, Sender, Sent};
 
@@ -30,6 +31,16 @@ pub struct Run {
     /// `None`: a replay.
     pub call: Option<usize>,
     pub message: usize,
+    pub session: usize,
+    /// The chat of the bot's own calls, where the proxy keeps their order.
+    pub chat: usize,
+    pub ask_first: bool,
+    /// Since when it runs, and the attempts it has made; when it makes another.
+    pub began: i64,
+    pub tries: u32,
+    pub again: Option<i64>,
+    /// It has left for WAHA, and how that ended is not recorded yet.
+    pub left: bool,
     pub attempt: AttemptId,
     pub first_at: Timestamp,
     pub started: Timestamp,
@@ -37,6 +48,8 @@ pub struct Run {
     pub content: Content,
     pub replay: Option<Replay>,
     pub ended: Option<(Outcome, Option<StoredAnswer>)>,
+    /// Nobody listened when it ended, and so its record says.
+    pub unheard: bool,
 }
 
 /// A call that is answered with what another achieved.
@@ -66,7 +79,7 @@ fn request(text: &str) -> StoredRequest {
 impl Life {
     fn describe(&self, message: usize) -> (Description, Content) {
         let told = &self.bot.messages[message];
-        let (session, chat) = (SessionName::new("default"), ChatId::new(&chat_of(told.chat)));
+        let (session, chat) = (SessionName::new(SESSIONS[told.session]), ChatId::new(&chat_of(told.chat)));
         let text = told.text.as_bytes();
         let identity = Identity::content(session.as_ref(), chat.as_ref(), PATH, text.len() as u64, text);
         let order = told.order.map_or_else(OrderFacts::default, |(order, kind)| OrderFacts {
@@ -94,6 +107,8 @@ impl Life {
         let Some(identity) = what.identity else { return };
         let looked = self.bot.calls[call].looked;
         let asked = Call { identity, named: false, content: Some(content), looked };
+        let (session, chat, began) =
+            (self.bot.messages[message].session, self.bot.messages[message].chat, self.now);
         let Some(sidecar) = &mut self.sidecar else { return };
         match sidecar.live.begin(asked, fresh, now, || call) {
             Begin::Forward { attempt, first_at, ask_first } => {
@@ -101,6 +116,13 @@ impl Life {
                 let run = Run {
                     call: Some(call),
                     message,
+                    session,
+                    chat,
+                    ask_first,
+                    began,
+                    tries: 1,
+                    again: None,
+                    left: false,
                     attempt,
                     first_at,
                     started: now,
@@ -108,12 +130,9 @@ impl Life {
                     content,
                     replay: None,
                     ended: None,
+                    unheard: false,
                 };
-                if ask_first {
-                    self.asks(run);
-                } else {
-                    self.run(run, Via::Bot);
-                }
+                self.takes_turn(run);
             }
             Begin::Answer { attempt, first_at, .. } => self.latched(call, attempt, first_at, what),
             Begin::Look => {
@@ -132,15 +151,59 @@ impl Life {
         }
     }
 
-    /// What was ours may have arrived: WAHA is asked, for a while, before it is forwarded.
-    fn asks(&mut self, run: Run) {
-        let (send, since) = (run.attempt.send, run.first_at);
-        let kept = self.disk.requests.get(&send);
-        let text = kept.map(|kept| String::from_utf8_lossy(&kept.body).into_owned());
-        let (found, took) = self.finds(send, run.what.chat.as_ref(), Some(&message_id(send)), text, since);
+    /// Where the proxy tries again, a chat's sends go one after the other, so that none overtakes one that is being tried again.
+    fn takes_turn(&mut self, run: Run) {
+        let in_turn = self.plan.proxy;
+        let hasty = self.planted == Some(Planted::OvertakenInChat);
+        let key = (run.session, run.chat);
         let Some(sidecar) = &mut self.sidecar else { return };
         sidecar.made += 1;
         let id = sidecar.made;
+        sidecar.queued.insert(id, run);
+        if in_turn {
+            self.check.queues(key, id);
+            let queue = sidecar.turns.entry(key).or_default();
+            queue.push_back(id);
+            if queue.front() != Some(&id) && !hasty {
+                return self.story.tell(self.now, || "proxy: it waits for its turn in its chat".to_owned());
+            }
+        }
+        self.has_turn(id);
+    }
+
+    fn has_turn(&mut self, id: u64) {
+        let now = self.clock();
+        let Some(mut run) = self.sidecar.as_mut().and_then(|sidecar| sidecar.queued.remove(&id)) else {
+            return;
+        };
+        run.started = now;
+        if run.ask_first { self.asks(id, run) } else { self.run(id, run, Via::Bot) }
+    }
+
+    /// A call of the bot is over: the next one of its chat has its turn.
+    fn turn_over(&mut self, id: u64, run: &Run) {
+        if run.call.is_none() || !self.plan.proxy {
+            return;
+        }
+        let key = (run.session, run.chat);
+        self.check.dequeues(key, id);
+        let Some(sidecar) = &mut self.sidecar else { return };
+        let Some(queue) = sidecar.turns.get_mut(&key) else { return };
+        queue.retain(|one| *one != id);
+        if let Some(next) = queue.front().copied() {
+            self.has_turn(next);
+        }
+    }
+
+    /// What was ours may have arrived: WAHA is asked, for a while, before it is forwarded.
+    fn asks(&mut self, id: u64, run: Run) {
+        let (send, since) = (run.attempt.send, run.first_at);
+        let kept = self.disk.requests.get(&send);
+        let text = kept.map(|kept| String::from_utf8_lossy(&kept.body).into_owned());
+        let chat = run.what.chat.clone();
+        let message = message_id(send);
+        let (found, took) = self.finds(send, run.session, chat.as_ref(), Some(&message), text, since);
+        let Some(sidecar) = &mut self.sidecar else { return };
         sidecar.asking.insert(id, run);
         let (wait, found) = if took > ASK_MAX { (ASK_MAX, Looked::Failed) } else { (took, found) };
         self.mine(wait, Inner::Asked(id, found));
@@ -153,10 +216,10 @@ impl Life {
         let Some(mut run) = sidecar.asking.remove(&id) else { return };
         let unseen = |sent: &Sent| sent.message == Some(run.message) && !sent.stored;
         if matches!(found, Looked::Impossible | Looked::Failed) || self.waha.sent.iter().any(unseen) {
-            self.check.unsaid(run.message);
+            self.check.unsaid(run.attempt);
         }
         let blind = self.planted == Some(Planted::RetryWithoutLook);
-        let Some(message) = found.message().filter(|_| !blind) else { return self.run(run, Via::Bot) };
+        let Some(message) = found.message().filter(|_| !blind) else { return self.run(id, run, Via::Bot) };
         let answer = StoredAnswer { status: 201, content_type: None, body: Bytes::new(), asked: run.content };
         let gone = run.call.is_none_or(|call| !self.bot.calls[call].open);
         run.ended = Some((Outcome::Accepted, Some(answer.clone())));
@@ -180,12 +243,10 @@ impl Life {
         self.record(Entry::Ended(Box::new(ended)), Waiter::Outcome(id));
     }
 
-    fn run(&mut self, run: Run, via: Via) {
+    fn run(&mut self, id: u64, run: Run, via: Via) {
         let Some(sidecar) = &mut self.sidecar else { return };
-        sidecar.made += 1;
-        let id = sidecar.made;
         let holds = via == Via::Replay || run.what.order.names_order();
-        let kept = (via == Via::Bot).then(|| Arc::new(request(&self.bot.messages[run.message].text)));
+        let kept = (via != Via::Replay).then(|| Arc::new(request(&self.bot.messages[run.message].text)));
         let (attempt, first_at, started, what) =
             (run.attempt, run.first_at, run.started, Arc::clone(&run.what));
         sidecar.runs.insert(id, run);
@@ -213,7 +274,7 @@ impl Life {
                 if durable {
                     self.check.intends(run.attempt);
                 } else if run.replay.is_none() {
-                    self.check.unrecorded(run.message);
+                    self.check.unrecorded(run.attempt);
                 } else {
                     let Some(run) = sidecar.runs.remove(&id) else { return };
                     self.leave(&run, RunEnd::NotBegun);
@@ -227,7 +288,7 @@ impl Life {
                 let Some(run) = self.sidecar.as_mut().and_then(|sidecar| sidecar.runs.remove(&id)) else {
                     return;
                 };
-                self.told(run, durable);
+                self.told(id, run, durable);
             }
             Waiter::Latch(id) => {
                 let Some(latched) = self.sidecar.as_mut().and_then(|sidecar| sidecar.latched.remove(&id))
@@ -248,11 +309,21 @@ impl Life {
     }
 
     fn leaves_for_waha(&mut self, id: u64) {
-        let Some(run) = self.sidecar.as_ref().and_then(|sidecar| sidecar.runs.get(&id)) else { return };
+        let Some(run) = self.sidecar.as_mut().and_then(|sidecar| sidecar.runs.get_mut(&id)) else { return };
+        run.left = true;
+        let started = run.started.millis() - super::sidecar::EPOCH;
+        let replay = run.replay.as_ref().map(|replay| replay.attempt.send);
+        let leaves = replay.map(|send| self.check.replay_leaves(self.now, send, started));
+        let (by_hand, wished) = leaves.unwrap_or_default();
         let message = &self.bot.messages[run.message];
         let request = Request {
             boot: self.boot,
             sender: Sender::Run(id),
+            session: run.session,
+            attempt: Some(run.attempt),
+            started,
+            by_hand,
+            wished,
             chat: Some(message.chat),
             text: message.text.clone(),
             id: run
@@ -262,21 +333,42 @@ impl Life {
                 .map(|id| id.as_str().to_owned()),
             message: Some(run.message),
             send: Some(run.attempt.send),
-            replay: run.replay.as_ref().map(|replay| replay.attempt.send),
+            replay,
             begun: self.now,
         };
         self.sends(request);
     }
 
+    /// The proxy's own next try.
+    pub fn tries_again(&mut self, id: u64) {
+        let now = self.clock();
+        let Some(sidecar) = &mut self.sidecar else { return };
+        let Some(mut run) = sidecar.runs.remove(&id) else { return };
+        let again = run.what.identity.and_then(|identity| sidecar.live.again(identity, run.attempt.send));
+        run.attempt = again.unwrap_or(AttemptId { number: run.attempt.number + 1, ..run.attempt });
+        run.tries += 1;
+        run.started = now;
+        self.run(id, run, Via::Retry);
+    }
+
     /// WAHA has answered, or surely will not.
     pub fn answered(&mut self, id: u64, reply: Reply, message_id: Option<String>) {
         let now = self.clock();
-        let Some(run) = self.sidecar.as_mut().and_then(|sidecar| sidecar.runs.get_mut(&id)) else { return };
         let (outcome, cause) = judge(reply);
+        let proxy = self.plan.proxy;
+        let jitter = self.chance.between(80, 121);
+        let Some(run) = self.sidecar.as_mut().and_then(|sidecar| sidecar.runs.get_mut(&id)) else { return };
+        // As `proxy::run` does: what surely was not sent, four times in all, within thirty seconds.
+        let tried = self.now - run.began;
+        let delay = (1000 << (run.tries - 1)) * jitter / 100;
+        let tries_on = proxy && run.replay.is_none() && outcome == Outcome::Failed && run.tries < 4;
+        run.again = (tries_on && tried + delay <= 30_000).then_some(delay);
+        let again = run.again.is_some();
         let (accepted, replays) = (outcome == Outcome::Accepted, run.replay.is_some());
         let answer = StoredAnswer { status: 201, content_type: None, body: Bytes::new(), asked: run.content };
         let answer = accepted.then_some(answer);
         let gone = run.call.is_none_or(|call| !self.bot.calls[call].open);
+        run.unheard = gone;
         run.ended = Some((outcome, answer.clone()));
         let (message, attempt) = (run.message, run.attempt.number);
         self.story
@@ -285,7 +377,13 @@ impl Life {
         let kept = (!accepted && !holds).then(|| Arc::new(request(&self.bot.messages[run.message].text)));
         let ended = Ended {
             attempt: run.attempt,
-            via: if replays { Via::Replay } else { Via::Bot },
+            via: if replays {
+                Via::Replay
+            } else if run.tries > 1 {
+                Via::Retry
+            } else {
+                Via::Bot
+            },
             first_at: run.first_at,
             started: run.started,
             ended: now,
@@ -295,11 +393,11 @@ impl Life {
             status: None,
             detail: None,
             message_id: message_id.map(Into::into),
-            given_up: false,
+            given_up: proxy && !replays && !accepted && !again,
             unheard: answer.filter(|_| gone).map(Arc::new),
             request: kept,
         };
-        if self.planted == Some(Planted::AnswerBeforeCommit) && !replays {
+        if self.planted == Some(Planted::AnswerBeforeCommit) && !replays && !again {
             self.check.claims(ended.attempt);
             if let Some(call) = run.call.filter(|call| self.bot.calls[*call].open) {
                 self.later(0, What::Hears(call, accepted));
@@ -309,16 +407,28 @@ impl Life {
     }
 
     /// The outcome is recorded as far as it will be: whoever waits is told.
-    fn told(&mut self, run: Run, durable: bool) {
+    fn told(&mut self, id: u64, mut run: Run, durable: bool) {
         let Some((outcome, answer)) = run.ended.clone() else { return };
         if durable {
             self.check.claims(run.attempt);
         } else {
-            self.check.unrecorded(run.message);
+            self.check.unrecorded(run.attempt);
+        }
+        if let Some(delay) = run.again.take() {
+            (run.left, run.ended) = (false, None);
+            if let Some(sidecar) = &mut self.sidecar {
+                sidecar.runs.insert(id, run);
+            }
+            return self.mine(delay, Inner::TryAgain(id));
         }
         let accepted = outcome == Outcome::Accepted;
         let doubtful = outcome == Outcome::Ambiguous;
+        if accepted {
+            let listens = run.call.is_some_and(|call| self.bot.calls[call].open);
+            self.check.succeeds(run.message, self.now, self.boot, durable && !listens && run.unheard);
+        }
         self.leave(&run, answer.map_or(RunEnd::Unsuccessful { doubtful }, RunEnd::Accepted));
+        self.turn_over(id, &run);
         let Some(call) = run.call.filter(|call| self.bot.calls[*call].open) else { return };
         if let (true, Some(identity), Some(sidecar)) = (accepted, run.what.identity, &mut self.sidecar) {
             sidecar.live.release(identity, run.attempt.send);
@@ -370,8 +480,12 @@ impl Life {
 
     /// The bot has left a call.
     pub fn client_gone(&mut self, call: usize) {
+        if self.planted == Some(Planted::OrphanNotAwaited) {
+            return;
+        }
         let Some(sidecar) = &mut self.sidecar else { return };
-        let run = sidecar.runs.values().chain(sidecar.asking.values()).find(|run| run.call == Some(call));
+        let mut all = sidecar.runs.values().chain(sidecar.asking.values()).chain(sidecar.queued.values());
+        let run = all.find(|run| run.call == Some(call));
         let place = run.and_then(|run| Some((run.what.identity?, run.attempt.send)));
         if let Some((identity, send)) = place {
             sidecar.live.orphan(identity, send);
@@ -400,6 +514,13 @@ impl Life {
         let run = Run {
             call: None,
             message,
+            session: self.bot.messages[message].session,
+            chat: self.bot.messages[message].chat,
+            ask_first: false,
+            began: self.now,
+            tries: 1,
+            again: None,
+            left: false,
             attempt,
             first_at,
             started: now,
@@ -407,8 +528,12 @@ impl Life {
             content,
             replay: Some(replay),
             ended: None,
+            unheard: false,
         };
-        self.run(run, Via::Replay);
+        let Some(sidecar) = &mut self.sidecar else { return };
+        sidecar.made += 1;
+        let id = sidecar.made;
+        self.run(id, run, Via::Replay);
     }
 
     fn fresh_send(&mut self) -> SendId {

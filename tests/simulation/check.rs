@@ -1,70 +1,115 @@
 //! What must hold, after every step and at the end. It knows the truth (what phones showed, what WAHA took, what was on disk when) and keeps
-//! a reference of its own where it has to judge the core.
+//! a reference of its own where it has to judge the core: `evidence` per session, `pledges` to people.
+//!
+//! An exemption covers a single attempt, letter or send, and never a message or a session for good: what one attempt's fate excuses, it
+//! excuses of that attempt alone.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
 
-use waha_watchdog::domain::confirmation::FeedItem;
+use waha_watchdog::domain::case::Case;
+use waha_watchdog::domain::confirmation::{FeedItem, News};
 use waha_watchdog::domain::decide::{Change, Decision, Notice, Policy, State};
-use waha_watchdog::domain::delivery::Channel;
-use waha_watchdog::domain::diagnosis::Verdict;
+use waha_watchdog::domain::delivery::{Channel, Progress};
 use waha_watchdog::domain::errand::{Errand, LetterKind, Report};
-use waha_watchdog::domain::id::{ChatId, RecordId, SendId};
+use waha_watchdog::domain::id::{RecordId, SendId, SessionName};
 use waha_watchdog::domain::ledger::{AttemptId, Ended, Entry, Position, Via};
 use waha_watchdog::domain::notification::{Failure, Method};
 use waha_watchdog::domain::outcome::{Cause, Outcome};
-use waha_watchdog::domain::probe::ProbeResult;
 use waha_watchdog::domain::recovery::Held;
-use waha_watchdog::domain::send::Identity;
-use waha_watchdog::domain::status::{Reason, Status, StatusChange};
+use waha_watchdog::domain::send::{Description, Identity};
+use waha_watchdog::domain::session::Session;
+use waha_watchdog::domain::status::{Reason, StatusChange};
 use waha_watchdog::domain::time::Timestamp;
 
 use super::bot::Bot;
 use super::disk::Disk;
+use super::evidence::Evidence;
 use super::plan::Plan;
-use super::sidecar::EPOCH;
-use super::world::{Request, Sender, Waha};
+use super::pledges::Pledges;
+use super::sidecar::{EPOCH, Sidecar};
+use super::world::{Request, Sender, Sent, Waha, session_number};
 
 /// No customer gets two quick messages within so long.
 const WRITE_EVERY: i64 = 600_000;
-/// The shortest pause between two replays: six seconds, less a fifth for the jitter, and a commit.
+/// The shortest pause between two replays of a session: six seconds, less a fifth for the jitter, and a commit.
 const PACE: i64 = 4_500;
+/// The longest: six seconds and a fifth.
+const PACE_MAX: Duration = Duration::from_millis(7_200);
+/// From the moment at which one may go out until the heart looks: five seconds, and what an exchange takes.
+const LOOKED_WITHIN: Duration = Duration::from_secs(8);
+/// A success that the bot did not hear waits for it so long.
+const UNHEARD: i64 = 600_000;
+/// Without an ack for so long, the status may say so.
+const UNACKED: i64 = 59_000;
+
+/// How a send's attempts have ended: how many, when last, and whether the proxy has given it up.
+#[derive(Clone, Copy, Default)]
+struct Ends {
+    attempts: u32,
+    at: i64,
+    given_up: bool,
+}
+
+impl Ends {
+    const fn add(&mut self, ended: &Ended, at: i64) {
+        if ended.attempt.number > self.attempts {
+            self.attempts = ended.attempt.number;
+        }
+        if at > self.at {
+            self.at = at;
+        }
+        self.given_up = ended.given_up;
+    }
+
+    const fn is_due(self, now: i64, by_proxy: bool) -> bool {
+        self.given_up || !by_proxy && self.attempts >= 4 || now - self.at >= 59_900
+    }
+}
+
+/// What is known of a send's ends: by the heart of this process, on disk, and by that of the one before, whose last entries may be on disk or not.
+#[derive(Clone, Copy, Default)]
+struct Known {
+    now: Option<Ends>,
+    disk: Option<Ends>,
+    before: Option<Ends>,
+}
 
 #[derive(Default)]
 pub struct Check {
     pub broken: Option<String>,
     pub turns: u64,
-    messages: BTreeMap<SendId, usize>,
+    plan: Option<Plan>,
+    pub messages: BTreeMap<SendId, usize>,
     /// Attempts whose intent, and whose outcome, was said to be on disk.
     intended: BTreeSet<AttemptId>,
     claimed: BTreeSet<AttemptId>,
-    /// Letters WAHA saw, and when a customer got his last quick message.
-    letters: BTreeSet<(RecordId, u8)>,
+    /// Sends of orders that the heart of this process has heard of.
+    heard_of: BTreeSet<SendId>,
+    /// Letters WAHA saw, in which life of the process, and when a customer got his last quick message.
+    letters: BTreeMap<(RecordId, u8), u32>,
     /// Letters to the admin that went out although nothing could be written: after a crash nobody knows of them.
     unrecorded_letters: BTreeSet<RecordId>,
+    /// The session each letter went through.
+    carried: BTreeMap<RecordId, &'static str>,
     written: BTreeMap<usize, i64>,
-    last_replay: Option<i64>,
-    /// Messages an attempt of which was cut off by a crash and left no trace, as is documented.
-    traceless: BTreeSet<usize>,
-    unsure: BTreeSet<usize>,
-    /// Messages that the bot sent again after WAHA could not say whether they had arrived: that is the bot's wish (SPEC 4.4).
-    unsaid: BTreeSet<usize>,
-    // The reference: what speaks against the channel.
-    failing: BTreeSet<Option<ChatId>>,
-    exhausted: Vec<(i64, Option<ChatId>)>,
+    last_replay: BTreeMap<usize, i64>,
+    /// Attempts that were not said to be on disk, and those that a crash has taken: nobody can know of these.
+    unsure: BTreeSet<AttemptId>,
+    traceless: BTreeSet<AttemptId>,
+    /// Attempts that the bot made after WAHA could not say whether an earlier one had arrived: that is its wish (SPEC 4.4).
+    unsaid: BTreeSet<AttemptId>,
+    /// Messages that got through: when, in which life, and whether the disk says that the bot has not heard so.
+    succeeded: BTreeMap<usize, (i64, u32, bool)>,
+    /// Calls in the order of their coming, by session and chat, where the proxy keeps it.
+    queues: BTreeMap<(usize, usize), VecDeque<u64>>,
+    evidence: BTreeMap<&'static str, Evidence>,
     /// Sends an attempt of which failed by itself, and not by our own end alone.
     spoke: BTreeSet<Identity>,
-    given_up: Vec<(i64, Option<ChatId>)>,
-    unrecorded: bool,
-    accepted_at: Option<i64>,
-    bad_probes: u32,
-    unprobed: bool,
-    /// A crash took what was said to be unrecorded: which failures the heart still knows, nobody can say.
-    forgetful: bool,
-    ends: BTreeMap<Identity, (u32, i64)>,
-    /// The same, as far as a crash leaves it.
-    ends_on_disk: BTreeMap<Identity, (u32, i64)>,
-    ends_unsure: BTreeSet<Identity>,
-    total_loss: bool,
+    ends: BTreeMap<Identity, Known>,
+    /// Messages that WhatsApp was heard to acknowledge.
+    acked: BTreeSet<String>,
+    pub pledges: Pledges,
     // Alerts: one of a kind per incident; raised, and told.
     kinds: BTreeMap<(RecordId, &'static str), RecordId>,
     raised: BTreeMap<(RecordId, Channel), (Option<RecordId>, &'static str)>,
@@ -74,6 +119,21 @@ pub struct Check {
 }
 
 impl Check {
+    pub fn new(plan: &Plan) -> Self {
+        Self { plan: Some(plan.clone()), ..Self::default() }
+    }
+
+    /// The name under which a session counts.
+    fn counted(&self, name: Option<&SessionName>) -> &'static str {
+        let plan = self.plan.as_ref();
+        name.zip(plan).map_or("other", |(name, plan)| plan.counted(session_number(name)))
+    }
+
+    fn evidence_of(&mut self, what: &Description) -> &mut Evidence {
+        let name = self.counted(what.session.as_ref());
+        self.evidence.entry(name).or_default()
+    }
+
     pub fn breaks(&mut self, _now: i64, what: String) {
         self.broken.get_or_insert(what);
     }
@@ -97,35 +157,56 @@ impl Check {
         self.intended.insert(attempt);
     }
 
-    pub fn is_intended(&self, attempt: AttemptId) -> bool {
-        self.intended.contains(&attempt)
-    }
-
     /// The bot is told that an outcome is on disk.
     pub fn claims(&mut self, attempt: AttemptId) {
         self.claimed.insert(attempt);
     }
 
-    pub fn crashed(&mut self) {
-        // What was never on disk is not known any more.
-        if std::mem::take(&mut self.unrecorded) {
-            self.failing.clear();
-            self.exhausted.clear();
-            // And what is on disk may be what a success that is not had ended.
-            self.forgetful = true;
+    /// A message got through.
+    pub fn succeeds(&mut self, message: usize, now: i64, boot: u32, unheard_on_disk: bool) {
+        self.succeeded.insert(message, (now, boot, unheard_on_disk));
+    }
+
+    /// A call of the bot stands in the queue of its chat, and is over.
+    pub fn queues(&mut self, chat: (usize, usize), run: u64) {
+        self.queues.entry(chat).or_default().push_back(run);
+    }
+
+    pub fn dequeues(&mut self, chat: (usize, usize), run: u64) {
+        if let Some(queue) = self.queues.get_mut(&chat) {
+            queue.retain(|one| *one != run);
         }
-        self.last_replay = None;
-        // What was said to be unrecorded may be on disk all the same, or not: when those were last tried, nobody can say.
-        let told = |one: &(&Identity, &(u32, i64))| self.ends_on_disk.get(one.0) != Some(one.1);
-        self.ends_unsure.extend(self.ends.iter().filter(told).map(|(identity, _)| *identity));
-        self.traceless.append(&mut self.unsure);
-        // What the last probes found may not have been stored.
-        self.unprobed = true;
+    }
+
+    /// The process is dead; `disk` is what it leaves.
+    pub fn crashed(&mut self, disk: &Disk) {
+        self.evidence.values_mut().for_each(Evidence::crashed);
+        self.pledges.crashed();
+        self.queues.clear();
+        for known in self.ends.values_mut() {
+            known.before = known.now.or(known.before);
+            known.now = known.disk;
+        }
+        // What was not said to be on disk may be there all the same: only what has left neither intent nor outcome is not known any more.
+        let attempt = |entry: &Entry| match entry {
+            Entry::Intent(intent) => Some(intent.attempt),
+            Entry::Ended(ended) => Some(ended.attempt),
+            Entry::Begun(_) => None,
+        };
+        let traced: BTreeSet<_> = disk.ledger.iter().filter_map(attempt).collect();
+        let unsure = std::mem::take(&mut self.unsure);
+        self.traceless.extend(unsure.into_iter().filter(|attempt| !traced.contains(attempt)));
+        self.heard_of.retain(|send| traced.iter().any(|attempt| attempt.send == *send));
     }
 
     /// An entry of it was not said to be on disk: it goes on unrecorded, loudly, and a crash may take it.
-    pub fn unrecorded(&mut self, message: usize) {
-        self.unsure.insert(message);
+    pub fn unrecorded(&mut self, attempt: AttemptId) {
+        self.unsure.insert(attempt);
+    }
+
+    /// It was under way when the process died.
+    pub fn cut_off(&mut self, attempt: AttemptId) {
+        self.unsure.insert(attempt);
     }
 
     /// The disk cannot be written, and this is done all the same: only what tells the admins.
@@ -143,13 +224,9 @@ impl Check {
         }
     }
 
-    /// A look said nothing that counts, and the bot's retry is forwarded all the same.
-    pub fn unsaid(&mut self, message: usize) {
-        self.unsaid.insert(message);
-    }
-
-    pub fn cut_off(&mut self, message: usize) {
-        self.traceless.insert(message);
+    /// A look said nothing that counts, and this attempt of the bot is forwarded all the same.
+    pub fn unsaid(&mut self, attempt: AttemptId) {
+        self.unsaid.insert(attempt);
     }
 
     /// The state was made anew: nothing that was promised may be missing.
@@ -171,54 +248,159 @@ impl Check {
     }
 
     /// WAHA gets a call of ours, or of the bot's.
-    pub fn seen(&mut self, now: i64, request: &Request, disk: &Disk, _plan: &Plan) {
+    pub fn seen(
+        &mut self,
+        now: i64,
+        request: &Request,
+        boot: u32,
+        disk: &Disk,
+        bot: &Bot,
+        sidecar: Option<&Sidecar>,
+    ) {
         if let Sender::Letter(letter) = &request.sender {
-            let kind = letter.text.kind();
-            if matches!(kind, LetterKind::QuickMessage | LetterKind::AdminNotice) {
-                let first = self.letters.insert((letter.id, kind as u8));
-                let first =
-                    first || kind == LetterKind::AdminNotice && self.unrecorded_letters.contains(&letter.id);
-                self.holds(now, first, || format!("a step of a diagnosis was sent twice: {kind:?}"));
-            }
-            if let (LetterKind::QuickMessage, Some(chat)) = (kind, request.chat) {
-                let last = self.written.insert(chat, now);
-                let long_ago = last.is_none_or(|at| now - at >= WRITE_EVERY - 10_000);
-                self.holds(now, long_ago, || {
-                    format!("customer {chat} got two quick messages within ten minutes")
-                });
-            }
+            self.letter_seen(now, letter.id, letter.text.kind(), request, boot);
         }
         if let Some(send) = request.replay {
-            let ours = disk.cases.get(&send).is_some_and(|case| case.ours_since.is_some());
-            self.holds(now, ours, || {
-                format!("a replay of {} although it is not on disk that it is ours", short(send))
-            });
-            let last = self.last_replay.replace(request.begun);
-            let paced = last.is_none_or(|at| request.begun - at >= PACE);
-            self.holds(now, paced, || "two replays without a pause".to_owned());
+            return self.replay_seen(now, send, request, disk);
+        }
+        if let (Sender::Run(id), Some(message), true, Some(sidecar)) =
+            (&request.sender, request.message, request.boot == boot, sidecar)
+        {
+            self.call_seen(now, *id, message, request, boot, bot, sidecar);
         }
     }
 
-    /// A phone shows a message.
+    fn letter_seen(&mut self, now: i64, id: RecordId, kind: LetterKind, request: &Request, boot: u32) {
+        let name = self.plan.as_ref().map_or("other", |plan| plan.counted(request.session));
+        self.carried.insert(id, name);
+        if matches!(kind, LetterKind::QuickMessage | LetterKind::AdminNotice) {
+            let before = self.letters.insert((id, kind as u8), boot);
+            // Only a crash makes us forget a notice that could not be written down.
+            let forgotten = before.is_some_and(|before| before < boot)
+                && kind == LetterKind::AdminNotice
+                && self.unrecorded_letters.contains(&id);
+            self.holds(now, before.is_none() || forgotten, || {
+                format!("a step of a diagnosis was sent twice: {kind:?}")
+            });
+        }
+        if let (LetterKind::QuickMessage, Some(chat)) = (kind, request.chat) {
+            let last = self.written.insert(chat, now);
+            let long_ago = last.is_none_or(|at| now - at >= WRITE_EVERY - 10_000);
+            self.holds(now, long_ago, || {
+                format!("customer {chat} got two quick messages within ten minutes")
+            });
+        }
+    }
+
+    fn replay_seen(&mut self, now: i64, send: SendId, request: &Request, disk: &Disk) {
+        let ours = disk.cases.get(&send).is_some_and(|case| case.ours_since.is_some());
+        // Settled meanwhile, it is nobody's any more; that it went out before that is no matter.
+        let settled = disk.cases.get(&send).is_some_and(Case::is_settled);
+        self.holds(now, ours || settled, || {
+            format!("a replay of {} although it is not on disk that it is ours", short(send))
+        });
+        let last = self.last_replay.insert(request.session, request.begun);
+        let paced = last.is_none_or(|at| request.begun - at >= PACE);
+        // A person waits for no pace.
+        self.holds(now, paced || request.by_hand, || "two replays without a pause".to_owned());
+    }
+
+    /// A replay leaves for WAHA; its turn began at `started`. `(by_hand, wished)`: somebody waits for it; and wants it although it may arrive
+    /// twice.
+    pub fn replay_leaves(&mut self, now: i64, send: SendId, started: i64) -> (bool, bool) {
+        let by_hand = self.pledges.is_wished(send);
+        let (wished, broken) = self.pledges.replayed(send, started);
+        if let Some(broken) = broken {
+            self.breaks(now, format!("{broken}: {}", short(send)));
+        }
+        (by_hand, wished)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "everybody is asked")]
+    fn call_seen(
+        &mut self,
+        now: i64,
+        id: u64,
+        message: usize,
+        request: &Request,
+        boot: u32,
+        bot: &Bot,
+        sidecar: &Sidecar,
+    ) {
+        // What a person has settled is nobody's any more: this is the bot's own new message (SPEC 4.2).
+        let sends = self.messages.iter().filter(|(_, of)| **of == message).map(|(send, _)| send);
+        if self.pledges.let_go(sends) {
+            self.unsaid.extend(request.attempt);
+        }
+        let first = request.chat.and_then(|chat| self.queues.get(&(request.session, chat)));
+        let overtakes = first.is_some_and(|queue| queue.contains(&id) && queue.front() != Some(&id));
+        self.holds(now, !overtakes, || {
+            format!("message {message} overtakes an earlier one of its chat that is still being tried")
+        });
+        // A retry of a call that the bot has left waits for that one (SPEC 4.1).
+        let orphan = |other: &super::calls::Run| {
+            let left = other.call.is_none_or(|call| !bot.calls[call].open);
+            other.message == message && Some(other.attempt) != request.attempt && other.left && left
+        };
+        let running = sidecar.runs.values().any(|run| run.ended.is_none() && orphan(run));
+        self.holds(now, !running, || {
+            format!(
+                "message {message} is forwarded while an earlier call of it still runs and nobody listens"
+            )
+        });
+        // And one that succeeded unheard is the answer of the next.
+        let heard = bot.messages[message].heard.is_some();
+        let answered = self.succeeded.get(&message).is_some_and(|(at, life, on_disk)| {
+            !heard && request.started > *at && request.begun - at < UNHEARD && (*life == boot || *on_disk)
+        });
+        self.holds(now, !answered, || format!("message {message} had got through, and is forwarded again"));
+    }
+
+    /// A phone shows a message. A copy is our fault where we made it ourselves and an earlier one had left, or where the bot made it after
+    /// one of ours; but for a copy that a person wanted, or that the bot made after a look which could not tell, and for what a crash took.
     pub fn shown(&mut self, now: i64, at: usize, waha: &Waha) {
         let Some(message) = waha.sent[at].message else { return };
-        let mut copies: Vec<_> =
-            waha.sent.iter().filter(|one| one.message == Some(message) && one.left.is_some()).collect();
+        let known = |one: &&Sent| one.attempt.is_none_or(|attempt| !self.traceless.contains(&attempt));
+        let mut copies: Vec<_> = (waha.sent.iter())
+            .filter(|one| one.message == Some(message) && one.left.is_some())
+            .filter(known)
+            // What a person has settled is nobody's any more; what comes afterwards is said anew.
+            .filter(|one| one.send.is_none_or(|send| !self.pledges.let_go(std::iter::once(&send))))
+            .collect();
         copies.sort_by_key(|one| one.begun);
-        copies.dedup_by(|one, other| one.id == other.id);
-        let traceless = self.traceless.contains(&message);
-        let wished = self.unsaid.contains(&message) && copies.last().is_some_and(|last| !last.replay);
-        if traceless || wished || copies.len() < 2 || copies.iter().all(|one| !one.replay) {
-            return;
+        let mut ids = BTreeSet::new();
+        copies.retain(|one| ids.insert(&one.id));
+        let ours = |at: usize| {
+            let (copy, earlier) = (copies[at], &copies[..at]);
+            let unsaid = copy.attempt.is_some_and(|attempt| self.unsaid.contains(&attempt));
+            if copy.replay { !copy.wished } else { !unsaid && earlier.iter().any(|one| one.replay) }
+        };
+        if (1..copies.len()).any(ours) {
+            let how: Vec<_> = copies.iter().map(|one| if one.replay { "replay" } else { "bot" }).collect();
+            self.breaks(now, format!("a phone shows message {message} twice because of us: {how:?}"));
         }
-        let how: Vec<_> = copies.iter().map(|one| if one.replay { "replay" } else { "bot" }).collect();
-        self.breaks(now, format!("a phone shows message {message} twice because of us: {how:?}"));
     }
 
     /// What is about to be on disk.
     pub fn before_commit(&mut self, disk: &Disk, changes: &[Change], bot: &Bot, waha: &Waha) {
         for change in changes {
             match change {
+                Change::Incident(incident) => {
+                    let of = |send: &SendId| self.message_of(*send).map(|one| bot.messages[one].session);
+                    let plan = self.plan.clone();
+                    let strange = incident.affected.iter().find(|send| {
+                        of(send)
+                            .zip(plan.as_ref())
+                            .is_some_and(|(session, plan)| plan.counted(session) != incident.session.as_str())
+                    });
+                    let strange = strange.copied().map(short);
+                    self.holds(0, strange.is_none(), || {
+                        format!(
+                            "an incident of {} names an order of another session: {strange:?}",
+                            incident.session
+                        )
+                    });
+                }
                 Change::Case(case) => {
                     let settled = case.failure.as_ref().and_then(|failure| failure.resolution.as_ref());
                     let known = disk.cases.get(&case.send).and_then(|case| case.failure.as_ref());
@@ -264,46 +446,46 @@ impl Check {
         }
     }
 
+    /// What is on disk now.
+    pub fn committed(&mut self, disk: &Disk) {
+        let audited = self.pledges.audited(disk);
+        self.holds(0, audited, || "what a person wanted once is in the audit twice".to_owned());
+    }
+
     /// An entry is about to reach the heart.
     pub fn entry(&mut self, entry: &Entry, position: Position, now: i64) {
         let Entry::Ended(ended) = entry else { return };
-        self.unrecorded |= position.0 == 0;
+        let recorded = position.0 > 0;
+        if ended.what.order.names_order() {
+            self.heard_of.insert(ended.attempt.send);
+        }
         if matches!(ended.via, Via::Latch | Via::Look) {
             return;
         }
+        let at = now.min(ended.ended.millis() - EPOCH);
         if let Some(identity) = ended.what.identity {
-            let at = now.min(ended.ended.millis() - EPOCH);
-            let ends = [(true, &mut self.ends), (position.0 > 0, &mut self.ends_on_disk)];
-            for (_, ends) in ends.into_iter().filter(|(known, _)| *known) {
-                let known = ends.entry(identity).or_insert((0, at));
-                *known = (known.0.max(ended.attempt.number), known.1.max(at));
+            let known = self.ends.entry(identity).or_default();
+            known.now.get_or_insert_default().add(ended, at);
+            if let Some(before) = &mut known.before {
+                before.add(ended, at);
+            }
+            if recorded {
+                known.disk.get_or_insert_default().add(ended, at);
+            }
+            let fails = matches!(ended.outcome, Outcome::Failed | Outcome::Ambiguous);
+            if fails && ended.cause != Some(Cause::Interrupted) {
+                self.spoke.insert(identity);
             }
         }
-        match ended.outcome {
-            Outcome::Accepted => {
-                self.proven();
-                self.given_up.clear();
-                self.total_loss = false;
-                self.accepted_at = Some(now.min(ended.ended.millis() - EPOCH));
-            }
-            // What our own end cut off says nothing of the channel.
-            Outcome::Failed | Outcome::Ambiguous if ended.cause == Some(Cause::Interrupted) => {}
-            Outcome::Failed | Outcome::Ambiguous => {
-                self.spoke.extend(ended.what.identity);
-                self.failing.insert(ended.what.chat.clone());
-            }
-            Outcome::Rejected => {}
+        if matches!(ended.via, Via::Bot | Via::Retry) && ended.outcome != Outcome::Accepted {
+            self.pledges.failed_again(ended.attempt.send);
         }
-    }
-
-    fn proven(&mut self) {
-        self.failing.clear();
-        self.exhausted.clear();
+        self.evidence_of(&ended.what).ended(ended, at, recorded);
     }
 
     /// A report is about to reach the heart.
     pub fn reported(&mut self, report: &Report, _now: i64) {
-        self.unprobed &= !matches!(report, Report::Probed { result, .. } if result.is_healthy());
+        self.pledges.reported(report);
         match report {
             Report::Wrote { id, kind: LetterKind::Alert, outcome: Outcome::Accepted, .. } => {
                 _ = self.delivered.insert((*id, Channel::Whatsapp))
@@ -311,62 +493,86 @@ impl Check {
             Report::Told { alert, channel, outcome: Outcome::Accepted, .. } => {
                 _ = self.delivered.insert((*alert, *channel))
             }
-            Report::Wrote { outcome: Outcome::Accepted, .. } => self.proven(),
-            Report::Probed { result, .. } if result.is_healthy() => self.bad_probes = 0,
-            Report::Probed { result, .. } if *result != ProbeResult::Unauthorized => self.bad_probes += 1,
+            Report::Wrote { id, outcome: Outcome::Accepted, .. } => {
+                if let Some(name) = self.carried.get(id) {
+                    self.evidence.entry(name).or_default().proven(true);
+                }
+            }
+            Report::Probed { session, result, .. } => {
+                let name = self.counted(Some(session));
+                self.evidence.entry(name).or_default().probed(*result);
+            }
             _ => {}
         }
     }
 
-    /// A mail is accepted: within one life of the process, each once.
-    pub fn mailed(&mut self, alert: RecordId, boot: u32) {
+    /// A mail is accepted: within one life of the process, each once; and never again once the disk says so.
+    pub fn mailed(&mut self, alert: RecordId, channel: Channel, boot: u32, disk: &Disk) {
         let first = self.mails.insert((alert, boot));
-        self.holds(0, first, || "one alert is mailed twice".to_owned());
+        let stored =
+            disk.alerts.get(&alert).and_then(|one| one.deliveries.iter().find(|one| one.channel == channel));
+        let told = stored.is_some_and(|one| matches!(one.progress, Progress::Told(_)));
+        self.holds(0, first && !told, || "one alert is mailed twice".to_owned());
     }
 
-    pub fn heard(&mut self, _item: &FeedItem, _now: i64) {}
+    pub fn heard(&mut self, item: &FeedItem, _now: i64) {
+        if let News::Ack(id, _) = &item.news {
+            self.acked.insert(id.as_str().to_owned());
+        }
+    }
 
     /// What the heart has decided.
-    pub fn decided(&mut self, decision: &Decision, now: i64, _state: &State) {
+    pub fn decided(&mut self, decision: &Decision, now: i64, waha: &Waha) {
         for notice in &decision.notices {
             match notice {
                 Notice::GivenUp { what } => {
-                    let end = what.identity.and_then(|identity| self.ends.get(&identity)).copied();
-                    let due = end.is_some_and(|(attempts, at)| attempts >= 4 || now - at >= 59_900);
-                    let unsure = what.identity.is_some_and(|identity| self.ends_unsure.contains(&identity));
-                    self.holds(now, due || unsure, || format!("given up too early: {end:?} at {now}"));
+                    let by_proxy = self.plan.as_ref().is_some_and(|plan| plan.proxy);
+                    let known = what.identity.and_then(|identity| self.ends.get(&identity)).copied();
+                    let known = known.unwrap_or_default();
+                    let ends = [known.now, known.before].into_iter().flatten();
+                    let due = ends.clone().any(|ends| ends.is_due(now, by_proxy));
+                    let last = ends.map(|ends| (ends.attempts, ends.at)).next();
+                    self.holds(now, due, || format!("given up too early: {last:?} at {now}"));
                     if what.identity.is_none_or(|identity| self.spoke.contains(&identity)) {
-                        self.exhausted.push((now, what.chat.clone()));
+                        self.evidence_of(what).given_up(what.chat.as_ref(), now);
                     }
-                    self.given_up.push((now, what.chat.clone()));
                 }
-                Notice::Diagnosed { finding, took, .. } if finding.verdict == Verdict::TotalLoss => {
+                Notice::Diagnosed { session, finding, took, .. } => {
                     let began = now - i64::try_from(took.as_millis()).unwrap_or(0);
-                    self.total_loss = self.accepted_at.is_none_or(|at| at <= began);
+                    let name = self.plan.as_ref().and_then(|plan| {
+                        plan.listed().iter().copied().find(|name| *name == session.as_str())
+                    });
+                    let evidence = self.evidence.entry(name.unwrap_or("other")).or_default();
+                    evidence.diagnosed(finding.verdict, began, now);
                 }
-                Notice::Status(change) => self.status(change, now),
+                Notice::Status(change) => self.status(change, now, waha),
                 _ => {}
             }
         }
     }
 
-    /// No status without evidence.
-    fn status(&mut self, change: &StatusChange, now: i64) {
-        let failing = self.failing.len() >= 2 || !self.exhausted.is_empty();
-        let probes = self.bad_probes >= 2 || self.unprobed;
-        let recent: Vec<_> = self.given_up.iter().filter(|(at, _)| now - at <= 310_000).collect();
-        let chats: BTreeSet<_> = recent.iter().map(|(_, chat)| chat).collect();
-        let backed = match (change.to.status, change.to.reason) {
-            (Status::Online, _) => !failing || self.forgetful,
-            (Status::Incommunicado, _) => recent.len() >= 3 && chats.len() >= 2,
-            (_, Reason::TotalLoss) => self.total_loss,
-            (_, Reason::NothingWorks) => probes && (failing || self.forgetful || !self.given_up.is_empty()),
-            (_, Reason::HealthcheckFailing) => probes,
-            _ => true,
-        };
+    /// No status without evidence, of this very session.
+    fn status(&mut self, change: &StatusChange, now: i64, waha: &Waha) {
+        let (name, reason) = (self.counted_name(&change.session), change.to.reason);
+        let unacked = if reason == Reason::Unacknowledged { self.unacked(name, now, waha) } else { 0 };
+        let backed = self.evidence.entry(name).or_default().backs(change.to.status, reason, now, unacked);
         self.holds(now, backed, || {
-            format!("status {} ({}) without evidence", change.to.status, change.to.reason.as_str())
+            format!("status {} ({}) of {name} without evidence", change.to.status, reason.as_str())
         });
+    }
+
+    fn counted_name(&self, session: &SessionName) -> &'static str {
+        let listed = self.plan.as_ref().map_or(&[][..], Plan::listed);
+        listed.iter().copied().find(|name| *name == session.as_str()).unwrap_or("other")
+    }
+
+    /// Chats of a session to which something was sent a minute ago or more, of which WhatsApp was never heard.
+    fn unacked(&self, name: &str, now: i64, waha: &Waha) -> usize {
+        let plan = self.plan.as_ref();
+        let here = |sent: &&Sent| plan.is_some_and(|plan| plan.counted(sent.session) == name);
+        let mute = |sent: &&Sent| now - sent.begun >= UNACKED && !self.acked.contains(&sent.id);
+        let chats: BTreeSet<_> = waha.sent.iter().filter(here).filter(mute).map(|sent| sent.chat).collect();
+        chats.len()
     }
 
     /// What was decided is on disk, and is told.
@@ -399,7 +605,7 @@ impl Check {
         });
         for session in state.sessions().values() {
             let (status, reason) = (session.assessment.status, session.assessment.reason);
-            let well = session.assessment.is_well() || reason == Reason::Unproven;
+            let well = session.assessment.is_well() || reason == Reason::Unproven || mute(session);
             self.holds(now, well, || {
                 format!("still {status} ({}) half an hour after the last fault", reason.as_str())
             });
@@ -409,10 +615,13 @@ impl Check {
             let held = state.held(case, clock, policy);
             let stuck = match (&case.failure, held) {
                 (None, _) => now - (case.last_at.millis() - EPOCH) > 120_000,
-                // One that was held until a moment ago has its turn soon.
+                // One that was held until a moment ago goes out when all before it have: as long as the pace makes that.
+                (Some(_), None) if state.sessions().get(state.session_of(&case.what)).is_some_and(mute) => {
+                    false
+                }
                 (Some(failure), None) => {
-                    let before = clock - std::time::Duration::from_secs(60);
-                    failure.is_open() && state.held(case, before, policy).is_none()
+                    let turn = PACE_MAX * turns(state, case, clock, policy) + LOOKED_WITHIN;
+                    failure.is_open() && state.held(case, clock - turn, policy).is_none()
                 }
                 (Some(_), Some(Held::NotLooked)) => plan.looks,
                 (Some(_), Some(Held::BotHasIt)) => case.outcome != Outcome::Accepted,
@@ -424,7 +633,18 @@ impl Check {
         }
         let undecided = state.diagnoses().values().any(|diagnosis| diagnosis.verdict.is_none());
         self.holds(now, !undecided, || "a diagnosis is not over".to_owned());
-        self.holds(now, state.incidents().is_empty(), || "an incident is still open".to_owned());
+        // One that nothing could end but a send that gets through, and none did: healthy probes end the paging, not more (SPEC 9).
+        let unproven = |name: &SessionName| {
+            let proofless = |one: &Session| one.assessment.reason == Reason::Unproven || mute(one);
+            state.sessions().get(name).is_some_and(proofless)
+        };
+        let mut left = state.incidents().values().filter(|incident| !unproven(&incident.session));
+        let open = left.next().map(|incident| {
+            let outlook = state.outlook(&incident.session, clock, policy);
+            let well = incident.well_since.map(|at| at.millis() - EPOCH);
+            format!("{}, well since {well:?}, {} pending", incident.session, outlook.pending)
+        });
+        self.holds(now, open.is_none(), || format!("an incident is still open: {open:?}"));
         let old = state.alerts().values().find(|alert| now - (alert.at.millis() - EPOCH) > 900_000);
         let word = old.map(|alert| alert.says.as_str());
         self.holds(now, word.is_none(), || format!("an alert was never told: {word:?}"));
@@ -437,57 +657,42 @@ impl Check {
             let channel = channel.as_str();
             self.holds(now, there, || format!("an alert was raised and never told by {channel}: {kind}"));
         }
-        self.no_order_is_lost(now, disk, bot, waha);
+        let broken = self.pledges.at_the_end(disk);
+        broken.into_iter().for_each(|what| self.breaks(now, what));
+        self.no_order_is_lost(now, state, disk, bot, waha);
     }
 
     /// Every order is accepted, open, or resolved with a reason.
-    fn no_order_is_lost(&mut self, now: i64, disk: &Disk, bot: &Bot, waha: &Waha) {
-        let known: BTreeSet<_> =
-            self.intended.iter().chain(&self.claimed).map(|attempt| attempt.send).collect();
+    fn no_order_is_lost(&mut self, now: i64, state: &State, disk: &Disk, bot: &Bot, waha: &Waha) {
+        let promised = self.intended.iter().chain(&self.claimed).map(|attempt| attempt.send);
+        let known: BTreeSet<_> = promised.chain(self.heard_of.iter().copied()).collect();
         for send in known {
             let Some(message) = self.message_of(send) else { continue };
             let told = &bot.messages[message];
             let taken = told.heard.is_some() || waha.sent.iter().any(|one| one.message == Some(message));
-            let listed =
-                disk.cases.get(&send).is_some_and(|case| case.failure.is_some() || !case.is_settled());
+            let case = disk.cases.get(&send).or_else(|| state.cases().get(&send));
+            let listed = case.is_some_and(|case| case.failure.is_some() || !case.is_settled());
             self.holds(now, taken || listed || !told.over, || format!("message {message} is lost silently"));
         }
     }
 }
 
-pub fn short(send: SendId) -> String {
-    send.to_string().chars().skip(10).take(8).collect()
+/// An outage for want of acks ends with an ack (SPEC 4.6), and none has come since: nothing was sent there that could have one.
+fn mute(session: &Session) -> bool {
+    let acked = session.last_server_ack.is_some_and(|ack| ack >= session.since);
+    session.assessment.reason == Reason::Unacknowledged && !acked
 }
 
-/// A notice in a line.
-pub fn line(notice: &Notice) -> String {
-    match notice {
-        Notice::Opened { cause, attempts, send, .. } => {
-            format!("failed notification {} opened: {cause}, {attempts} attempts", short(*send))
-        }
-        Notice::Settled { send, method, .. } => {
-            format!("failed notification {} settled: {}", short(*send), method.as_str())
-        }
-        Notice::Status(change) => {
-            format!("{} -> {} ({})", change.from, change.to.status, change.to.reason.as_str())
-        }
-        Notice::Diagnosed { finding, .. } => format!("diagnosis: {}", finding.verdict.as_str()),
-        Notice::Probed { result, .. } => format!("probe: {}", result.as_str()),
-        Notice::Replayed { outcome, .. } => format!("replay over: {outcome}"),
-        Notice::NotReplayed { .. } => "replay not begun".to_owned(),
-        Notice::RunOver { cut: false, .. } => "nothing more to send again".to_owned(),
-        Notice::RunOver { cut: true, .. } => "sending again was cut".to_owned(),
-        Notice::Looked { found, .. } => format!("look: {}", found.as_str()),
-        Notice::Alerting(alert) => format!("alert raised: {}", alert.says.as_str()),
-        Notice::Delivered { channel, how, .. } => {
-            format!("alert by {}: {}", channel.as_str(), how.as_str())
-        }
-        Notice::Acted(audit) => format!("{} by {}", audit.action, audit.who),
-        Notice::IncidentOpened(_) => "incident opened".to_owned(),
-        Notice::IncidentClosed(_) => "incident closed".to_owned(),
-        Notice::GivenUp { .. } => "given up by the bot".to_owned(),
-        Notice::Retried { .. } => "succeeded after retries".to_owned(),
-        Notice::Retry { .. } => "another attempt".to_owned(),
-        Notice::Confirmed { confirmation, .. } => format!("confirmed: {}", confirmation.as_str()),
-    }
+/// How many notifications of its session may go out, this one included.
+fn turns(state: &State, case: &Case, clock: Timestamp, policy: &Policy) -> u32 {
+    let session = state.session_of(&case.what);
+    let goes = |other: &&Case| {
+        let open = other.failure.as_ref().is_some_and(Failure::is_open);
+        open && state.session_of(&other.what) == session && state.held(other, clock, policy).is_none()
+    };
+    u32::try_from(state.cases().values().filter(goes).count()).unwrap_or(u32::MAX)
+}
+
+pub fn short(send: SendId) -> String {
+    send.to_string().chars().skip(10).take(8).collect()
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use waha_watchdog::domain::alert::Alert;
 use waha_watchdog::domain::case::Case;
+use waha_watchdog::domain::command::Audit;
 use waha_watchdog::domain::confirmation::Awaiting;
 use waha_watchdog::domain::decide::{Change, Unheard};
 use waha_watchdog::domain::diagnosis::Diagnosis;
@@ -44,6 +45,8 @@ pub struct Disk {
     pub incidents: BTreeMap<RecordId, Incident>,
     pub alerts: BTreeMap<RecordId, Alert>,
     pub drill: Option<Drill>,
+    pub paused: bool,
+    pub audits: BTreeMap<RecordId, Audit>,
     pub awaiting: BTreeMap<SendId, Awaiting>,
     pub applied: Position,
     keep_from: Position,
@@ -130,12 +133,9 @@ impl Disk {
                 Change::Awaiting(awaiting) => _ = self.awaiting.insert(awaiting.send, *awaiting),
                 Change::Confirmed(confirmed) => _ = self.awaiting.remove(&confirmed.send),
                 Change::Drill(drill) => self.drill = Some(*drill),
-                Change::Alert(_)
-                | Change::History(_)
-                | Change::Audit(_)
-                | Change::Forget(..)
-                | Change::Rewrite
-                | Change::Paused(_) => {}
+                Change::Paused(paused) => self.paused = paused,
+                Change::Audit(audit) => _ = self.audits.insert(audit.id, *audit),
+                Change::Alert(_) | Change::History(_) | Change::Forget(..) | Change::Rewrite => {}
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use waha_watchdog::domain::confirmation::{FeedItem, FeedState};
 use waha_watchdog::domain::errand::{Looked, Report};
@@ -11,11 +12,15 @@ use super::bot::Bot;
 use super::check::Check;
 use super::disk::{Disk, Waiter};
 use super::month::{Month, Next};
-use super::plan::{Chance, Plan, Weather};
+use super::people::Wish;
+use super::plan::{Chance, Plan, SESSIONS, Weather};
 use super::planted::Planted;
 use super::sidecar::Sidecar;
 use super::story::Story;
 use super::world::{Request, Waha};
+
+/// Do people act in lives without a planted bug?
+pub static WITH_PEOPLE: AtomicBool = AtomicBool::new(false);
 
 /// After the faults so long passes until everything must be well, in milliseconds.
 const QUIET: i64 = 32 * 60_000;
@@ -34,10 +39,14 @@ pub enum What {
     Arrives(Box<Request>),
     /// A message leaves WAHA for WhatsApp.
     Leaves(usize),
-    Weather,
-    Fair,
-    Crash,
+    Weather(usize),
+    Fair(usize),
+    /// `true`: and another one later.
+    Crash(bool),
     Boot,
+    /// People do something; WAHA restarts a session at their wish.
+    Act,
+    Restarts(usize),
     DiskSick(bool),
     WallSteps,
     FeedFlaps,
@@ -59,6 +68,10 @@ pub enum Inner {
     Reported(Report),
     Heard(FeedItem),
     Feed(FeedState),
+    /// Somebody wants something.
+    Wished(usize, Wish),
+    /// The pause before the proxy's next try is over.
+    TryAgain(u64),
     Wake,
 }
 
@@ -117,7 +130,11 @@ pub struct Outcome {
 /// Lives one seed to its end, or until something does not hold.
 pub fn live(seed: u64, planted: Option<Planted>, told: bool) -> Outcome {
     let mut chance = Chance::new(seed);
-    let plan = Plan::of(&mut chance);
+    let mut plan = Plan::of(&mut chance);
+    // What people do is still being judged: `--people` and the planted bugs alone let them act (docs/ARCHITECTURE.md, Simulation).
+    if !WITH_PEOPLE.load(Ordering::Relaxed) && planted.is_none() {
+        plan.people = 0;
+    }
     let mut life = Life::new(chance, plan, planted, told);
     life.story.tell(0, || format!("seed {seed}: {:?}", life.plan));
     life.begin();
@@ -206,11 +223,17 @@ impl Life {
         self.later(100, What::Speaks);
         let end = self.plan.end;
         self.later(end, What::Peace);
-        let first = self.chance.between(5_000, 120_000);
-        self.later(first, What::Weather);
+        for session in 0..self.plan.sessions {
+            let first = self.chance.between(5_000, 120_000);
+            self.later(first, What::Weather(session));
+        }
         if self.plan.crashes {
             let first = self.chance.between(10_000, 240_000);
-            self.later(first, What::Crash);
+            self.later(first, What::Crash(true));
+        }
+        if self.plan.people > 0 {
+            let first = self.chance.between(10_000, 120_000);
+            self.later(first, What::Act);
         }
         if self.plan.sick_disk {
             let at = self.chance.between(10_000, end);
@@ -239,9 +262,11 @@ impl Life {
             }
             What::Arrives(request) => self.arrives(*request),
             What::Leaves(message) => self.leaves(message),
-            What::Weather => self.weather_turns(),
-            What::Fair => self.fair(),
-            What::Crash => self.crash(),
+            What::Weather(session) => self.weather_turns(session),
+            What::Fair(session) => self.fair(session),
+            What::Crash(again) => self.crash(again),
+            What::Act => self.people_act(),
+            What::Restarts(session) => self.restarts(session),
             What::Boot => {
                 if self.sidecar.is_none() {
                     self.boots();
@@ -274,8 +299,8 @@ impl Life {
         }
     }
 
-    fn crash(&mut self) {
-        if !self.in_faults() {
+    fn crash(&mut self, again: bool) {
+        if !self.in_faults() || !again && self.sidecar.is_none() {
             return;
         }
         self.dies();
@@ -285,25 +310,21 @@ impl Life {
             self.chance.between(5_000, 120_000)
         };
         self.later(away, What::Boot);
-        let next = self.chance.between(1_000, 300_000);
-        self.later(away + next, What::Crash);
+        if again {
+            let next = self.chance.between(1_000, 300_000);
+            self.later(away + next, What::Crash(true));
+        }
     }
 
     /// The process is gone, at once.
     pub fn dies(&mut self) {
         self.story.tell(self.now, || "CRASH".to_owned());
-        if let Some(sidecar) = self.sidecar.take() {
-            // Without order data, or where the disk was too slow, there is no intent on disk (SPEC 4.5): what was cut off is not known afterwards.
-            let intended = |run: &&super::calls::Run| {
-                run.what.order.names_order() && self.check.is_intended(run.attempt)
-            };
-            let cut: Vec<_> =
-                sidecar.runs.values().filter(|run| !intended(run)).map(|run| run.message).collect();
-            cut.into_iter().for_each(|message| self.check.cut_off(message));
-        }
+        // What was under way and has left: where there is no intent on disk either (SPEC 4.5), nobody knows of it afterwards.
+        let runs = self.sidecar.take().map(|sidecar| sidecar.runs).unwrap_or_default();
+        runs.values().filter(|run| run.left).for_each(|run| self.check.cut_off(run.attempt));
         self.disk_crashes();
         self.boot += 1;
-        self.check.crashed();
+        self.check.crashed(&self.disk);
         // The bot sees its connections break.
         let open: Vec<_> = (0..self.bot.calls.len()).filter(|call| self.bot.calls[*call].open).collect();
         for call in open {
@@ -314,7 +335,7 @@ impl Life {
     /// Faults end.
     fn peace(&mut self) {
         self.story.tell(self.now, || "PEACE: no more faults".to_owned());
-        self.fair();
+        (0..self.plan.sessions).for_each(|session| self.fair(session));
         self.disk.sick = false;
         if self.sidecar.is_none() {
             self.boots();
@@ -323,15 +344,19 @@ impl Life {
             self.connected = true;
             self.mine(0, Inner::Feed(FeedState::Connected));
         }
+        if self.plan.people > 0 {
+            // Once the disk is written again, so that it is heard.
+            self.mine(10_000, Inner::Wished(0, Wish::Resume));
+        }
     }
 
-    fn weather_turns(&mut self) {
+    fn weather_turns(&mut self, session: usize) {
         if !self.in_faults() {
             return;
         }
         let weather = self.plan.weathers[self.chance.below(self.plan.weathers.len())];
-        self.waha.weather = weather;
-        self.story.tell(self.now, || format!("WAHA: {weather:?}"));
+        self.waha.weather[session] = weather;
+        self.story.tell(self.now, || format!("WAHA: {weather:?} in {}", SESSIONS[session]));
         let lasts = if self.chance.percent(30) {
             self.chance.between(500, 15_000)
         } else {
@@ -342,15 +367,15 @@ impl Life {
         } else {
             self.chance.between(10_000, 200_000)
         };
-        self.later(lasts, What::Fair);
-        self.later(lasts + pause, What::Weather);
+        self.later(lasts, What::Fair(session));
+        self.later(lasts + pause, What::Weather(session));
     }
 
-    pub fn fair(&mut self) {
-        if self.waha.weather != Weather::Fair {
-            self.story.tell(self.now, || "WAHA: fair".to_owned());
-            self.waha.weather = Weather::Fair;
-            self.stuck_leave();
+    pub fn fair(&mut self, session: usize) {
+        if self.waha.weather[session] != Weather::Fair {
+            self.story.tell(self.now, || format!("WAHA: fair in {}", SESSIONS[session]));
+            self.waha.weather[session] = Weather::Fair;
+            self.stuck_leave(session);
         }
     }
 }

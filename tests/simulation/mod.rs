@@ -3,9 +3,9 @@
 //!
 //! Virtual time, one queue of events, no threads: a seed is a whole life, and the same seed is the same life.
 //!
-//! - `plan`: chance, and which faults a seed has; `planted`: eleven bugs the checks must catch
-//! - `life`: the loop; `bot`, `world` (WAHA and the phones), `disk`, `sidecar` (`calls`: the proxy's part): who acts in it
-//! - `check`: what must hold; `story`: what happened, for people
+//! - `plan`: chance, and which faults a seed has; `planted`: bugs the checks must catch
+//! - `life`: the loop; `bot`, `people`, `world` (WAHA and the phones), `disk`, `sidecar` (`calls`: the proxy's part): who acts in it
+//! - `check`: what must hold (`evidence`: what speaks for and against a session; `pledges`: what people were told); `story`: what happened, for people
 //! - `month`: ordinary days with planted outages, `scrape`: what Prometheus sees of them, `pages`: whom the shipped rules wake
 #![allow(
     dead_code,
@@ -18,11 +18,14 @@ pub mod bot;
 pub mod calls;
 pub mod check;
 pub mod disk;
+pub mod evidence;
 pub mod life;
 pub mod month;
 pub mod pages;
+pub mod people;
 pub mod plan;
 pub mod planted;
+pub mod pledges;
 pub mod scrape;
 pub mod sidecar;
 pub mod story;

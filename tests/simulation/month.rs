@@ -172,6 +172,11 @@ impl Month {
             mail: true,
             mail_trouble: 1,
             bad_chats: 0,
+            sessions: 1,
+            unlisted: false,
+            people: 0,
+            proxy: false,
+            tries: 4,
         }
     }
 
@@ -213,10 +218,10 @@ impl Life {
                 }
                 self.is_scraped();
             }
-            Next::Restart(asked, away) => self.restarts(asked, away),
-            Next::Blip(lasts) if self.waha.weather == Weather::Fair => {
-                self.waha.weather = Weather::Down;
-                self.later(lasts, What::Fair);
+            Next::Restart(asked, away) => self.sidecar_restarts(asked, away),
+            Next::Blip(lasts) if self.waha.weather[0] == Weather::Fair => {
+                self.waha.weather[0] = Weather::Down;
+                self.later(lasts, What::Fair(0));
             }
             Next::Blip(_) => {}
             Next::FeedBreaks(breaks) => {
@@ -297,7 +302,7 @@ impl Life {
             chat
         };
         let order = self.bot.orders.len();
-        self.bot.orders.push((chat, NotificationType::OrderReceived));
+        self.bot.orders.push((0, chat, NotificationType::OrderReceived));
         self.says_of_order(chat, order, NotificationType::OrderReceived);
         if self.chance.percent(30) {
             self.says(format!("words {}", self.bot.messages.len()), chat, None);
@@ -324,12 +329,20 @@ impl Life {
     }
 
     fn says(&mut self, text: String, chat: usize, order: Option<(usize, NotificationType)>) {
-        self.bot.messages.push(Message { text, chat, order, attempts: 0, heard: None, over: false });
+        self.bot.messages.push(Message {
+            text,
+            session: 0,
+            chat,
+            order,
+            attempts: 0,
+            heard: None,
+            over: false,
+        });
         self.calls(self.bot.messages.len() - 1);
     }
 
     /// The sidecar ends, cleanly or not, and comes back.
-    fn restarts(&mut self, asked: bool, away: i64) {
+    fn sidecar_restarts(&mut self, asked: bool, away: i64) {
         let Some(sidecar) = &self.sidecar else { return };
         let busy = !sidecar.runs.is_empty() || !sidecar.asking.is_empty() || self.disk.is_busy();
         if asked && busy {
@@ -357,13 +370,13 @@ impl Life {
     fn breaks(&mut self, number: usize) {
         let Some(outage) = self.month.as_ref().map(|month| month.outages[number]) else { return };
         self.story.tell(self.now, || format!("OUTAGE: {:?}", outage.kind));
-        self.waha.weather = match outage.kind {
+        self.waha.weather[0] = match outage.kind {
             Kind::Refused => Weather::Down,
             Kind::TimeOuts => Weather::Hangs,
             Kind::Errors => Weather::Errors,
             Kind::ScanQr | Kind::FailedAtNight => Weather::NotWorking,
             Kind::NeverAcked => Weather::AckDead,
-            _ => self.waha.weather,
+            _ => self.waha.weather[0],
         };
         match outage.kind {
             Kind::FailedAtNight => self.waha.state = SessionState::Failed,
@@ -389,7 +402,7 @@ impl Life {
         if let Some(month) = &mut self.month {
             month.now = None;
         }
-        self.fair();
+        self.fair(0);
         // Whoever was paged looks whether all is well, and calls whom nobody reached.
         self.later(ON_CALL, What::Shop(Next::People(0)));
     }

@@ -1,5 +1,7 @@
 //! Chance, and the faults of one seed: each seed has a random few of them, at random rates. All at once would hide what one alone shows.
 
+use waha_watchdog::domain::decide::OTHER_SESSIONS;
+
 /// SplitMix64: small, quick, and the same everywhere.
 #[derive(Clone)]
 pub struct Chance(u64);
@@ -89,7 +91,18 @@ pub struct Plan {
     pub mail_trouble: u32,
     /// Chats that are not on WhatsApp, or restricted.
     pub bad_chats: u32,
+    /// Sessions, each with its own weather; the last may be one that the configuration does not name.
+    pub sessions: usize,
+    pub unlisted: bool,
+    /// From one thing that people do to the next, at the most; 0 where nobody does anything.
+    pub people: i64,
+    /// The proxy tries again (`retry.mode = "proxy"`), and the bot so often itself.
+    pub proxy: bool,
+    pub tries: u32,
 }
+
+/// All sessions there may be.
+pub const SESSIONS: [&str; 3] = ["default", "sales", "support"];
 
 impl Plan {
     pub fn of(chance: &mut Chance) -> Self {
@@ -101,7 +114,7 @@ impl Plan {
         let some = |chance: &mut Chance, share, most| {
             if chance.percent(share) { u32::try_from(chance.between(1, most)).unwrap_or(0) } else { 0 }
         };
-        Self {
+        let plan = Self {
             end: chance.between(4, 20) * 60_000,
             pace: chance.between(5, 60) * 1000,
             patience: chance.between(2, 40) * 1000,
@@ -121,6 +134,36 @@ impl Plan {
             // Drawn last, so that earlier seeds live as they did.
             mail: chance.percent(50),
             mail_trouble: some(chance, 50, 60),
+            sessions: 1,
+            unlisted: false,
+            people: 0,
+            proxy: false,
+            tries: 4,
+        };
+        Self::more(plan, chance)
+    }
+
+    /// What came later: several sessions, people who act, a proxy that tries again.
+    fn more(plan: Self, chance: &mut Chance) -> Self {
+        let sessions = [1, 1, 2, 2, 3][chance.below(5)];
+        let proxy = chance.percent(30);
+        Self {
+            sessions,
+            unlisted: sessions > 1 && chance.percent(25),
+            people: if chance.percent(50) { chance.between(3, 60) * 1000 } else { 0 },
+            proxy,
+            tries: if proxy && chance.percent(60) { 1 } else { 4 },
+            ..plan
         }
+    }
+
+    /// The sessions of the configuration.
+    pub fn listed(&self) -> &'static [&'static str] {
+        &SESSIONS[..self.sessions - usize::from(self.unlisted)]
+    }
+
+    /// The name under which what happens in a session counts.
+    pub fn counted(&self, session: usize) -> &'static str {
+        self.listed().get(session).copied().unwrap_or(OTHER_SESSIONS)
     }
 }

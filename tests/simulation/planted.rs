@@ -1,4 +1,4 @@
-//! Eleven bugs, planted around the core in the harness: production code has no switch for them. A check that catches none of them checks
+//! Bugs planted around the core in the harness: production code has no switch for them. A check that catches none of them checks
 //! nothing.
 
 /// A planted bug.
@@ -15,10 +15,16 @@ pub enum Planted {
     DoubleLadderStep,
     LostOutbox,
     RetryWithoutLook,
+    ToldBeforeCommit,
+    CommandTwice,
+    ForgottenPause,
+    SessionsMixed,
+    OvertakenInChat,
+    OrphanNotAwaited,
 }
 
 impl Planted {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 17] = [
         Self::AnswerBeforeCommit,
         Self::ResendAmbiguous,
         Self::ResetOnAmbiguous,
@@ -30,6 +36,12 @@ impl Planted {
         Self::DoubleLadderStep,
         Self::LostOutbox,
         Self::RetryWithoutLook,
+        Self::ToldBeforeCommit,
+        Self::CommandTwice,
+        Self::ForgottenPause,
+        Self::SessionsMixed,
+        Self::OvertakenInChat,
+        Self::OrphanNotAwaited,
     ];
 
     /// What is wrong, in words.
@@ -47,6 +59,12 @@ impl Planted {
             Self::RetryWithoutLook => {
                 "a late retry of what was ours and may have arrived is forwarded without a look"
             }
+            Self::ToldBeforeCommit => "a person is told that it is done before that is on disk",
+            Self::CommandTwice => "what a person wants is done twice",
+            Self::ForgottenPause => "a restart forgets that people paused the recovery",
+            Self::SessionsMixed => "what fails in one session counts against another",
+            Self::OvertakenInChat => "the proxy forwards a chat's next message while it still tries the last",
+            Self::OrphanNotAwaited => "a retry does not wait for the call that the bot has left",
             Self::LostOutbox => "alerts are not on disk and die with the process",
         }
     }

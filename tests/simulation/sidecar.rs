@@ -1,6 +1,6 @@
 //! The heart's loop, as `watchdog` does it: decide, commit, act; and taking up what is stored.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ use waha_watchdog::domain::live::{LivePolicy, LiveSends, Standing};
 use waha_watchdog::domain::outcome::Outcome;
 use waha_watchdog::domain::probe::ProbePolicy;
 use waha_watchdog::domain::recovery::{Ambiguity, MaxAge, RecoveryPolicy};
-use waha_watchdog::domain::send::Content;
+use waha_watchdog::domain::send::{Content, Description};
 use waha_watchdog::domain::status::{Status, StatusPolicy};
 use waha_watchdog::domain::time::Timestamp;
 use waha_watchdog::metrics::Metrics;
@@ -33,9 +33,10 @@ use waha_watchdog::watchdog::desk::Desk;
 use super::calls::{Latched, Run, chat_number};
 use super::disk::Item;
 use super::life::{Inner, Life};
-use super::plan::Plan;
+use super::people::Asked;
+use super::plan::{Plan, SESSIONS};
 use super::planted::Planted;
-use super::world::{Request, Sender};
+use super::world::{Request, Sender, session_number};
 
 /// When every life begins.
 pub const EPOCH: i64 = 1_700_000_000_000;
@@ -46,15 +47,20 @@ pub struct Sidecar {
     pub desk: Desk,
     pub live: LiveSends<usize, StoredAnswer>,
     pub runs: BTreeMap<u64, Run>,
-    /// Calls that wait for a look.
+    /// Calls that wait for a look, and for their turn in their chat.
     pub asking: BTreeMap<u64, Run>,
+    pub queued: BTreeMap<u64, Run>,
+    /// Whose turn it is in each chat of a session, where the proxy tries again.
+    pub turns: BTreeMap<(usize, usize), VecDeque<u64>>,
+    /// What people have asked for and not been told of yet.
+    pub asked: Vec<Asked>,
     pub latched: BTreeMap<u64, Latched>,
     pub made: u64,
     /// What it counts, where somebody scrapes it.
     pub metrics: Option<Metrics>,
     pub started: Timestamp,
     pub shown: Timestamp,
-    policy: Policy,
+    pub policy: Policy,
     committing: bool,
     commit_at: i64,
     wakes: i64,
@@ -65,7 +71,7 @@ pub fn policy(plan: &Plan, planted: Option<Planted>) -> Policy {
     Policy {
         attempts: 4,
         give_up_after: seconds(60),
-        retries: Retries::ByBot,
+        retries: if plan.proxy { Retries::ByProxy } else { Retries::ByBot },
         unheard_for: seconds(600),
         status: StatusPolicy {
             window: seconds(900),
@@ -139,8 +145,10 @@ impl Life {
         let now = self.clock();
         self.story.tell(self.now, || "the sidecar starts".to_owned());
         let policy = policy(&self.plan, self.planted);
-        let (sessions, seed) =
-            (SessionName::new("default").into_iter().collect::<Vec<_>>(), self.chance.bytes());
+        let (sessions, seed) = (
+            self.plan.listed().iter().filter_map(|name| SessionName::new(name)).collect::<Vec<_>>(),
+            self.chance.bytes(),
+        );
         let mut state = State::new(&sessions, now, seed);
         let disk = &self.disk;
         let unheard: Vec<Unheard> = disk.unheard.values().cloned().collect();
@@ -164,13 +172,13 @@ impl Life {
         let stored = Stored {
             cases: disk.cases.values().filter(|case| !case.is_settled()).cloned().collect(),
             sessions: disk.sessions.values().cloned().collect(),
-            unheard: &unheard,
+            unheard: unheard.clone(),
             diagnoses,
             incidents,
             alerts: disk.alerts.values().filter(|alert| alert.over().is_none()).cloned().collect(),
             awaiting: disk.awaiting.values().cloned().collect(),
             accepted: disk.accepted_since(now - Duration::from_secs(3600)),
-            paused: false,
+            paused: disk.paused && self.planted != Some(Planted::ForgottenPause),
             drill: disk.drill.clone(),
             written: disk.cases.values().filter_map(Case::written_to).collect(),
             stepped: 0,
@@ -190,6 +198,9 @@ impl Life {
             live: LiveSends::new(live_policy),
             runs: BTreeMap::new(),
             asking: BTreeMap::new(),
+            queued: BTreeMap::new(),
+            turns: BTreeMap::new(),
+            asked: Vec::new(),
             latched: BTreeMap::new(),
             made: 0,
             metrics: self.counts(),
@@ -268,6 +279,8 @@ impl Life {
                 self.decides(Event::Heard(item));
             }
             Inner::Feed(state) => self.decides(Event::Feed(state)),
+            Inner::Wished(who, wish) => self.obeys(who, wish),
+            Inner::TryAgain(id) => self.tries_again(id),
             Inner::Wake => match &mut self.sidecar {
                 // One that was overtaken by an earlier one.
                 Some(sidecar) if self.now < sidecar.wakes || sidecar.wakes == i64::MAX => return,
@@ -288,12 +301,13 @@ impl Life {
     fn decide_entry(&mut self, position: Position, entry: Entry) -> Vec<Decision> {
         self.check.entry(&entry, position, self.now);
         let now = self.clock();
+        let entry = if self.planted == Some(Planted::SessionsMixed) { self.mixed(entry) } else { entry };
         let events = self.feed_entry(Event::Entry(position, entry));
         let Some(sidecar) = &mut self.sidecar else { return Vec::new() };
         let decisions: Vec<_> =
             events.into_iter().map(|event| sidecar.state.decide(event, now, &sidecar.policy)).collect();
         for decision in &decisions {
-            self.check.decided(decision, self.now, &sidecar.state);
+            self.check.decided(decision, self.now, &self.waha);
         }
         decisions
     }
@@ -314,16 +328,20 @@ impl Life {
         }
     }
 
-    fn take(&mut self, decision: Decision) {
-        if let Some(sidecar) = &self.sidecar {
-            self.check.decided(&decision, self.now, &sidecar.state);
+    pub fn take(&mut self, decision: Decision) {
+        if self.sidecar.is_some() {
+            self.check.decided(&decision, self.now, &self.waha);
         }
         self.act(decision);
     }
 
-    fn act(&mut self, mut decision: Decision) {
+    pub fn act(&mut self, mut decision: Decision) {
+        for (pending, ending) in &decision.endings {
+            let broken = self.check.pledges.ended(pending, ending, &self.check.messages, &self.waha);
+            broken.into_iter().for_each(|what| self.check.breaks(self.now, what.to_owned()));
+        }
         for notice in &decision.notices {
-            self.story.tell(self.now, || format!("heart: {}", super::check::line(notice)));
+            self.story.tell(self.now, || format!("heart: {}", super::story::line(notice)));
             if let (Notice::Status(change), Some(month)) = (notice, &mut self.month)
                 && matches!(change.to.status, Status::Incommunicado | Status::IncommunicadoCritico)
             {
@@ -369,6 +387,8 @@ impl Life {
     fn errand(&mut self, errand: Errand) {
         match errand {
             Errand::Probe(session) => self.probe(session),
+            // By its traffic, here.
+            Errand::ProbeBot => {}
             Errand::Look(look) => {
                 let kept = self.disk.requests.get(&look.send);
                 let text = kept.map(|kept| String::from_utf8_lossy(&kept.body).into_owned());
@@ -389,11 +409,17 @@ impl Life {
                     },
                 };
                 let chat = chat_number(&letter.chat);
+                let session = session_number(&letter.session);
                 let sender = Sender::Letter(Box::new(letter));
                 let begun = self.now;
                 self.sends(Request {
                     boot: self.boot,
                     sender,
+                    session,
+                    attempt: None,
+                    started: begun,
+                    by_hand: false,
+                    wished: false,
                     chat,
                     text,
                     id: None,
@@ -411,7 +437,7 @@ impl Life {
                 };
                 let (alert, channel) = (telling.alert.id, telling.channel);
                 if outcome == Outcome::Accepted {
-                    self.check.mailed(alert, self.boot);
+                    self.check.mailed(alert, channel, self.boot, &self.disk);
                 }
                 let took = self.chance.between(20, 2000);
                 self.mine(
@@ -464,10 +490,14 @@ impl Life {
         }
         if stored {
             self.check.told(&after.notices);
+            self.check.committed(&self.disk);
         } else {
             self.check.goes_unrecorded(&after.errands);
         }
         after.errands.into_iter().for_each(|errand| self.errand(errand));
+        // Whoever asked may have gone.
+        after.replies.into_iter().for_each(|(to, reply)| _ = to.send(reply));
+        self.people_hear();
         for errand in after.undone {
             self.story.tell(self.now, || "heart: an errand is not done, nothing can be written".to_owned());
             self.decides(Event::Report(errand.undone()));
@@ -481,6 +511,16 @@ impl Life {
         let (decision, _) = sidecar.state.command(command, "ana", now, &sidecar.policy);
         self.take(decision);
         self.turns_round();
+    }
+
+    /// The bug: what happens in one session is counted under another.
+    fn mixed(&self, entry: Entry) -> Entry {
+        let Entry::Ended(mut ended) = entry else { return entry };
+        if ended.outcome != Outcome::Accepted {
+            ended.what =
+                Arc::new(Description { session: SessionName::new(SESSIONS[0]), ..(*ended.what).clone() });
+        }
+        Entry::Ended(ended)
     }
 
     /// At the end: what does the sidecar know?

@@ -5,13 +5,14 @@ use std::collections::BTreeSet;
 use waha_watchdog::domain::confirmation::{Confirmation, FeedItem, MessageId, News};
 use waha_watchdog::domain::errand::{Letter, Look, Looked, Report};
 use waha_watchdog::domain::id::{ChatId, SendId, SessionName};
+use waha_watchdog::domain::ledger::AttemptId;
 use waha_watchdog::domain::outcome::{Cause, Reply, Said, judge};
 use waha_watchdog::domain::probe::{Engine, ProbeResult, Restriction, SessionState};
 use waha_watchdog::domain::time::Timestamp;
 
 use super::life::{Inner, Life, What};
 use super::month::Kind;
-use super::plan::{Chance, Plan, Weather};
+use super::plan::{Chance, Plan, SESSIONS, Weather};
 
 /// So long a sidecar waits for an answer.
 const ANSWER_MAX: i64 = 150_000;
@@ -26,6 +27,7 @@ pub enum Sender {
 pub struct Request {
     pub boot: u32,
     pub sender: Sender,
+    pub session: usize,
     /// `None` is the admin.
     pub chat: Option<usize>,
     pub text: String,
@@ -33,16 +35,27 @@ pub struct Request {
     pub message: Option<usize>,
     pub send: Option<SendId>,
     pub replay: Option<SendId>,
+    /// The attempt it is, where it is a send's.
+    pub attempt: Option<AttemptId>,
+    /// When its turn began, and when it left.
+    pub started: i64,
     pub begun: i64,
+    /// Somebody waits for it; and wants it although it may arrive twice.
+    pub by_hand: bool,
+    pub wished: bool,
 }
 
 /// A message WAHA has taken.
 pub struct Sent {
     pub id: String,
+    pub session: usize,
     pub chat: Option<usize>,
     pub text: String,
     pub message: Option<usize>,
     pub replay: bool,
+    pub attempt: Option<AttemptId>,
+    /// A person wanted it sent again, and was told that WAHA cannot say whether it arrived.
+    pub wished: bool,
     /// The send it was sent under, where it has one.
     pub send: Option<SendId>,
     pub begun: i64,
@@ -54,11 +67,12 @@ pub struct Sent {
 }
 
 pub struct Waha {
-    pub weather: Weather,
+    /// Per session.
+    pub weather: Vec<Weather>,
     pub sent: Vec<Sent>,
     /// Chats by what is wrong with them.
     pub bad: Vec<(usize, Cause)>,
-    shown: BTreeSet<(Option<usize>, String)>,
+    shown: BTreeSet<(usize, Option<usize>, String)>,
     pub state: SessionState,
     ids: u64,
 }
@@ -71,14 +85,20 @@ impl Waha {
         let states =
             [SessionState::ScanQrCode, SessionState::Failed, SessionState::Starting, SessionState::Stopped];
         let state = states[chance.below(states.len())];
-        Self { weather: Weather::Fair, sent: Vec::new(), bad, shown: BTreeSet::new(), state, ids: 0 }
+        let weather = vec![Weather::Fair; plan.sessions];
+        Self { weather, sent: Vec::new(), bad, shown: BTreeSet::new(), state, ids: 0 }
     }
+}
+
+/// The place of a session among all.
+pub fn session_number(name: &SessionName) -> usize {
+    SESSIONS.iter().position(|one| *one == name.as_str()).unwrap_or(0)
 }
 
 impl Life {
     /// The sidecar sends something. Where nobody listens, it hears so at once.
     pub fn sends(&mut self, request: Request) {
-        if self.waha.weather == Weather::Down {
+        if self.waha.weather[request.session] == Weather::Down {
             self.answers(&request.sender, 2, Reply::NotSent(Cause::ConnectionRefused), None);
         } else {
             let way = self.chance.between(1, 20);
@@ -106,12 +126,12 @@ impl Life {
 
     /// A call reaches WAHA.
     pub fn arrives(&mut self, request: Request) {
-        self.check.seen(self.now, &request, &self.disk, &self.plan);
+        self.check.seen(self.now, &request, self.boot, &self.disk, &self.bot, self.sidecar.as_ref());
         let here = request.boot == self.boot;
         let lost = self.in_faults() && self.chance.percent(self.plan.lost_answer);
         let error = |status| Reply::Answer { status, said: None };
         let blames = |status, cause| Reply::Answer { status, said: Some(Said::Blames(cause)) };
-        let weather = self.waha.weather;
+        let weather = self.waha.weather[request.session];
         let bad = self.waha.bad.iter().find(|(chat, _)| request.chat == Some(*chat)).map(|(_, cause)| *cause);
         let outage = self.month.as_ref().and_then(|month| month.now);
         let half = request.chat.is_some_and(|chat| chat % 2 == 1);
@@ -144,10 +164,13 @@ impl Life {
             id = Some(name.clone());
             self.waha.sent.push(Sent {
                 id: name,
+                session: request.session,
                 chat: request.chat,
                 text: request.text.clone(),
                 message: request.message,
                 replay: request.replay.is_some(),
+                attempt: request.attempt,
+                wished: request.wished,
                 send: request.send,
                 begun: request.begun,
                 left: None,
@@ -165,8 +188,9 @@ impl Life {
         self.story.tell(self.now, || {
             let what = request.replay.map_or("call", |_| "replay");
             format!(
-                "WAHA: {what} for {:?} {:?} -> {reply:?}{}",
+                "WAHA: {what} for {:?} of {} {:?} -> {reply:?}{}",
                 request.chat,
+                SESSIONS[request.session],
                 request.text,
                 if lost { ", lost" } else { "" }
             )
@@ -183,7 +207,7 @@ impl Life {
     pub fn leaves(&mut self, at: usize) {
         let sent = &mut self.waha.sent[at];
         (sent.left, sent.stored) = (Some(self.now), true);
-        let key = (sent.chat, sent.id.clone());
+        let key = (sent.session, sent.chat, sent.id.clone());
         if self.waha.shown.insert(key) {
             self.check.shown(self.now, at, &self.waha);
             self.story.tell(self.now, || {
@@ -195,9 +219,12 @@ impl Life {
     }
 
     /// What was stuck in WAHA leaves.
-    pub fn stuck_leave(&mut self) {
+    pub fn stuck_leave(&mut self, session: usize) {
         for at in 0..self.waha.sent.len() {
-            if self.waha.sent[at].stored && self.waha.sent[at].left.is_none() {
+            if self.waha.sent[at].session == session
+                && self.waha.sent[at].stored
+                && self.waha.sent[at].left.is_none()
+            {
                 let wait = self.chance.between(100, 3_000);
                 self.later(wait, What::Leaves(at));
             }
@@ -206,7 +233,8 @@ impl Life {
 
     fn echo(&mut self, at: usize) {
         if let Some(id) = MessageId::new(&self.waha.sent[at].id) {
-            self.news(News::Echo(id), 30);
+            let session = self.waha.sent[at].session;
+            self.news(session, News::Echo(id), 30);
         }
     }
 
@@ -215,19 +243,20 @@ impl Life {
         // A phone that is off.
         let off = self.month.is_some() && self.chance.percent(3);
         if let Some(id) = MessageId::new(&self.waha.sent[at].id) {
-            self.news(News::Ack(id.clone(), Confirmation::Server), 120);
+            let session = self.waha.sent[at].session;
+            self.news(session, News::Ack(id.clone(), Confirmation::Server), 120);
             if off {
                 return;
             }
-            self.news(News::Ack(id, Confirmation::Device), 900);
+            self.news(session, News::Ack(id, Confirmation::Device), 900);
         }
     }
 
-    fn news(&mut self, news: News, wait: i64) {
+    fn news(&mut self, session: usize, news: News, wait: i64) {
         if !self.plan.follow {
             return;
         }
-        let Some(session) = SessionName::new("default") else { return };
+        let Some(session) = SessionName::new(SESSIONS[session]) else { return };
         let trouble = if self.in_faults() { self.plan.feed_trouble } else { 0 };
         let mut times = 1 + usize::from(self.chance.percent(trouble));
         if self.chance.percent(trouble / 2) || !self.connected {
@@ -245,7 +274,7 @@ impl Life {
         let engine = if self.plan.takes_id { Engine::Noweb } else { Engine::Other };
         let state = |state| ProbeResult::State { state, engine, restriction: Restriction::default() };
         let outage = self.month.as_ref().and_then(|month| month.now);
-        let (result, took) = match self.waha.weather {
+        let (result, took) = match self.waha.weather[session_number(&session)] {
             _ if outage == Some(Kind::KeyRefused) => (ProbeResult::Unauthorized, 10),
             Weather::Down => (ProbeResult::Unreachable, 2),
             Weather::NotWorking => (state(self.waha.state), 20),
@@ -262,7 +291,8 @@ impl Life {
     /// The heart asks WAHA whether a send went out.
     pub fn look(&mut self, look: &Look, text: Option<String>) {
         let chat = look.what.chat.as_ref();
-        let (found, took) = self.finds(look.send, chat, look.message.as_ref(), text, look.since);
+        let Some(session) = look.what.session.as_ref().map(session_number) else { return };
+        let (found, took) = self.finds(look.send, session, chat, look.message.as_ref(), text, look.since);
         self.mine(took, Inner::Reported(Report::Looked { send: look.send, found }));
     }
 
@@ -270,13 +300,15 @@ impl Life {
     pub fn finds(
         &mut self,
         send: SendId,
+        session: usize,
         chat: Option<&ChatId>,
         message: Option<&MessageId>,
         text: Option<String>,
         since: Timestamp,
     ) -> (Looked, i64) {
-        let took = if self.waha.weather == Weather::Hangs { 30_000 } else { 40 };
-        let found = if matches!(self.waha.weather, Weather::Down | Weather::Hangs | Weather::NotWorking) {
+        let weather = self.waha.weather[session];
+        let took = if weather == Weather::Hangs { 30_000 } else { 40 };
+        let found = if matches!(weather, Weather::Down | Weather::Hangs | Weather::NotWorking) {
             Looked::Failed
         } else if !self.plan.looks || (message.is_none() && text.is_none()) {
             Looked::Impossible
@@ -286,7 +318,7 @@ impl Life {
             let is_it = |sent: &&Sent| {
                 let named = message.is_some_and(|id| id.as_str() == sent.id);
                 let same = text.as_deref() == Some(sent.text.as_str()) && sent.begun >= since;
-                sent.chat == chat && sent.stored && (named || same)
+                sent.session == session && sent.chat == chat && sent.stored && (named || same)
             };
             let it = self.waha.sent.iter().find(is_it);
             match it.and_then(|sent| Some((MessageId::new(&sent.id)?, sent.acked))) {

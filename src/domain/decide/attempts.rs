@@ -179,8 +179,9 @@ impl State {
         case.exhausted = true;
         decision.notices.push(Notice::GivenUp { what: Arc::clone(&case.what) });
         let name = self.session_of(&case.what).clone();
-        // Where all attempts were cut off by our own end, nobody knows how the channel is.
-        let tells = case.lines.iter().any(|line| line.cause.is_some_and(|cause| cause != Cause::Interrupted));
+        // Where nothing else failed, our own end cut off the rest, and nobody knows how the channel is.
+        let speaks = |outcome: Outcome, cause| outcome.against_channel() && cause != Some(Cause::Interrupted);
+        let tells = case.lines.iter().any(|line| speaks(line.outcome, line.cause));
         self.with_session(&name, |session| {
             session.day.ended(at, case.outcome);
             if tells {

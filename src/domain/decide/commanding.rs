@@ -107,12 +107,7 @@ impl State {
             Command::PauseRecovery => Ok(self.pause(true, decision)),
             Command::ResumeRecovery => Ok(self.pause(false, decision)),
             Command::Heartbeat => {
-                self.heartbeat = now;
-                let names: Vec<_> = self.sessions.keys().cloned().collect();
-                for name in names {
-                    self.with_session(&name, |session| session.last_heartbeat = Some(now));
-                    self.look_at_session(&name, now, policy, decision);
-                }
+                self.bot_lives(now, policy, decision);
                 Ok(Reply::Done)
             }
             Command::Diagnose { session, order } => self.report_order(session, order, now, policy, decision),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::alert::Alert;
+use super::super::bot::BotFound;
 use super::super::case::Case;
 use super::super::command::{Audit, Pending};
 use super::super::confirmation::{Awaiting, Confirmation, Confirmed, FeedItem, FeedState, MessageId};
@@ -64,13 +65,13 @@ pub enum Change {
 
 /// What a store knows, for a heart that takes it up.
 #[derive(Debug, Default)]
-pub struct Stored<'a> {
+pub struct Stored {
     /// Cases that are not settled.
     pub cases: Vec<Case>,
     /// Sessions.
     pub sessions: Vec<Session>,
     /// Successes nobody heard of.
-    pub unheard: &'a [Unheard],
+    pub unheard: Vec<Unheard>,
     /// The latest diagnosis of each session.
     pub diagnoses: Vec<Diagnosis>,
     /// Open incidents.
@@ -156,6 +157,11 @@ pub enum Notice {
         result: ProbeResult,
         /// How long it took.
         took: Duration,
+    },
+    /// The bot was asked whether it lives.
+    BotProbed {
+        /// What that found.
+        found: BotFound,
     },
     /// A diagnosis is over.
     Diagnosed {

@@ -78,13 +78,11 @@ impl State {
                 Says::Preventive(result)
             }
             (Status::Offline, Reason::BotGone) if !announced.gone => {
-                announced.gone = true;
-                // There is one bot: the first session that misses it tells.
-                let told = self.incidents.values().any(|incident| incident.announced.gone);
-                if told {
-                    self.note_announced(name, announced);
+                // There is one bot: the first session that misses it tells, and tells of its end.
+                if self.incidents.values().any(|incident| incident.announced.gone) {
                     return;
                 }
+                announced.gone = true;
                 Says::BotGone { since: self.heartbeat }
             }
             _ => return,

@@ -28,6 +28,9 @@ const ACK_WAIT: Duration = Duration::from_secs(60);
 const LOOKS_AT_A_TIME: usize = 10;
 /// A look without an answer is tried again after so long.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
+/// Replays come up to a fifth sooner or later than the pace says.
+const JITTER_MIN: f64 = 0.8;
+pub(super) const JITTER_MAX: f64 = 1.2;
 /// And a look under way is not doubled.
 const LOOK_GUARD: Duration = Duration::from_secs(5 * 60);
 
@@ -261,8 +264,8 @@ impl State {
         let (Some(session), Some(recovery)) = (self.sessions.get(name), self.recoveries.get(name)) else {
             return;
         };
-        if now < recovery.paced {
-            let paced = recovery.paced;
+        let paced = recovery.paced.max(self.paced);
+        if now < paced {
             if let Some(recovery) = self.recoveries.get_mut(name) {
                 recovery.look = paced;
             }
@@ -694,5 +697,5 @@ fn age(case: &Case) -> (Timestamp, SendId) {
 /// Up to a fifth shorter or longer, by the send's own digits: a run of replays must not look like a machine's.
 fn jittered(interval: Duration, send: SendId) -> Duration {
     let chance = f64::from(send.as_bytes()[15]) / 255.0;
-    interval.mul_f64(0.8 + 0.4 * chance)
+    interval.mul_f64(JITTER_MIN + (JITTER_MAX - JITTER_MIN) * chance)
 }

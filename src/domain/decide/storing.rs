@@ -1,10 +1,11 @@
 //! What is stored of the heart's state, and taken up again. By itself, taking it up changes nothing and tells nobody.
 
+use super::recovering::JITTER_MAX;
 use super::*;
 
 impl State {
     /// Takes up what was stored. Sessions that are not configured any more are left out.
-    pub fn restore(&mut self, stored: Stored<'_>, policy: &Policy) {
+    pub fn restore(&mut self, stored: Stored, policy: &Policy) {
         for case in stored.cases {
             self.expect_more(&case, policy);
             self.expect_news(&case);
@@ -17,10 +18,10 @@ impl State {
                 *known = session;
             }
         }
-        if let Some(heard) = self.sessions.values().filter_map(|session| session.last_heartbeat).max() {
-            let gone = self.sessions.values().any(|session| session.assessment.reason == Reason::BotGone);
-            let silence = policy.status.offline_after.saturating_sub(HEARD_WITHIN);
-            self.heartbeat = if gone { heard } else { heard.max(self.heartbeat - silence) };
+        self.restore_bot(policy);
+        // One may have gone out just before the process ended.
+        if self.cases.values().any(|case| case.replays > 0) || !stored.accepted.is_empty() {
+            self.paced = self.looked + policy.recovery.interval.mul_f64(JITTER_MAX);
         }
         // What had no ack before has none now: it ends with an ack, not with a restart.
         for session in self.sessions.values().filter(|one| one.assessment.reason == Reason::Unacknowledged) {

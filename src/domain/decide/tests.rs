@@ -4,6 +4,7 @@ mod bench;
 mod by_hand;
 mod carried;
 mod found;
+mod living;
 mod mind;
 mod outbox;
 mod survey;

@@ -250,6 +250,17 @@ fn what_a_look_has_settled_answers_a_late_call_after_a_restart_too() {
 }
 
 #[test]
+fn a_success_counts_more_than_an_attempt_that_was_cut_off() {
+    let mut live = table();
+    let attempt = |number| AttemptId { send: send(1), number };
+    // The intent of a replay that did not begin was written late, and the next one succeeded.
+    live.restore(identity(1), attempt(5), at(0), at(60), OURS);
+    live.restore_unheard(identity(1), call(1).content, attempt(6), at(0), at(50), "201");
+    let begin = live.begin(call(1), send(9), at(70), || 0);
+    assert_eq!(begin, Begin::Answer { attempt: attempt(7), first_at: at(0), answer: "201" });
+}
+
+#[test]
 fn a_send_whose_success_was_heard_is_not_replayed() {
     let mut live = table();
     for (number, end) in [(1, RunEnd::Unsuccessful { doubtful: false }), (2, RunEnd::Accepted("201"))] {

@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
-use prometheus::{GaugeVec, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec};
+use prometheus::{Gauge, GaugeVec, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec};
 
 use super::super::{
-    Families, count, counter_vec, float_vec, gauge, gauge_vec, histogram_vec, moment, seconds,
+    Families, count, counter_vec, float, float_vec, gauge, gauge_vec, histogram_vec, moment, seconds,
 };
+use crate::domain::bot::BotFound;
 use crate::domain::confirmation::{Confirmation, FeedState};
 use crate::domain::probe::{ProbeResult, SessionState};
 use crate::domain::session::Session;
+use crate::domain::time::Timestamp;
 
 const PROBE: [f64; 6] = [0.05, 0.25, 1.0, 2.5, 5.0, 10.0];
 
@@ -25,6 +27,9 @@ pub(super) struct Senses {
     probe_duration: HistogramVec,
     probe_success: GaugeVec,
     probe_failures: IntGaugeVec,
+    bot_probes: IntCounterVec,
+    bot_probe_failures: IntGauge,
+    bot_life: Gauge,
     waha: IntGaugeVec,
     signals: IntGaugeVec,
     confirmations: IntCounterVec,
@@ -39,7 +44,7 @@ pub(super) struct Senses {
 
 impl Senses {
     pub(super) fn new(registry: &Families) -> Result<Self, prometheus::Error> {
-        let float = |name: &str, help: &str| float_vec(registry, name, help, &["session"]);
+        let times = |name: &str, help: &str| float_vec(registry, name, help, &["session"]);
         let whole = |name: &str, help: &str| gauge_vec(registry, name, help, &["session"]);
         Ok(Self {
             probes: counter_vec(
@@ -54,11 +59,27 @@ impl Senses {
                 "How long probes took.",
                 &PROBE,
             )?,
-            probe_success: float(
+            probe_success: times(
                 "healthcheck_last_success_timestamp_seconds",
                 "When a probe last found the session working; 0 where never.",
             )?,
             probe_failures: whole("healthcheck_consecutive_failures", "Unhealthy probes in a row.")?,
+            bot_probes: counter_vec(
+                registry,
+                "bot_probes_total",
+                "How often the bot was asked at bot.health_url, by what that found.",
+                &["result"],
+            )?,
+            bot_probe_failures: gauge(
+                registry,
+                "bot_probe_consecutive_failures",
+                "Times in a row that bot.health_url did not answer well.",
+            )?,
+            bot_life: float(
+                registry,
+                "bot_last_sign_of_life_timestamp_seconds",
+                "When the bot last gave a sign of life, by its heartbeat or bot.health_url; 0 where never.",
+            )?,
             waha: gauge_vec(
                 registry,
                 "waha_session_status",
@@ -77,15 +98,15 @@ impl Senses {
                 "What was heard of accepted sends, by how far they got.",
                 &["session", "level"],
             )?,
-            server_ack: float(
+            server_ack: times(
                 "last_server_ack_timestamp_seconds",
                 "When WhatsApp's servers last confirmed a send; 0 where never.",
             )?,
-            device_ack: float(
+            device_ack: times(
                 "last_device_ack_timestamp_seconds",
                 "When a customer's phone last confirmed a send; 0 where never.",
             )?,
-            unacknowledged: float(
+            unacknowledged: times(
                 "unacknowledged_seconds",
                 "How long accepted sends to two chats or more have had no ack; 0 where all is well.",
             )?,
@@ -105,6 +126,13 @@ impl Senses {
                 "1 where the feed is connected and shows nothing of what is sent.",
             )?,
         })
+    }
+
+    /// Creates the label sets of no session.
+    pub(super) fn create_all(&self) {
+        for word in BotFound::WORDS {
+            self.bot_probes.with_label_values(&[word]);
+        }
     }
 
     /// Creates all label sets of a session.
@@ -134,6 +162,17 @@ impl Senses {
     pub(super) fn probed(&self, session: &str, result: ProbeResult, took: Duration) {
         self.probes.with_label_values(&[session, word(result)]).inc();
         self.probe_duration.with_label_values(&[session]).observe(seconds(took));
+    }
+
+    /// The bot was asked.
+    pub(super) fn bot_probed(&self, found: BotFound) {
+        self.bot_probes.with_label_values(&[found.as_str()]).inc();
+    }
+
+    /// How the bot is.
+    pub(super) fn bot(&self, last_sign: Option<Timestamp>, failures: u32) {
+        self.bot_life.set(moment(last_sign));
+        self.bot_probe_failures.set(i64::from(failures));
     }
 
     /// Something was heard of an accepted send.

@@ -146,9 +146,9 @@ fn a_file_of_version_1_is_read() {
         let reader = store.reader();
         let loaded = reader.load().unwrap();
         assert_eq!((loaded.applied, loaded.last), (Position(1), Position(3)));
-        assert_eq!(loaded.cases, [open_case(6, NOW)]);
-        assert_eq!(loaded.sessions, [session()]);
-        assert_eq!(loaded.unheard, [unheard()]);
+        assert_eq!(loaded.stored.cases, [open_case(6, NOW)]);
+        assert_eq!(loaded.stored.sessions, [session()]);
+        assert_eq!(loaded.stored.unheard, [unheard()]);
         let entries = reader.entries(Position(2), Position(3), 10).unwrap();
         assert_eq!(entries, [(Position(2), outcome()), (Position(3), intent(3, 1))]);
         assert_eq!(reader.case(send(4)).unwrap(), Some(case()));

@@ -188,13 +188,13 @@ fn a_file_with_records_is_read() {
         assert!(matches!(store.ready().await, Opening::Ready(report) if report.set_aside.is_none()));
         let reader = store.reader();
         let loaded = reader.load().unwrap();
-        assert_eq!(loaded.cases, [case()]);
-        assert_eq!(loaded.sessions, [session()]);
-        assert_eq!(loaded.diagnoses, [diagnosis()]);
-        assert_eq!(loaded.incidents, [outage()]);
-        assert_eq!(loaded.alerts, alerts());
-        assert_eq!(loaded.awaiting, [awaiting(13, NOW)]);
-        assert!(loaded.paused);
+        assert_eq!(loaded.stored.cases, [case()]);
+        assert_eq!(loaded.stored.sessions, [session()]);
+        assert_eq!(loaded.stored.diagnoses, [diagnosis()]);
+        assert_eq!(loaded.stored.incidents, [outage()]);
+        assert_eq!(loaded.stored.alerts, alerts());
+        assert_eq!(loaded.stored.awaiting, [awaiting(13, NOW)]);
+        assert!(loaded.stored.paused);
         assert_eq!(reader.confirmed(send(14)).unwrap(), Some(heard()));
         assert_eq!(reader.audit(None, 10).unwrap(), [audit(30, NOW)]);
         assert_eq!(reader.communication_failures(None, 10).unwrap().items, [case()]);
@@ -204,9 +204,13 @@ fn a_file_with_records_is_read() {
 
 fn holds_no_records(reader: &Reader) {
     let loaded = reader.load().unwrap();
-    assert_eq!((loaded.cases.len(), loaded.sessions.len()), (1, 1));
-    assert!(loaded.diagnoses.is_empty() && loaded.incidents.is_empty() && loaded.alerts.is_empty());
-    assert!(loaded.awaiting.is_empty() && !loaded.paused);
+    assert_eq!((loaded.stored.cases.len(), loaded.stored.sessions.len()), (1, 1));
+    assert!(
+        loaded.stored.diagnoses.is_empty()
+            && loaded.stored.incidents.is_empty()
+            && loaded.stored.alerts.is_empty()
+    );
+    assert!(loaded.stored.awaiting.is_empty() && !loaded.stored.paused);
     assert!(reader.incidents(None, 10).unwrap().is_empty());
     assert_eq!(reader.incident(record(1)).unwrap(), None);
     assert!(reader.alerts(10).unwrap().is_empty() && reader.audit(None, 10).unwrap().is_empty());
@@ -232,7 +236,7 @@ fn a_file_without_these_tables_reads_as_empty_and_gets_them_when_it_is_opened() 
         store.close().await;
     });
     let reader = Store::open_read_only(&path, Clock::manual(NOW)).unwrap();
-    assert_eq!(reader.load().unwrap().incidents, [incident(1, NOW, None)]);
+    assert_eq!(reader.load().unwrap().stored.incidents, [incident(1, NOW, None)]);
 }
 
 /// Field 13 is what tells an older row from one that knows of no doubt.

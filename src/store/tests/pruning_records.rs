@@ -73,7 +73,7 @@ fn what_is_over_goes_in_time_and_what_is_open_stays() {
         );
         let alerts = reader.alerts(1_000).unwrap();
         assert_eq!(alerts.iter().map(|alert| alert.id).collect::<Vec<_>>(), [record(700), record(6)]);
-        assert_eq!(reader.load().unwrap().awaiting, [awaiting(802, NOW + 80 * DAY)]);
+        assert_eq!(reader.load().unwrap().stored.awaiting, [awaiting(802, NOW + 80 * DAY)]);
         assert!(reader.confirmed(send(7)).unwrap().is_some());
         let failures = reader.communication_failures(None, 10).unwrap().items;
         assert_eq!(failures.iter().map(|case| case.send).collect::<Vec<_>>(), [send(901)]);

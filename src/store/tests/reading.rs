@@ -46,7 +46,7 @@ fn notifications_are_found_by_state_and_age() {
         assert_eq!(reader.stats().unwrap().open, 59);
         assert_eq!(reader.request(send(3)).unwrap().as_ref(), Some(&*request()));
         assert_eq!(reader.case(send(7)).unwrap(), Some(settled));
-        assert_eq!(reader.load().unwrap().cases.len(), 59);
+        assert_eq!(reader.load().unwrap().stored.cases.len(), 59);
 
         let mut after = None;
         let mut seen = Vec::new();

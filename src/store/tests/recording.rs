@@ -45,7 +45,7 @@ fn what_was_recorded_is_there_after_a_restart_and_was_handed_over_in_order() {
         let reader = store.reader();
         let loaded = reader.load().unwrap();
         assert_eq!((loaded.applied, loaded.last), (Position(202), Position(202)));
-        assert_eq!(loaded.cases.len(), 1);
+        assert_eq!(loaded.stored.cases.len(), 1);
         assert_eq!(loaded.intents.len(), 1);
         assert_eq!(loaded.intents[0].0, Position(201));
         assert_eq!(reader.entries(Position(1), Position(202), 1_000).unwrap().len(), 202);

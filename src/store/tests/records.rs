@@ -49,9 +49,9 @@ fn records_are_read_newest_first_and_open_ones_are_loaded() {
             assert_eq!(next, [audit(6, later(3))]);
 
             let loaded = reader.load().unwrap();
-            assert_eq!(loaded.incidents, [incident(4, later(5), None)]);
-            assert_eq!(loaded.alerts, [alert(8, None), alert(9, None)]);
-            assert!(loaded.paused);
+            assert_eq!(loaded.stored.incidents, [incident(4, later(5), None)]);
+            assert_eq!(loaded.stored.alerts, [alert(8, None), alert(9, None)]);
+            assert!(loaded.stored.paused);
         }
         // Another start, and told at last.
         let changes = vec![
@@ -63,8 +63,8 @@ fn records_are_read_newest_first_and_open_ones_are_loaded() {
         let incidents = reader.incidents(None, 100).unwrap();
         assert_eq!((incidents.len(), incidents[0].id), (10, record(4)));
         let loaded = reader.load().unwrap();
-        assert!(loaded.incidents.is_empty() && !loaded.paused);
-        assert_eq!(loaded.alerts, [alert(9, None)]);
+        assert!(loaded.stored.incidents.is_empty() && !loaded.stored.paused);
+        assert_eq!(loaded.stored.alerts, [alert(9, None)]);
         store.close().await;
     });
 }
@@ -86,7 +86,7 @@ fn a_confirmed_send_waits_no_longer() {
         let reader = store.reader();
         for _ in 0..2 {
             store.commit(changes(), Position(0), Position(1)).await.unwrap();
-            assert_eq!(reader.load().unwrap().awaiting, [awaiting(2, NOW)]);
+            assert_eq!(reader.load().unwrap().stored.awaiting, [awaiting(2, NOW)]);
             assert_eq!(reader.confirmed(send(1)).unwrap(), Some(heard(Confirmation::Server)));
             assert_eq!(reader.confirmed(send(2)).unwrap(), None);
         }

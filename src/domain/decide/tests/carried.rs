@@ -118,3 +118,58 @@ fn a_bot_that_nobody_could_hear_has_two_minutes() {
     bench.pass(20);
     assert_eq!(bench.status(), gone);
 }
+
+#[test]
+fn a_bot_that_never_gave_a_sign_stays_gone_after_a_restart() {
+    let gone = (Status::Offline, Reason::BotGone);
+    let mut bench = Bench::new();
+    bench.policy.liveness = Liveness::Heartbeat;
+    bench.pass(610);
+    assert_eq!(bench.status(), gone);
+    assert_eq!(bench.raised(), ["bot_gone"]);
+    bench.restart();
+    bench.pass(10);
+    assert_eq!(bench.status(), gone);
+    assert_eq!(bench.raised(), [""; 0], "and tells nobody again");
+}
+
+#[test]
+fn whoever_begins_to_listen_has_heard_no_silence() {
+    let mut bench = Bench::new();
+    bench.pass(3600);
+    bench.policy.liveness = Liveness::Heartbeat;
+    bench.pass(590);
+    assert_ne!(bench.status(), (Status::Offline, Reason::BotGone));
+    bench.pass(20);
+    assert_eq!(bench.status(), (Status::Offline, Reason::BotGone));
+}
+
+#[test]
+fn a_restart_keeps_the_pace() {
+    let mut bench = Bench::new();
+    bench.working();
+    for send in 1..=3 {
+        bench.give_up(send, Cause::ConnectionRefused);
+    }
+    bench.attempt(9, 1, Via::Bot, None);
+    bench.pass(2);
+    assert_eq!(bench.replays(), [1]);
+    bench.attempt(1, 5, Via::Replay, Some(Cause::NumberNotOnWhatsapp));
+    bench.restart();
+    bench.pass(7);
+    assert_eq!(bench.replays(), [0; 0], "one went out just before");
+    bench.pass(6);
+    assert_eq!(bench.replays(), [2]);
+}
+
+#[test]
+fn a_rejected_send_that_our_own_end_cut_off_speaks_against_no_channel() {
+    let mut bench = Bench::new();
+    bench.attempt(9, 1, Via::Bot, None);
+    for number in 1..=3 {
+        bench.attempt(1, number, Via::Bot, Some(Cause::BadRequest));
+    }
+    bench.attempt(1, 4, Via::Bot, Some(Cause::Interrupted));
+    bench.pass(120);
+    assert_eq!(bench.status().0, Status::Online);
+}
