@@ -75,7 +75,8 @@ struct Rule {
 
 /// The rules that can wake somebody, and the records these name, as `promtool` reads them: JSON is YAML.
 fn waking() -> String {
-    let read = |file: &String| serde_saphyr::from_str::<RuleFile>(&fs::read_to_string(file).unwrap()).unwrap();
+    let read =
+        |file: &String| serde_saphyr::from_str::<RuleFile>(&fs::read_to_string(file).unwrap()).unwrap();
     let mut groups: Vec<Group> = rule_files().iter().flat_map(|file| read(file).groups).collect();
     let wakes = |rule: &Rule| rule.labels.get("severity").is_some_and(|severity| severity == "critical");
     let all = || groups.iter().flat_map(|group| &group.rules);
