@@ -3,7 +3,7 @@
 //! `--month 30` lives thirty ordinary days, and the same days with ten planted outages, and lets `promtool` judge both by the shipped rules.
 //!
 //! `--from N` begins there, `--seed S` tells the story of one seed, `--planted` prints which seed catches which planted bug.
-#![allow(clippy::print_stdout, clippy::disallowed_methods)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::disallowed_methods)]
 
 #[path = "../tests/simulation/mod.rs"]
 mod simulation;
