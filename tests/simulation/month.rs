@@ -28,7 +28,7 @@ pub const DAY: i64 = 24 * HOUR;
 const FIRST_HOUR: i64 = 4;
 /// Orders an hour, by the hour of the day.
 const ORDERS: [i64; 24] = [0, 0, 0, 0, 0, 0, 0, 0, 4, 8, 12, 14, 16, 12, 10, 10, 12, 14, 16, 14, 10, 6, 0, 0];
-/// Who is on call looks at the panel so long after a page, and calls the customers.
+/// Who is on call looks at the panel so often while an outage lasts, and once after it, and calls the customers.
 const ON_CALL: i64 = 10 * MINUTE;
 
 /// What a month has in store.
@@ -388,7 +388,11 @@ impl Life {
         if let Some(month) = &mut self.month {
             month.now = Some(outage.kind);
         }
-        self.later(ON_CALL, What::Shop(Next::People(0)));
+        let mut look = ON_CALL;
+        while look < outage.until - outage.from {
+            self.later(look, What::Shop(Next::People(0)));
+            look += ON_CALL;
+        }
     }
 
     fn mended(&mut self, number: usize) {
@@ -403,7 +407,6 @@ impl Life {
             month.now = None;
         }
         self.fair(0);
-        // Whoever was paged looks whether all is well, and calls whom nobody reached.
         self.later(ON_CALL, What::Shop(Next::People(0)));
     }
 }
