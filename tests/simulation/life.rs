@@ -160,6 +160,7 @@ impl Life {
             queue: BinaryHeap::new(),
             turns: 0,
             waha: Waha::new(&plan, &mut chance),
+            check: Check::new(&plan),
             chance,
             plan,
             planted,
@@ -169,7 +170,6 @@ impl Life {
             boot: 0,
             wall: 0,
             connected: true,
-            check: Check::default(),
             story: Story::new(told),
             month: None,
         }
