@@ -27,6 +27,10 @@ impl Place {
     /// Writes the file anew where it says that it wants to be. Whatever keeps that from being done is no reason not to use it.
     pub(super) fn rewrite_where_wanted(&self) {
         let wanted = || -> Result<bool, redb::Error> {
+            // Opening a pipe would wait for somebody to write into it.
+            if !fs::metadata(&self.path).is_ok_and(|metadata| metadata.is_file()) {
+                return Ok(false);
+            }
             let Ok(file) = File::open(&self.path) else { return Ok(false) };
             let db = Builder::new().open_read_only_with_backend(FileBackend::new(file)?)?;
             let from = db.begin_read()?;

@@ -131,8 +131,8 @@ pub struct Outcome {
 pub fn live(seed: u64, planted: Option<Planted>, told: bool) -> Outcome {
     let mut chance = Chance::new(seed);
     let mut plan = Plan::of(&mut chance);
-    // What people do is still being judged: `--people` and the planted bugs alone let them act (docs/ARCHITECTURE.md, Simulation).
-    if !WITH_PEOPLE.load(Ordering::Relaxed) && planted.is_none() {
+    // What people do is still being judged: they act with `--people`, and where only they can show a planted bug (docs/ARCHITECTURE.md).
+    if !WITH_PEOPLE.load(Ordering::Relaxed) && !planted.is_some_and(Planted::is_of_people) {
         plan.people = 0;
     }
     let mut life = Life::new(chance, plan, planted, told);

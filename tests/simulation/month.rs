@@ -7,9 +7,8 @@
 
 use std::time::Duration;
 
-use waha_watchdog::domain::command::Command;
 use waha_watchdog::domain::confirmation::FeedState;
-use waha_watchdog::domain::notification::{Failure, Method};
+use waha_watchdog::domain::notification::Failure;
 use waha_watchdog::domain::order::NotificationType;
 use waha_watchdog::domain::outcome::Cause;
 use waha_watchdog::domain::probe::SessionState;
@@ -17,6 +16,7 @@ use waha_watchdog::domain::status::Status;
 
 use super::bot::Message;
 use super::life::{Inner, Life, What};
+use super::people::Wish;
 use super::plan::{Plan, Weather};
 use super::scrape::Recorder;
 
@@ -363,7 +363,7 @@ impl Life {
         let open = sidecar.state.cases().values().filter(|case| case.failure.as_ref().is_some_and(old));
         let called: Vec<_> = open.map(|case| case.send).collect();
         for send in called {
-            self.wishes(Command::Resolve { send, method: Method::PhoneCall, note: None });
+            self.obeys(0, Wish::Resolve(send));
         }
     }
 

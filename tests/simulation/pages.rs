@@ -2,7 +2,7 @@
 //!
 //! `promtool test rules` evaluates the critical alerts of `alerts/*.yml` as they are shipped, and the records they name, once a scrape; the
 //! others wake nobody and silence no page (`tests/it/alertmanager.rs`), and would take four times as long. It is asked to find no critical alert firing, at each evaluation; what it
-//! says is different is what fired. A page is a group (`alertname`, `session`) of the pager's route that begins to hold a firing alert which no
+//! says is different is what fired. A page is a group of the pager's routes that begins to hold a firing alert which no
 //! other one inhibits: `config/alertmanager.yml` says which those are, and `amtool` which route. It lasts until nothing of the group fires any
 //! more: an alert that is inhibited later is not told to be over, and the pager joins what comes under the same key.
 
@@ -212,7 +212,28 @@ fn seconds(span: &str) -> i64 {
 
 #[derive(Deserialize)]
 struct Config {
+    route: Route,
     inhibit_rules: Vec<Inhibition>,
+}
+
+#[derive(Deserialize)]
+struct Route {
+    #[serde(default)]
+    matchers: Vec<String>,
+    group_by: Option<Vec<String>>,
+    #[serde(default)]
+    routes: Vec<Route>,
+}
+
+impl Route {
+    /// What Alertmanager tells of together with it: the first route below that takes it, and the values of the labels it groups by.
+    fn group(&self, labels: &Labels) -> Vec<String> {
+        let taken = self.routes.iter().position(|route| matches(&route.matchers, labels));
+        let own = taken.and_then(|at| self.routes[at].group_by.as_ref());
+        let by = own.or(self.group_by.as_ref()).into_iter().flatten();
+        let value = |name: &String| labels.get(name).cloned().unwrap_or_default();
+        taken.map(|at| at.to_string()).into_iter().chain(by.map(value)).collect()
+    }
 }
 
 #[derive(Deserialize)]
@@ -273,7 +294,7 @@ pub fn pages(firing: &BTreeMap<i64, Vec<Labels>>, every: i64) -> Vec<Page> {
     let config = fs::read_to_string(root().join("config/alertmanager.yml")).unwrap();
     let config: Config = serde_saphyr::from_str(&config).unwrap();
     let mut receivers: BTreeMap<String, String> = BTreeMap::new();
-    let (mut pages, mut before): (Vec<Page>, BTreeSet<(String, String)>) = (Vec::new(), BTreeSet::new());
+    let (mut pages, mut before): (Vec<Page>, BTreeMap<Vec<String>, Labels>) = (Vec::new(), BTreeMap::new());
     let mut last = i64::MIN;
     for (at, alerts) in firing {
         if *at > last + every {
@@ -284,20 +305,21 @@ pub fn pages(firing: &BTreeMap<i64, Vec<Labels>>, every: i64) -> Vec<Page> {
             let by = |source: &&Labels| config.inhibit_rules.iter().any(|rule| rule.silences(source, target));
             alerts.iter().any(|source| by(&source))
         };
-        let mut now = BTreeSet::new();
+        let mut now = BTreeMap::new();
         for alert in alerts {
-            let label = |name: &str| alert.get(name).cloned().unwrap_or_default();
-            let group = (label("alertname"), label("session"));
-            let to = receivers.entry(group.0.clone()).or_insert_with(|| receiver(alert));
-            if to == "guardia" && (!silenced(alert) || before.contains(&group)) {
-                now.insert(group);
+            let group = config.route.group(alert);
+            let name = alert.get("alertname").cloned().unwrap_or_default();
+            let to = receivers.entry(name).or_insert_with(|| receiver(alert));
+            if to == "guardia" && (!silenced(alert) || before.contains_key(&group)) {
+                now.insert(group, alert.clone());
             }
         }
-        let new = now.iter().filter(|group| !before.contains(group));
-        pages.extend(new.map(|(alert, session)| Page {
+        let label = |alert: &Labels, name: &str| alert.get(name).cloned().unwrap_or_default();
+        let new = now.iter().filter(|(group, _)| !before.contains_key(*group));
+        pages.extend(new.map(|(_, alert)| Page {
             at: *at,
-            alert: alert.clone(),
-            session: session.clone(),
+            alert: label(alert, "alertname"),
+            session: label(alert, "session"),
         }));
         before = now;
     }

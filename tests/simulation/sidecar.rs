@@ -8,7 +8,6 @@ use bytes::Bytes;
 
 use waha_watchdog::domain::alert::Says;
 use waha_watchdog::domain::case::Case;
-use waha_watchdog::domain::command::Command;
 use waha_watchdog::domain::confirmation::FeedState;
 use waha_watchdog::domain::decide::{
     AlertPolicy, Change, Decision, Event, Liveness, Notice, Policy, Reconciled, Retries, State, Stored,
@@ -502,15 +501,6 @@ impl Life {
             self.story.tell(self.now, || "heart: an errand is not done, nothing can be written".to_owned());
             self.decides(Event::Report(errand.undone()));
         }
-    }
-
-    /// Somebody at the panel wants something.
-    pub fn wishes(&mut self, command: Command) {
-        let now = self.clock();
-        let Some(sidecar) = &mut self.sidecar else { return };
-        let (decision, _) = sidecar.state.command(command, "ana", now, &sidecar.policy);
-        self.take(decision);
-        self.turns_round();
     }
 
     /// The bug: what happens in one session is counted under another.
