@@ -293,6 +293,17 @@ impl Warm {
     }
 }
 
+/// Replays come up to a fifth sooner or later than the pace says.
+const JITTER_MIN: f64 = 0.8;
+/// The longest pause between two, in parts of the pace.
+pub const JITTER_MAX: f64 = 1.2;
+
+/// Up to a fifth shorter or longer, by the send's own digits: a run of replays must not look like a machine's.
+pub fn jittered(interval: Duration, send: SendId) -> Duration {
+    let chance = f64::from(send.as_bytes()[15]) / 255.0;
+    interval.mul_f64(JITTER_MIN + (JITTER_MAX - JITTER_MIN) * chance)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

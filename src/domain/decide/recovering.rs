@@ -13,7 +13,7 @@ use super::super::notification::{Method, Resolution};
 use super::super::order::NotificationType;
 use super::super::outcome::Outcome;
 use super::super::probe::ProbeResult;
-use super::super::recovery::{Recovery, held, message_id, pause_after};
+use super::super::recovery::{Recovery, held, jittered, message_id, pause_after};
 use super::super::send::Description;
 use super::super::session::Session;
 use super::super::time::Timestamp;
@@ -28,9 +28,6 @@ const ACK_WAIT: Duration = Duration::from_secs(60);
 const LOOKS_AT_A_TIME: usize = 10;
 /// A look without an answer is tried again after so long.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
-/// Replays come up to a fifth sooner or later than the pace says.
-const JITTER_MIN: f64 = 0.8;
-pub(super) const JITTER_MAX: f64 = 1.2;
 /// And a look under way is not doubled.
 const LOOK_GUARD: Duration = Duration::from_secs(5 * 60);
 
@@ -692,10 +689,4 @@ pub(super) fn is_open(case: &Case) -> bool {
 
 fn age(case: &Case) -> (Timestamp, SendId) {
     (case.first_at, case.send)
-}
-
-/// Up to a fifth shorter or longer, by the send's own digits: a run of replays must not look like a machine's.
-fn jittered(interval: Duration, send: SendId) -> Duration {
-    let chance = f64::from(send.as_bytes()[15]) / 255.0;
-    interval.mul_f64(JITTER_MIN + (JITTER_MAX - JITTER_MIN) * chance)
 }

@@ -1,6 +1,6 @@
 //! What is stored of the heart's state, and taken up again. By itself, taking it up changes nothing and tells nobody.
 
-use super::recovering::JITTER_MAX;
+use super::super::recovery::JITTER_MAX;
 use super::*;
 
 impl State {
