@@ -215,6 +215,8 @@ pub struct State {
     liveness: Option<Liveness>,
     /// Sends that people have settled, and when: should the bot fail with one again, it is open again.
     settled: BTreeMap<SendId, Timestamp>,
+    /// Sends that succeeded after they had failed, and when: a call of theirs that was under way meanwhile, and fails, opens nothing again.
+    succeeded: BTreeMap<SendId, Timestamp>,
 }
 
 /// The event feed, as the heart knows it.
@@ -309,6 +311,7 @@ impl State {
             bot: BotProbe::default(),
             liveness: None,
             settled: BTreeMap::new(),
+            succeeded: BTreeMap::new(),
         }
     }
 
@@ -548,6 +551,7 @@ impl State {
     fn forget_old(&mut self, now: Timestamp, policy: &Policy) {
         let keep_for = policy.recovery.max_age.longest();
         self.settled.retain(|_, at| now.since(*at) < keep_for);
+        self.succeeded.retain(|_, at| now.since(*at) < keep_for);
         self.written_to.retain(|_, at| now.since(*at) < WRITE_EVERY);
         self.told.forget(now);
     }

@@ -113,6 +113,8 @@ enum Phase<W, A> {
         listening: bool,
         named: bool,
         waiting: Vec<W>,
+        /// An earlier attempt turned out to have gone out.
+        found: Option<A>,
     },
     /// It succeeded, and the bot is just about to hear so.
     Answered {
@@ -212,7 +214,8 @@ impl<W, A: Clone> LiveSends<W, A> {
         self.forget_expired(now);
         let policy = self.policy;
         let Call { identity, named, content, looked } = call;
-        let running = || Phase::Running { since: now, listening: true, named, waiting: Vec::new() };
+        let running =
+            || Phase::Running { since: now, listening: true, named, waiting: Vec::new(), found: None };
         let lives = self.by_identity.entry(identity).or_default();
         for live in lives.iter_mut() {
             let first_at = live.first_at;
@@ -285,12 +288,21 @@ impl<W, A: Clone> LiveSends<W, A> {
         end: RunEnd<A>,
     ) -> Vec<(W, Option<AttemptId>)> {
         let Some(live) = self.find(identity, send) else { return Vec::new() };
-        let Phase::Running { since, listening, waiting, .. } =
+        let Phase::Running { since, listening, waiting, found, .. } =
             std::mem::replace(&mut live.phase, Phase::Unsuccessful { ended: now })
         else {
             return Vec::new();
         };
         let waiting = match end {
+            // It had gone out before: whoever asks next hears so.
+            RunEnd::Unsuccessful { .. } | RunEnd::NotBegun if found.is_some() => {
+                live.ended = live.attempts;
+                if let Some(answer) = found {
+                    live.phase = Phase::Unheard { ended: now, answer };
+                }
+                self.unheard.push(identity, send);
+                waiting.into_iter().map(|waiter| (waiter, None)).collect()
+            }
             RunEnd::Unsuccessful { .. } | RunEnd::NotBegun => {
                 if let RunEnd::Unsuccessful { doubtful } = end {
                     live.ended = live.attempts;
@@ -415,7 +427,8 @@ impl<W, A: Clone> LiveSends<W, A> {
         first_at: Timestamp,
         now: Timestamp,
     ) -> Option<AttemptId> {
-        let phase = Phase::Running { since: now, listening: false, named: true, waiting: Vec::new() };
+        let phase =
+            Phase::Running { since: now, listening: false, named: true, waiting: Vec::new(), found: None };
         let busy = |live: &Live<W, A>| {
             content.is_some()
                 && live.content == content
@@ -457,12 +470,24 @@ impl<W, A: Clone> LiveSends<W, A> {
         answer: A,
     ) {
         let Some(live) = self.find(identity, send) else { return };
-        if matches!(live.phase, Phase::Unsuccessful { .. }) {
-            live.content = content.or(live.content);
-            live.phase = Phase::Unheard { ended: now, answer };
-            self.unsuccessful.count -= 1;
-            self.unheard.push(identity, send);
-            self.keep_within_bounds();
+        match &mut live.phase {
+            Phase::Unsuccessful { .. } => {
+                live.content = content.or(live.content);
+                live.phase = Phase::Unheard { ended: now, answer };
+                self.unsuccessful.count -= 1;
+                self.unheard.push(identity, send);
+                self.keep_within_bounds();
+            }
+            Phase::Running { found, .. } => *found = Some(answer),
+            Phase::Answered { .. } | Phase::Unheard { .. } => {}
+        }
+    }
+
+    /// While this run waited, an earlier attempt of its send turned out to have gone out: the answer that says so.
+    pub fn found(&mut self, identity: Identity, send: SendId) -> Option<A> {
+        match &self.find(identity, send)?.phase {
+            Phase::Running { found, .. } => found.clone(),
+            Phase::Answered { .. } | Phase::Unheard { .. } | Phase::Unsuccessful { .. } => None,
         }
     }
 

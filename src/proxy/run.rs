@@ -64,14 +64,27 @@ impl Run {
         } = self;
         let mut place = Place::new(&worker.shared, what.identity, attempt.send);
         let began = worker.shared.clock.now();
-        let _turn = match (&settings.retry, &what.chat) {
+        let turn = match (&settings.retry, &what.chat) {
             (Some(_), Some(chat)) => Some(worker.shared.order.turn(what.session.as_ref(), chat).await),
             _ => None,
         };
-        if self.ask_first
-            && let Some(message) = doubt::arrived(&worker, attempt, first_at, &what).await
-        {
-            return answer_found(&worker, place, attempt, first_at, what, asked, message, tell).await;
+        let arrived =
+            if self.ask_first { doubt::arrived(&worker, attempt, first_at, &what).await } else { None };
+        // Whoever looked while it waited may have found it as well.
+        let waited = self.ask_first || turn.is_some();
+        let answer = match (&arrived, &what.chat) {
+            (Some(message), Some(chat)) => Some(KeptAnswer::json(201, sent_already(chat, message))),
+            (Some(_), None) => Some(KeptAnswer::json(201, String::new())),
+            (None, _) => {
+                if waited {
+                    place.found()
+                } else {
+                    None
+                }
+            }
+        };
+        if let Some(answer) = answer {
+            return answer_found(&worker, place, attempt, first_at, what, asked, arrived, answer, tell).await;
         }
         let repeatable = match &taken {
             Taken::Whole(body) => Some(Repeatable::of(&parts, body)),
@@ -142,12 +155,11 @@ async fn answer_found(
     first_at: Timestamp,
     what: Arc<Description>,
     asked: Option<Content>,
-    message: MessageId,
+    message: Option<MessageId>,
+    answer: KeptAnswer,
     tell: oneshot::Sender<Told>,
 ) {
     let now = worker.shared.clock.now();
-    let chat = what.chat.as_ref();
-    let answer = KeptAnswer::json(201, chat.map_or_else(String::new, |chat| sent_already(chat, &message)));
     let unheard = asked.filter(|_| tell.is_closed()).map(|asked| Arc::new(answer.stored(asked)));
     let entry = Ended {
         attempt,
@@ -160,7 +172,7 @@ async fn answer_found(
         cause: None,
         status: None,
         detail: None,
-        message_id: Some(message.as_str().into()),
+        message_id: message.map(|message| message.as_str().into()),
         given_up: false,
         unheard,
         request: None,
@@ -217,6 +229,11 @@ impl Place {
     fn again(&self, attempt: AttemptId) -> AttemptId {
         let joined = self.identity.and_then(|identity| self.shared.live().again(identity, self.send));
         joined.unwrap_or(AttemptId { number: attempt.number.saturating_add(1), ..attempt })
+    }
+
+    /// An earlier attempt turned out to have gone out: the answer that says so.
+    fn found(&self) -> Option<KeptAnswer> {
+        self.shared.live().found(self.identity?, self.send)
     }
 
     fn leave(&mut self, now: Timestamp, end: RunEnd<KeptAnswer>) {

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use waha_watchdog::domain::confirmation::MessageId;
 use waha_watchdog::domain::decide::Event;
 use waha_watchdog::domain::errand::{Looked, NotReplayed, Replay, Report};
 use waha_watchdog::domain::id::SendId;
@@ -177,7 +178,7 @@ impl Life {
             return;
         };
         run.started = now;
-        if run.ask_first { self.asks(id, run) } else { self.run(id, run, Via::Bot) }
+        if run.ask_first { self.asks(id, run) } else { self.may_run(id, run) }
     }
 
     /// A call of the bot is over: the next one of its chat has its turn.
@@ -211,16 +212,34 @@ impl Life {
 
     /// WAHA has said whether it had gone out, or has not.
     pub fn asked(&mut self, id: u64, found: Looked) {
-        let now = self.clock();
         let Some(sidecar) = &mut self.sidecar else { return };
-        let Some(mut run) = sidecar.asking.remove(&id) else { return };
+        let Some(run) = sidecar.asking.remove(&id) else { return };
         let unseen = |sent: &Sent| sent.message == Some(run.message) && !sent.stored;
         if matches!(found, Looked::Impossible | Looked::Failed) || self.waha.sent.iter().any(unseen) {
             self.check.unsaid(run.attempt);
         }
         let blind = self.planted == Some(Planted::RetryWithoutLook);
-        let Some(message) = found.message().filter(|_| !blind) else { return self.run(id, run, Via::Bot) };
+        let Some(message) = found.message().filter(|_| !blind) else { return self.may_run(id, run) };
         let answer = StoredAnswer { status: 201, content_type: None, body: Bytes::new(), asked: run.content };
+        self.is_found(id, run, Some(message), answer);
+    }
+
+    /// A call that has waited: somebody may have found meanwhile that it had gone out.
+    fn may_run(&mut self, id: u64, run: Run) {
+        let found = run.what.identity.and_then(|identity| {
+            let live = &mut self.sidecar.as_mut()?.live;
+            live.found(identity, run.attempt.send)
+        });
+        match found {
+            Some(answer) => self.is_found(id, run, None, answer),
+            None => self.run(id, run, Via::Bot),
+        }
+    }
+
+    /// The bot hears that it had gone out, and nothing is sent.
+    fn is_found(&mut self, id: u64, mut run: Run, message: Option<MessageId>, answer: StoredAnswer) {
+        let now = self.clock();
+        let Some(sidecar) = &mut self.sidecar else { return };
         let gone = run.call.is_none_or(|call| !self.bot.calls[call].open);
         run.ended = Some((Outcome::Accepted, Some(answer.clone())));
         let ended = Ended {
@@ -234,7 +253,7 @@ impl Life {
             cause: None,
             status: None,
             detail: None,
-            message_id: Some(message.as_str().into()),
+            message_id: message.map(|message| message.as_str().into()),
             given_up: false,
             unheard: gone.then(|| Arc::new(answer)),
             request: None,

@@ -13,7 +13,7 @@ use super::super::send::Description;
 use super::super::session::Session;
 use super::super::status::Status;
 use super::super::time::Timestamp;
-use super::{Change, Decision, Notice, Policy, Retries, State, Unheard};
+use super::{Change, Decision, Notice, Policy, Retries, SETTLED_MAX, State, Unheard};
 
 impl State {
     pub(super) fn ended(&mut self, ended: &Ended, policy: &Policy, decision: &mut Decision) {
@@ -49,8 +49,11 @@ impl State {
                 case.add(ended);
                 case
             }
-            // Settled while our replay ran, by a person or an ack: that it did not get through opens nothing again.
-            None if ended.via == Via::Replay && ended.outcome != Outcome::Accepted => {
+            // Settled while our replay ran, by a person or an ack, or while a call of the bot did, by a success: that it did not get through
+            // opens nothing again.
+            None if ended.outcome != Outcome::Accepted
+                && (ended.via == Via::Replay || self.succeeded.contains_key(&send)) =>
+            {
                 self.look_unless_online(&ended.what, ended.ended, policy, decision);
                 return;
             }
@@ -317,6 +320,10 @@ impl State {
         }
         case.ours_since = None;
         case.doubt = None;
+        self.succeeded.insert(case.send, ended.ended);
+        if self.succeeded.len() > SETTLED_MAX {
+            self.succeeded.pop_first();
+        }
         if matches!(ended.via, Via::Bot | Via::Retry) {
             decision.notices.push(Notice::Retried { what: Arc::clone(&case.what) });
         }

@@ -172,6 +172,7 @@ impl State {
         if let Some(finding) = &mut case.finding {
             finding.resolved_at = None;
         }
+        self.succeeded.remove(&case.send);
         // Its request went when it was settled: it waits for a person.
         case.replayable = false;
         self.expect_news(&case);

@@ -313,6 +313,21 @@ fn what_became_ours_before_the_run_left_its_place_asks_first_all_the_same() {
 }
 
 #[test]
+fn what_is_found_while_a_call_of_it_waits_is_told_to_that_call_and_to_the_next() {
+    let mut live = table();
+    live.begin(call(1), send(1), at(0), || 0);
+    live.end(identity(1), send(1), at(1), RunEnd::Unsuccessful { doubtful: true });
+    live.begin(call(1), send(2), at(2), || 0);
+    assert_eq!(live.found(identity(1), send(1)), None);
+    live.reconcile(identity(1), call(1).content, send(1), at(3), "201");
+    assert_eq!(live.found(identity(1), send(1)), Some("201"));
+    // One that had left already, and failed: the bot's next call hears of the success all the same.
+    live.end(identity(1), send(1), at(4), RunEnd::Unsuccessful { doubtful: false });
+    let begin = live.begin(call(1), send(3), at(5), || 0);
+    assert!(matches!(begin, Begin::Answer { answer: "201", .. }), "{begin:?}");
+}
+
+#[test]
 fn a_replay_that_may_have_arrived_is_asked_about_before_anybody_says_so() {
     let mut live = table();
     let attempt = |number| AttemptId { send: send(1), number };

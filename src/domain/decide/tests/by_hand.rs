@@ -37,6 +37,19 @@ fn a_wish_for_what_may_have_arrived_looks_first_and_two_clicks_look_once() {
 }
 
 #[test]
+fn a_call_that_was_under_way_when_its_send_was_found_opens_nothing_when_it_fails() {
+    let mut bench = in_doubt();
+    bench.pass(130);
+    bench.looked(1, found());
+    assert!(bench.state.cases().is_empty(), "it is settled");
+    bench.errands.clear();
+    bench.attempt(1, 9, Via::Bot, Some(Cause::ConnectionRefused));
+    bench.pass(600);
+    assert!(bench.state.cases().is_empty());
+    assert!(bench.replays().is_empty());
+}
+
+#[test]
 fn where_waha_cannot_say_the_wish_counts_and_is_told_so() {
     for cannot in [Looked::Impossible, Looked::Failed] {
         let mut bench = in_doubt();
