@@ -159,6 +159,12 @@ impl State {
             }
             self.canary_acked(&name, send);
         }
+        // A phone has a message only through WhatsApp's servers: where their ack was not heard by itself, it counts here.
+        let unheard = self.awaiting.get(&send).is_some_and(|one| one.acked == Confirmation::None);
+        if unheard && matches!(confirmation, Confirmation::Device | Confirmation::Read) {
+            let confirmation = Confirmation::Server;
+            decision.notices.push(Notice::Confirmed { session: name.clone(), confirmation });
+        }
         decision.notices.push(Notice::Confirmed { session: name, confirmation });
         decision.changes.push(Change::Confirmed(Confirmed { send, confirmation, at: now }));
         match confirmation {

@@ -394,9 +394,21 @@ fn a_blind_feed_is_no_outage_and_an_unconfirmed_send_is_for_people() {
 fn an_ack_may_be_faster_than_the_answer() {
     let mut bench = Bench::new();
     bench.event(Event::Feed(FeedState::Connected));
-    bench.hear(News::Ack(MessageId::new("3EB00101").unwrap(), Confirmation::Device));
-    bench.attempt(1, 1, Via::Bot, None);
+    for confirmation in [Confirmation::Server, Confirmation::Device] {
+        bench.hear(News::Ack(MessageId::new("3EB00101").unwrap(), confirmation));
+    }
+    let accepted = attempt(1, 1, Via::Bot, None, bench.now);
+    let entry = Event::Entry(Position(1), Entry::Ended(Box::new(accepted)));
+    let decision = bench.state.decide(entry, bench.now, &bench.policy);
     assert!(bench.state.awaiting().is_empty());
+    // Each way station counts, whenever it is told of.
+    let levels: Vec<_> = (decision.notices.iter())
+        .filter_map(|notice| match notice {
+            Notice::Confirmed { confirmation, .. } => Some(*confirmation),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(levels, [Confirmation::Server, Confirmation::Device]);
 }
 
 #[test]
