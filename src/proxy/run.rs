@@ -72,18 +72,9 @@ impl Run {
             if self.ask_first { doubt::arrived(&worker, attempt, first_at, &what).await } else { None };
         // Whoever looked while it waited may have found it as well.
         let waited = self.ask_first || turn.is_some();
-        let answer = match (&arrived, &what.chat) {
-            (Some(message), Some(chat)) => Some(KeptAnswer::json(201, sent_already(chat, message))),
-            (Some(_), None) => Some(KeptAnswer::json(201, String::new())),
-            (None, _) => {
-                if waited {
-                    place.found()
-                } else {
-                    None
-                }
-            }
-        };
-        if let Some(answer) = answer {
+        let said = |message| what.chat.as_ref().map_or_else(String::new, |chat| sent_already(chat, message));
+        let answer = arrived.as_ref().map(|message| KeptAnswer::json(201, said(message)));
+        if let Some(answer) = answer.or_else(|| waited.then(|| place.found()).flatten()) {
             return answer_found(&worker, place, attempt, first_at, what, asked, arrived, answer, tell).await;
         }
         let repeatable = match &taken {

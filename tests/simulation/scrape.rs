@@ -158,7 +158,7 @@ impl Life {
         let elapsed = now.since(std::mem::replace(&mut sidecar.shown, now));
         let Some(metrics) = &sidecar.metrics else { return };
         sidecar.state.sessions().values().for_each(|session| metrics.heart.session(session, elapsed));
-        metrics.mind.show(&sidecar.state, now, sidecar.policy());
+        metrics.mind.show(&sidecar.state, now, &sidecar.policy);
         metrics.store.up.set(i64::from(up));
         if sick {
             // The real one tries to open its file again and again.

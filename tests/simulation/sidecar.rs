@@ -117,12 +117,6 @@ pub fn policy(plan: &Plan, planted: Option<Planted>) -> Policy {
     }
 }
 
-impl Sidecar {
-    pub const fn policy(&self) -> &Policy {
-        &self.policy
-    }
-}
-
 fn standing(case: &Case) -> Standing {
     Standing { ours: case.ours_since.is_some(), doubtful: case.doubt.is_some() }
 }
