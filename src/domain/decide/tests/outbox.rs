@@ -347,3 +347,21 @@ fn a_test_goes_where_it_is_sent_and_nowhere_else() {
     assert!(matches!(command(&mut bench, test(&[])), Reply::Alerted(_)));
     assert_eq!(kinds(&tellings(&mut bench)), [("test", MAIL), ("test", Channel::Sms)]);
 }
+
+#[test]
+fn what_a_loss_tells_of_is_not_told_again_as_if_the_channel_worked() {
+    let mut bench = bench(&[Channel::Whatsapp, MAIL]);
+    bench.attempt(1, 1, Via::Bot, Some(Cause::NumberNotOnWhatsapp));
+    lose(&mut bench, 2);
+    assert_eq!(bench.raised(), ["manual_attention", "total_loss"]);
+    let told = tellings(&mut bench);
+    assert_eq!(kinds(&told), [("total_loss", MAIL)]);
+    assert_eq!(told[0].alert.says.orders().map(|orders| orders.count), Some(2), "both are named there");
+    ends(&mut bench, &told[0], Outcome::Accepted);
+    bench.pass(60);
+    assert_eq!(kinds(&tellings(&mut bench)), []);
+    for channel in [Channel::Whatsapp, MAIL] {
+        let way = progress(&bench, "manual_attention", channel);
+        assert!(matches!(way, Some(Progress::Dropped(_, Dropped::Withdrawn))), "{way:?}");
+    }
+}
