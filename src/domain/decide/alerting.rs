@@ -107,7 +107,8 @@ impl State {
         self.alert_moved(id, decision);
     }
 
-    /// A loss names all orders that are open: what waits to tell of some of them, and that the channel works, is not told where the loss is.
+    /// A loss names all orders that are open: what waits to tell of those of its incident, and that the channel works, is not told where the
+    /// loss is.
     pub(super) fn loss_covers_orders(
         &mut self,
         name: &SessionName,
@@ -119,8 +120,10 @@ impl State {
             let mut routes = policy.alerts.routes.iter();
             routes.any(|route| route.channel == channel && route.takes.contains(&Topic::TotalLoss))
         };
-        let about_orders =
-            |alert: &&Alert| alert.session == *name && matches!(alert.says, Says::ManualAttention(_));
+        let Some(incident) = self.incidents.get(name).map(|incident| incident.id) else { return };
+        let about_orders = |alert: &&Alert| {
+            alert.incident == Some(incident) && matches!(alert.says, Says::ManualAttention(_))
+        };
         let covered: Vec<_> = self.alerts.values().filter(about_orders).map(|alert| alert.id).collect();
         for id in covered {
             self.withdraw_where(id, now, decision, |one| told_of_loss(one.channel));
@@ -167,6 +170,8 @@ impl State {
             let orders = match &mut alert.says {
                 // A loss was raised with every order that was open then.
                 Says::TotalLoss { .. } if opened <= alert.at => return,
+                // What a loss adds is no news of a channel that works.
+                Says::ManualAttention(_) if lost && alert.incident.is_none() => continue,
                 Says::ManualAttention(orders)
                 | Says::TotalLoss { orders, .. }
                 | Says::StillLost { orders, .. } => orders,
