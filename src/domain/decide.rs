@@ -15,7 +15,7 @@
 //! - `probing`: probes, and the watchdog's own trouble; `living`: whether the bot lives
 //! - `diagnosing`: the ladder
 //! - `confirming`: echoes and acks
-//! - `recovering`: the canary and the replays; `survey`: everything that waits, in one pass
+//! - `looking`: looks at what may have arrived; `recovering`: the canary and the replays; `survey`: everything that waits, in one pass
 //! - `incidents`: incidents, and which alerts they call for; `alerting`: the outbox
 //! - `drilling`: drills and tests of channels
 //! - `commanding`: what people ask for
@@ -30,6 +30,7 @@ mod diagnosing;
 mod drilling;
 mod incidents;
 mod living;
+mod looking;
 mod probing;
 mod recovering;
 mod storing;

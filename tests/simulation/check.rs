@@ -327,9 +327,9 @@ impl Check {
         bot: &Bot,
         sidecar: &Sidecar,
     ) {
-        // What a person has settled is nobody's any more: this is the bot's own new message (SPEC 4.2).
+        // What a person has settled is nobody's any more, and where no look can tell it is settled sooner: the bot's own new message (SPEC 4.2).
         let sends = self.messages.iter().filter(|(_, of)| **of == message).map(|(send, _)| send);
-        if self.pledges.let_go(sends) {
+        if self.pledges.lets_pass(sends) {
             self.unsaid.extend(request.attempt);
         }
         let first = request.chat.and_then(|chat| self.queues.get(&(request.session, chat)));
@@ -373,7 +373,9 @@ impl Check {
         let ours = |at: usize| {
             let (copy, earlier) = (copies[at], &copies[..at]);
             let unsaid = copy.attempt.is_some_and(|attempt| self.unsaid.contains(&attempt));
-            if copy.replay { !copy.wished } else { !unsaid && earlier.iter().any(|one| one.replay) }
+            // What WAHA sends and never stores, no look finds: its absence counts after a while (SPEC 4.4).
+            let findable = |one: &&Sent| one.replay && (one.stored || copy.begun - one.begun < 130_000);
+            if copy.replay { !copy.wished } else { !unsaid && earlier.iter().any(findable) }
         };
         if (1..copies.len()).any(ours) {
             let how: Vec<_> = copies.iter().map(|one| if one.replay { "replay" } else { "bot" }).collect();

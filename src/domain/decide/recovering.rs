@@ -1,4 +1,4 @@
-//! The way back: looks at what may have arrived, the canary that shows whether the channel lives, and the paced replays (SPEC 4.4, 9).
+//! The way back: the canary that shows whether the channel lives, and the paced replays (SPEC 4.4, 9).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::super::case::Case;
 use super::super::command::Pending;
 use super::super::confirmation::FeedState;
-use super::super::errand::{Errand, LATE_MAX, Letter, LetterText, Look, Looked, NotReplayed, Replay};
+use super::super::errand::{Errand, Letter, LetterText, NotReplayed, Replay};
 use super::super::id::{ChatId, RecordId, SendId, SessionName};
 use super::super::ledger::{AttemptId, Ended, Via};
 use super::super::notification::{Method, Resolution};
@@ -17,20 +17,13 @@ use super::super::recovery::{Recovery, held, jittered, message_id, pause_after};
 use super::super::send::Description;
 use super::super::session::Session;
 use super::super::time::Timestamp;
-use super::attempts::{resolve, settled_by_look};
-use super::{Change, Decision, Ending, Held, LOOK_EVERY, Notice, Policy, Reconciled, State};
+use super::attempts::resolve;
+use super::{Change, Decision, Ending, Held, LOOK_EVERY, Notice, Policy, State};
 
 /// Healthy probes for so long end the paging where nothing else can show that the channel is back (SPEC 9).
 const HEALTHY_FOR: Duration = Duration::from_secs(5 * 60);
 /// A canary's ack is waited for so long.
 const ACK_WAIT: Duration = Duration::from_secs(60);
-/// So many looks begin at a time.
-const LOOKS_AT_A_TIME: usize = 10;
-/// A look without an answer is tried again after so long.
-const LOOK_AGAIN: Duration = Duration::from_secs(60);
-/// And a look under way is not doubled.
-const LOOK_GUARD: Duration = Duration::from_secs(5 * 60);
-
 /// What is pending in a session.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Outlook {
@@ -159,12 +152,22 @@ impl State {
         };
         let needless: Vec<_> = self.same_order(what).filter(earlier).map(|case| case.send).collect();
         for send in needless {
-            let Some(mut case) = self.cases.remove(&send) else { continue };
-            self.drop_request(&mut case, decision);
-            let resolution = Resolution { at, method: Method::Superseded, by: None, note: None };
-            resolve(&mut case, resolution, decision);
-            self.file(case, decision);
+            self.settle_needless(send, at, decision);
         }
+    }
+
+    /// Settles what a later notification has made needless, but for what may be on its way to the customer by our doing: while WAHA can be
+    /// asked, that keeps its identity, so that a late retry of the bot finds it and makes no second one (SPEC 4.2).
+    pub(super) fn settle_needless(&mut self, send: SendId, at: Timestamp, decision: &mut Decision) {
+        let on_its_way = |case: &mut Case| case.replays > 0 && case.doubt.is_some() && !case.unlookable;
+        if self.cases.get_mut(&send).is_none_or(on_its_way) {
+            return;
+        }
+        let Some(mut case) = self.cases.remove(&send) else { return };
+        self.drop_request(&mut case, decision);
+        let resolution = Resolution { at, method: Method::Superseded, by: None, note: None };
+        resolve(&mut case, resolution, decision);
+        self.file(case, decision);
     }
 
     /// The request of a settled case is not needed any more.
@@ -544,108 +547,6 @@ impl State {
         }
     }
 
-    /// Asks WAHA about what may have arrived.
-    fn begin_looks(&mut self, now: Timestamp, policy: &Policy, decision: &mut Decision) {
-        let due: Vec<_> = self.looks.iter().filter(|(_, at)| **at <= now).map(|(send, _)| *send).collect();
-        for send in due.into_iter().take(LOOKS_AT_A_TIME) {
-            let open = self.cases.get(&send).filter(|case| is_open(case) && !case.unlookable);
-            let Some(case) = open.filter(|case| case.doubt.is_some()) else {
-                self.looks.remove(&send);
-                continue;
-            };
-            // A session that does not work cannot tell.
-            let session = self.sessions.get(self.session_of(&case.what));
-            let dead = policy.probe.enabled
-                && session.and_then(|session| session.health.last).is_some_and(|last| !last.is_healthy());
-            let wished = self.by_hand.contains_key(&send);
-            if !wished && (dead || case.ours_since.is_none()) || self.runs(send) {
-                self.looks.insert(send, now + LOOK_EVERY);
-                continue;
-            }
-            self.begin_look(send, now, decision);
-        }
-    }
-
-    /// Asks WAHA whether a send went out after all.
-    pub(super) fn begin_look(&mut self, send: SendId, now: Timestamp, decision: &mut Decision) {
-        if let Some(case) = self.cases.get(&send)
-            && let Some(doubt) = case.doubt
-        {
-            let session = self.sessions.get(self.session_of(&case.what));
-            // By our id only where all that may have arrived went out under it: that there is none of it proves nothing else.
-            let takes_id = matches!(session.and_then(|session| session.health.last),
-                Some(ProbeResult::State { engine, .. }) if engine.takes_message_id());
-            let mut doubtful = case.lines.iter().filter(|line| line.outcome == Outcome::Ambiguous);
-            let ours = case.replays > 0 && takes_id && doubtful.all(|line| line.via == Via::Replay);
-            decision.errands.push(Errand::Look(Look {
-                send,
-                what: Arc::clone(&case.what),
-                message: ours.then(|| message_id(send)),
-                since: case.first_at,
-                ended: doubt,
-            }));
-            self.looks.insert(send, now + LOOK_GUARD);
-        }
-    }
-
-    /// WAHA was asked whether a send went out.
-    pub(super) fn looked(
-        &mut self,
-        send: SendId,
-        found: Looked,
-        now: Timestamp,
-        policy: &Policy,
-        decision: &mut Decision,
-    ) {
-        let what = self.awaiting.get(&send).map(|one| &one.what);
-        if let Some(what) = what.or_else(|| self.cases.get(&send).map(|case| &case.what)) {
-            let session = self.session_of(what).clone();
-            decision.notices.push(Notice::Looked { session, found: found.clone() });
-        }
-        if self.looked_for_ack(send, &found, now, policy, decision) {
-            return;
-        }
-        self.looks.remove(&send);
-        let Some(case) = self.cases.get_mut(&send) else { return };
-        let Some(doubt) = case.doubt.filter(|_| is_open(case)) else { return };
-        match found {
-            Looked::Found { message, .. } => {
-                decision.notes.push(settled_by_look(case, &message, now));
-                decision.reconciled.push(Reconciled { send, what: Arc::clone(&case.what), message });
-                // Should the note be lost, it is looked at again.
-                self.looks.insert(send, now + LOOK_GUARD);
-            }
-            // WAHA may still send it: that it is not there proves nothing yet.
-            Looked::Absent if now.since(doubt) < LATE_MAX => {
-                self.looks.insert(send, doubt + LATE_MAX);
-            }
-            Looked::Absent => {
-                case.doubt = None;
-                let (case, what) = (case.clone(), Arc::clone(&case.what));
-                decision.changes.push(Change::Case(Box::new(case)));
-                self.recovery_of(&what).hurry();
-                self.replay_by_hand(send, now, policy, decision);
-            }
-            Looked::Impossible => {
-                case.unlookable = true;
-                decision.changes.push(Change::Case(Box::new(case.clone())));
-                self.send_unchecked(send, now, policy, decision);
-            }
-            Looked::Failed => {
-                self.looks.insert(send, now + LOOK_AGAIN);
-                self.send_unchecked(send, now, policy, decision);
-            }
-        }
-    }
-
-    /// WAHA cannot say whether it arrived: what a person wishes is done, and they are told so.
-    fn send_unchecked(&mut self, send: SendId, now: Timestamp, policy: &Policy, decision: &mut Decision) {
-        if let Some(wish) = self.by_hand.get_mut(&send) {
-            wish.unchecked = true;
-            self.replay_by_hand(send, now, policy, decision);
-        }
-    }
-
     /// Sends again what a person wants sent, where somebody does; nothing speaks against it any more.
     pub(super) fn replay_by_hand(
         &mut self,
@@ -654,7 +555,9 @@ impl State {
         policy: &Policy,
         decision: &mut Decision,
     ) {
-        if !self.by_hand.contains_key(&send) {
+        // One look more may have been under way: what is sent again already is sent once.
+        let replaying = self.recoveries.values().any(|recovery| recovery.running == Some(send));
+        if !self.by_hand.contains_key(&send) || replaying {
             return;
         }
         if self.runs(send) {

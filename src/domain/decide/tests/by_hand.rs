@@ -144,3 +144,17 @@ fn a_number_that_is_shown_is_written_down_and_changes_nothing_else() {
     assert_eq!(bench.state.cases()[&SEND], before);
     assert!(bench.errands.is_empty());
 }
+
+/// Two looks under way, both without an answer: one replay, and one true ending.
+#[test]
+fn a_second_look_without_an_answer_begins_no_second_replay() {
+    let mut bench = in_doubt();
+    bench.command(Command::Retry(SEND));
+    bench.errands.clear();
+    bench.looked(1, Looked::Impossible);
+    bench.looked(1, Looked::Impossible);
+    assert_eq!(bench.replays(), [1]);
+    assert_eq!(bench.endings, [], "it is under way");
+    bench.attempt(1, 5, Via::Replay, None);
+    assert_eq!(bench.endings, [Ending::ReplayedUnchecked(Outcome::Accepted, None)]);
+}
