@@ -15,7 +15,7 @@
 //! - `probing`: probes, and the watchdog's own trouble; `living`: whether the bot lives
 //! - `diagnosing`: the ladder
 //! - `confirming`: echoes and acks
-//! - `recovering`: the canary and the replays; `survey`: everything that waits, in one pass
+//! - `looking`: looks at what may have arrived; `recovering`: the canary and the replays; `survey`: everything that waits, in one pass
 //! - `incidents`: incidents, and which alerts they call for; `alerting`: the outbox
 //! - `drilling`: drills and tests of channels
 //! - `commanding`: what people ask for
@@ -30,6 +30,7 @@ mod diagnosing;
 mod drilling;
 mod incidents;
 mod living;
+mod looking;
 mod probing;
 mod recovering;
 mod storing;
@@ -174,6 +175,8 @@ pub struct State {
     early: Early,
     /// Awaiting sends WAHA was asked about.
     acks_asked: BTreeSet<SendId>,
+    /// Those that WAHA has shown to wait for their ack, since the feed is as it is.
+    shown_waiting: BTreeSet<SendId>,
     /// Whose message is this? Of those that wait, and of open cases that an ack may still settle.
     messages: BTreeMap<MessageId, SendId>,
     /// When to look at an awaiting send. May name one that is gone.
@@ -290,6 +293,7 @@ impl State {
             awaiting: BTreeMap::new(),
             early: Early::default(),
             acks_asked: BTreeSet::new(),
+            shown_waiting: BTreeSet::new(),
             messages: BTreeMap::new(),
             confirm_due: BTreeSet::new(),
             unacknowledged: BTreeMap::new(),

@@ -1,4 +1,4 @@
-//! The way back: looks at what may have arrived, the canary that shows whether the channel lives, and the paced replays (SPEC 4.4, 9).
+//! The way back: the canary that shows whether the channel lives, and the paced replays (SPEC 4.4, 9).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::super::case::Case;
 use super::super::command::Pending;
 use super::super::confirmation::FeedState;
-use super::super::errand::{Errand, LATE_MAX, Letter, LetterText, Look, Looked, NotReplayed, Replay};
+use super::super::errand::{Errand, Letter, LetterText, NotReplayed, Replay};
 use super::super::id::{ChatId, RecordId, SendId, SessionName};
 use super::super::ledger::{AttemptId, Ended, Via};
 use super::super::notification::{Method, Resolution};
@@ -17,19 +17,13 @@ use super::super::recovery::{Recovery, held, jittered, message_id, pause_after};
 use super::super::send::Description;
 use super::super::session::Session;
 use super::super::time::Timestamp;
-use super::attempts::{resolve, settled_by_look};
-use super::{Change, Decision, Ending, Held, LOOK_EVERY, Notice, Policy, Reconciled, State};
+use super::attempts::resolve;
+use super::{Change, Decision, Ending, Held, LOOK_EVERY, Notice, Policy, State};
 
 /// Healthy probes for so long end the paging where nothing else can show that the channel is back (SPEC 9).
 const HEALTHY_FOR: Duration = Duration::from_secs(5 * 60);
 /// A canary's ack is waited for so long.
 const ACK_WAIT: Duration = Duration::from_secs(60);
-/// So many looks begin at a time.
-const LOOKS_AT_A_TIME: usize = 10;
-/// A look without an answer is tried again after so long.
-const LOOK_AGAIN: Duration = Duration::from_secs(60);
-/// And a look under way is not doubled.
-const LOOK_GUARD: Duration = Duration::from_secs(5 * 60);
 
 /// What is pending in a session.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -51,7 +45,7 @@ impl State {
 
     /// When somebody must look again.
     pub(super) fn next_recovery(&self) -> Option<Timestamp> {
-        let idle = self.recoveries.values().filter(|recovery| recovery.running.is_none());
+        let idle = self.recoveries.values().filter(|recovery| recovery.running.is_empty());
         idle.map(|recovery| recovery.look).min()
     }
 
@@ -231,7 +225,7 @@ impl State {
     /// Looks, canaries, replays: whatever is due.
     pub(super) fn move_recoveries(&mut self, now: Timestamp, policy: &Policy, decision: &mut Decision) {
         self.begin_looks(now, policy, decision);
-        let due = self.recoveries.iter().filter(|(_, one)| one.running.is_none() && one.look <= now);
+        let due = self.recoveries.iter().filter(|(_, one)| one.running.is_empty() && one.look <= now);
         let names: Vec<_> = due.map(|(name, _)| name.clone()).collect();
         for name in names {
             if let Some(recovery) = self.recoveries.get_mut(&name) {
@@ -403,6 +397,11 @@ impl State {
         intents.any(|(_, intent)| intent.via == Via::Replay)
     }
 
+    /// Is a replay of it on its way, from the errand to its end?
+    pub(super) fn replay_begun(&self, send: SendId) -> bool {
+        self.recoveries.values().any(|recovery| recovery.running.contains(&send))
+    }
+
     /// Sends it again. That it is ours is committed, again, before the errand begins.
     pub(super) fn replay(&mut self, send: SendId, now: Timestamp, policy: &Policy, decision: &mut Decision) {
         let Some(case) = self.cases.get(&send) else { return };
@@ -423,7 +422,8 @@ impl State {
         let interval = jittered(policy.recovery.interval, send);
         let what = Arc::clone(&self.cases[&send].what);
         let recovery = self.recovery_of(&what);
-        (recovery.running, recovery.paced) = (Some(send), now + interval);
+        recovery.running.insert(send);
+        recovery.paced = now + interval;
     }
 
     /// A replay ended; what it means for its case is settled like any other attempt.
@@ -440,8 +440,7 @@ impl State {
         let confirms = self.feed.state == FeedState::Connected && ended.message_id.is_some();
         let interval = jittered(policy.recovery.interval, send);
         let recovery = self.recovery_of(&ended.what);
-        if recovery.running == Some(send) {
-            recovery.running = None;
+        if recovery.running.remove(&send) {
             recovery.paced = recovery.paced.max(ended.started + interval);
             recovery.look = recovery.paced;
         }
@@ -486,9 +485,9 @@ impl State {
         if why == NotReplayed::Unrecorded && self.running.len() == before && self.cases.contains_key(&send) {
             *self.unbegun.entry(send).or_default() += 1;
         }
-        let running = self.recoveries.values_mut().find(|recovery| recovery.running == Some(send));
-        if let Some(recovery) = running {
-            recovery.running = None;
+        let begun = self.recoveries.values_mut().find(|recovery| recovery.running.contains(&send));
+        if let Some(recovery) = begun {
+            recovery.running.remove(&send);
             recovery.look = now + LOOK_EVERY;
         }
         if why == NotReplayed::NothingKept
@@ -541,144 +540,6 @@ impl State {
         let ours = |recovery: &&mut Recovery| recovery.canary.is_some_and(|(canary, _)| canary == id);
         if let Some(recovery) = self.recoveries.values_mut().find(ours) {
             (recovery.canary, recovery.next_canary) = (None, now + pause_after(0));
-        }
-    }
-
-    /// Asks WAHA about what may have arrived.
-    fn begin_looks(&mut self, now: Timestamp, policy: &Policy, decision: &mut Decision) {
-        let due: Vec<_> = self.looks.iter().filter(|(_, at)| **at <= now).map(|(send, _)| *send).collect();
-        for send in due.into_iter().take(LOOKS_AT_A_TIME) {
-            let open = self.cases.get(&send).filter(|case| is_open(case) && !case.unlookable);
-            let Some(case) = open.filter(|case| case.doubt.is_some()) else {
-                self.looks.remove(&send);
-                continue;
-            };
-            // A session that does not work cannot tell.
-            let session = self.sessions.get(self.session_of(&case.what));
-            let dead = policy.probe.enabled
-                && session.and_then(|session| session.health.last).is_some_and(|last| !last.is_healthy());
-            let wished = self.by_hand.contains_key(&send);
-            if !wished && (dead || case.ours_since.is_none()) || self.runs(send) {
-                self.looks.insert(send, now + LOOK_EVERY);
-                continue;
-            }
-            self.begin_look(send, now, decision);
-        }
-    }
-
-    /// Asks WAHA whether a send went out after all.
-    pub(super) fn begin_look(&mut self, send: SendId, now: Timestamp, decision: &mut Decision) {
-        if let Some(case) = self.cases.get(&send)
-            && let Some(doubt) = case.doubt
-        {
-            let session = self.sessions.get(self.session_of(&case.what));
-            // By our id only where all that may have arrived went out under it: that there is none of it proves nothing else.
-            let takes_id = matches!(session.and_then(|session| session.health.last),
-                Some(ProbeResult::State { engine, .. }) if engine.takes_message_id());
-            let mut doubtful = case.lines.iter().filter(|line| line.outcome == Outcome::Ambiguous);
-            let ours = case.replays > 0 && takes_id && doubtful.all(|line| line.via == Via::Replay);
-            decision.errands.push(Errand::Look(Look {
-                send,
-                what: Arc::clone(&case.what),
-                message: ours.then(|| message_id(send)),
-                since: case.first_at,
-                ended: doubt,
-            }));
-            self.looks.insert(send, now + LOOK_GUARD);
-        }
-    }
-
-    /// WAHA was asked whether a send went out.
-    pub(super) fn looked(
-        &mut self,
-        send: SendId,
-        found: Looked,
-        now: Timestamp,
-        policy: &Policy,
-        decision: &mut Decision,
-    ) {
-        let what = self.awaiting.get(&send).map(|one| &one.what);
-        if let Some(what) = what.or_else(|| self.cases.get(&send).map(|case| &case.what)) {
-            let session = self.session_of(what).clone();
-            decision.notices.push(Notice::Looked { session, found: found.clone() });
-        }
-        if self.looked_for_ack(send, &found, now, policy, decision) {
-            return;
-        }
-        self.looks.remove(&send);
-        let Some(case) = self.cases.get_mut(&send) else { return };
-        let Some(doubt) = case.doubt.filter(|_| is_open(case)) else { return };
-        match found {
-            Looked::Found { message, .. } => {
-                decision.notes.push(settled_by_look(case, &message, now));
-                decision.reconciled.push(Reconciled { send, what: Arc::clone(&case.what), message });
-                // Should the note be lost, it is looked at again.
-                self.looks.insert(send, now + LOOK_GUARD);
-            }
-            // WAHA may still send it: that it is not there proves nothing yet.
-            Looked::Absent if now.since(doubt) < LATE_MAX => {
-                self.looks.insert(send, doubt + LATE_MAX);
-            }
-            Looked::Absent => {
-                case.doubt = None;
-                let (case, what) = (case.clone(), Arc::clone(&case.what));
-                decision.changes.push(Change::Case(Box::new(case)));
-                self.recovery_of(&what).hurry();
-                self.replay_by_hand(send, now, policy, decision);
-            }
-            Looked::Impossible => {
-                case.unlookable = true;
-                decision.changes.push(Change::Case(Box::new(case.clone())));
-                self.send_unchecked(send, now, policy, decision);
-            }
-            Looked::Failed => {
-                self.looks.insert(send, now + LOOK_AGAIN);
-                self.send_unchecked(send, now, policy, decision);
-            }
-        }
-    }
-
-    /// WAHA cannot say whether it arrived: what a person wishes is done, and they are told so.
-    fn send_unchecked(&mut self, send: SendId, now: Timestamp, policy: &Policy, decision: &mut Decision) {
-        if let Some(wish) = self.by_hand.get_mut(&send) {
-            wish.unchecked = true;
-            self.replay_by_hand(send, now, policy, decision);
-        }
-    }
-
-    /// Sends again what a person wants sent, where somebody does; nothing speaks against it any more.
-    pub(super) fn replay_by_hand(
-        &mut self,
-        send: SendId,
-        now: Timestamp,
-        policy: &Policy,
-        decision: &mut Decision,
-    ) {
-        if !self.by_hand.contains_key(&send) {
-            return;
-        }
-        if self.runs(send) {
-            self.by_hand.remove(&send);
-            let ending = Ending::NotReplayed(NotReplayed::BotHasIt);
-            return decision.endings.push((Pending::Replay(send), ending));
-        }
-        if let Some(case) = self.cases.get_mut(&send) {
-            case.ours_since.get_or_insert(now);
-        }
-        self.replay(send, now, policy, decision);
-    }
-
-    /// A case is settled otherwise than by the replay that somebody waits for.
-    pub(super) fn wish_is_over(&mut self, case: &Case, decision: &mut Decision) {
-        let replaying = self.recoveries.values().any(|recovery| recovery.running == Some(case.send));
-        // One that runs tells by itself how it ends.
-        if !replaying && !self.replay_runs(case.send) && self.by_hand.remove(&case.send).is_some() {
-            let method = case.failure.as_ref().and_then(|failure| failure.resolution.as_ref());
-            let ending = match method.map(|resolution| resolution.method) {
-                Some(Method::ConfirmedLate | Method::BotRecovered) => Ending::HadGoneOut,
-                _ => Ending::NotReplayed(NotReplayed::Settled),
-            };
-            decision.endings.push((Pending::Replay(case.send), ending));
         }
     }
 }
