@@ -4,23 +4,22 @@
 //! An exemption covers a single attempt, letter or send, and never a message or a session for good: what one attempt's fate excuses, it
 //! excuses of that attempt alone.
 
+mod ending;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use waha_watchdog::domain::case::Case;
 use waha_watchdog::domain::confirmation::{FeedItem, News};
-use waha_watchdog::domain::decide::{Change, Decision, Notice, Policy, State};
+use waha_watchdog::domain::decide::{Change, Decision, Notice};
 use waha_watchdog::domain::delivery::{Channel, Progress};
 use waha_watchdog::domain::errand::{Errand, LetterKind, Report};
 use waha_watchdog::domain::id::{RecordId, SendId, SessionName};
 use waha_watchdog::domain::ledger::{AttemptId, Ended, Entry, Position, Via};
 use waha_watchdog::domain::notification::{Failure, Method};
 use waha_watchdog::domain::outcome::{Cause, Outcome};
-use waha_watchdog::domain::recovery::Held;
 use waha_watchdog::domain::send::{Description, Identity};
-use waha_watchdog::domain::session::Session;
 use waha_watchdog::domain::status::{Reason, StatusChange};
-use waha_watchdog::domain::time::Timestamp;
 
 use super::bot::Bot;
 use super::disk::Disk;
@@ -99,6 +98,8 @@ pub struct Check {
     traceless: BTreeSet<AttemptId>,
     /// Attempts that the bot made after WAHA could not say whether an earlier one had arrived: that is its wish (SPEC 4.4).
     unsaid: BTreeSet<AttemptId>,
+    /// Sends that a later notification of their order has made needless.
+    superseded: BTreeSet<SendId>,
     /// Messages that got through: when, in which life, and whether the disk says that the bot has not heard so.
     succeeded: BTreeMap<usize, (i64, u32, bool)>,
     /// Calls in the order of their coming, by session and chat, where the proxy keeps it.
@@ -181,6 +182,8 @@ impl Check {
     /// The process is dead; `disk` is what it leaves.
     pub fn crashed(&mut self, disk: &Disk) {
         self.evidence.values_mut().for_each(Evidence::crashed);
+        self.superseded =
+            disk.cases.values().filter(|case| is_superseded(case)).map(|case| case.send).collect();
         self.pledges.crashed();
         self.queues.clear();
         for known in self.ends.values_mut() {
@@ -261,7 +264,7 @@ impl Check {
             self.letter_seen(now, letter.id, letter.text.kind(), request, boot);
         }
         if let Some(send) = request.replay {
-            return self.replay_seen(now, send, request, disk);
+            return self.replay_seen(now, send, disk);
         }
         if let (Sender::Run(id), Some(message), true, Some(sidecar)) =
             (&request.sender, request.message, request.boot == boot, sidecar)
@@ -292,28 +295,26 @@ impl Check {
         }
     }
 
-    fn replay_seen(&mut self, now: i64, send: SendId, request: &Request, disk: &Disk) {
+    fn replay_seen(&mut self, now: i64, send: SendId, disk: &Disk) {
         let ours = disk.cases.get(&send).is_some_and(|case| case.ours_since.is_some());
         // Settled meanwhile, it is nobody's any more; that it went out before that is no matter.
         let settled = disk.cases.get(&send).is_some_and(Case::is_settled);
         self.holds(now, ours || settled, || {
             format!("a replay of {} although it is not on disk that it is ours", short(send))
         });
-        let last = self.last_replay.insert(request.session, request.begun);
-        let paced = last.is_none_or(|at| request.begun - at >= PACE);
-        // A person waits for no pace.
-        self.holds(now, paced || request.by_hand, || "two replays without a pause".to_owned());
     }
 
-    /// A replay leaves for WAHA; its turn began at `started`. `(by_hand, wished)`: somebody waits for it; and wants it although it may arrive
-    /// twice.
-    pub fn replay_leaves(&mut self, now: i64, send: SendId, started: i64) -> (bool, bool) {
+    /// A replay leaves for WAHA; its turn began at `started`. Does somebody want it although it may arrive twice?
+    pub fn replay_leaves(&mut self, now: i64, send: SendId, session: usize, started: i64) -> bool {
+        // In the order of leaving: a person waits for no pace, and what one of them wants may reach WAHA before what left first.
+        let paced = self.last_replay.insert(session, now).is_none_or(|at| now - at >= PACE);
         let by_hand = self.pledges.is_wished(send);
+        self.holds(now, paced || by_hand, || "two replays without a pause".to_owned());
         let (wished, broken) = self.pledges.replayed(send, started);
         if let Some(broken) = broken {
             self.breaks(now, format!("{broken}: {}", short(send)));
         }
-        (by_hand, wished)
+        wished
     }
 
     #[expect(clippy::too_many_arguments, reason = "everybody is asked")]
@@ -327,9 +328,10 @@ impl Check {
         bot: &Bot,
         sidecar: &Sidecar,
     ) {
-        // What a person has settled is nobody's any more: this is the bot's own new message (SPEC 4.2).
-        let sends = self.messages.iter().filter(|(_, of)| **of == message).map(|(send, _)| send);
-        if self.pledges.let_go(sends) {
+        // What a person has settled, or a later notification of the order has, is nobody's any more: a send keeps its identity until it is
+        // resolved (SPEC 4.2), and this is the bot's own new message.
+        let mut sends = self.messages.iter().filter(|(_, of)| **of == message).map(|(send, _)| send);
+        if self.pledges.let_go(sends.clone()) || sends.any(|send| self.superseded.contains(send)) {
             self.unsaid.extend(request.attempt);
         }
         let first = request.chat.and_then(|chat| self.queues.get(&(request.session, chat)));
@@ -372,8 +374,15 @@ impl Check {
         copies.retain(|one| ids.insert(&one.id));
         let ours = |at: usize| {
             let (copy, earlier) = (copies[at], &copies[..at]);
-            let unsaid = copy.attempt.is_some_and(|attempt| self.unsaid.contains(&attempt));
-            if copy.replay { !copy.wished } else { !unsaid && earlier.iter().any(|one| one.replay) }
+            // A send that the bot has taken back after a look is its own (SPEC 4.4), with all further attempts until we send it again.
+            let its_own = |replay: &Sent| {
+                copy.attempt.is_some_and(|attempt| {
+                    let before = replay.attempt.filter(|before| before.send == attempt.send);
+                    self.unsaid.range(before.unwrap_or(attempt).min(attempt)..=attempt).next().is_some()
+                })
+            };
+            let replayed = |one: &&Sent| one.replay && !its_own(one);
+            if copy.replay { !copy.wished } else { earlier.iter().any(replayed) }
         };
         if (1..copies.len()).any(ours) {
             let how: Vec<_> = copies.iter().map(|one| if one.replay { "replay" } else { "bot" }).collect();
@@ -523,6 +532,13 @@ impl Check {
 
     /// What the heart has decided.
     pub fn decided(&mut self, decision: &Decision, now: i64, waha: &Waha) {
+        for change in &decision.changes {
+            if let Change::Case(case) = change
+                && is_superseded(case)
+            {
+                self.superseded.insert(case.send);
+            }
+        }
         for notice in &decision.notices {
             match notice {
                 Notice::GivenUp { what } => {
@@ -586,111 +602,11 @@ impl Check {
             }
         }
     }
-
-    /// Half an hour after the last fault: everything is well, or somebody knows.
-    #[expect(clippy::too_many_arguments, reason = "everybody is asked")]
-    pub fn at_the_end(
-        &mut self,
-        now: i64,
-        clock: Timestamp,
-        state: &State,
-        policy: &Policy,
-        disk: &Disk,
-        bot: &Bot,
-        waha: &Waha,
-        plan: &Plan,
-    ) {
-        self.holds(now, state.oldest_running().is_none(), || {
-            "an attempt still runs for the heart".to_owned()
-        });
-        for session in state.sessions().values() {
-            let (status, reason) = (session.assessment.status, session.assessment.reason);
-            let well = session.assessment.is_well() || reason == Reason::Unproven || mute(session);
-            self.holds(now, well, || {
-                format!("still {status} ({}) half an hour after the last fault", reason.as_str())
-            });
-        }
-        for case in state.cases().values() {
-            let message = self.message_of(case.send);
-            let held = state.held(case, clock, policy);
-            let stuck = match (&case.failure, held) {
-                (None, _) => now - (case.last_at.millis() - EPOCH) > 120_000,
-                // One that was held until a moment ago goes out when all before it have: as long as the pace makes that.
-                (Some(_), None) if state.sessions().get(state.session_of(&case.what)).is_some_and(mute) => {
-                    false
-                }
-                (Some(failure), None) => {
-                    let turn = PACE_MAX * turns(state, case, clock, policy) + LOOKED_WITHIN;
-                    failure.is_open() && state.held(case, clock - turn, policy).is_none()
-                }
-                (Some(_), Some(Held::NotLooked)) => plan.looks,
-                (Some(_), Some(Held::BotHasIt)) => case.outcome != Outcome::Accepted,
-                _ => false,
-            };
-            self.holds(now, !stuck, || {
-                format!("message {message:?} still waits: held {held:?}, {:?}", case.failure.is_some())
-            });
-        }
-        let undecided = state.diagnoses().values().any(|diagnosis| diagnosis.verdict.is_none());
-        self.holds(now, !undecided, || "a diagnosis is not over".to_owned());
-        // One that nothing could end but a send that gets through, and none did: healthy probes end the paging, not more (SPEC 9).
-        let unproven = |name: &SessionName| {
-            let proofless = |one: &Session| one.assessment.reason == Reason::Unproven || mute(one);
-            state.sessions().get(name).is_some_and(proofless)
-        };
-        let mut left = state.incidents().values().filter(|incident| !unproven(&incident.session));
-        let open = left.next().map(|incident| {
-            let outlook = state.outlook(&incident.session, clock, policy);
-            let well = incident.well_since.map(|at| at.millis() - EPOCH);
-            format!("{}, well since {well:?}, {} pending", incident.session, outlook.pending)
-        });
-        self.holds(now, open.is_none(), || format!("an incident is still open: {open:?}"));
-        let old = state.alerts().values().find(|alert| now - (alert.at.millis() - EPOCH) > 900_000);
-        let word = old.map(|alert| alert.says.as_str());
-        self.holds(now, word.is_none(), || format!("an alert was never told: {word:?}"));
-        for ((id, channel), (incident, kind)) in self.raised.clone() {
-            let over = incident
-                .and_then(|one| self.kinds.get(&(one, "recovery")))
-                .is_some_and(|one| self.delivered.contains(&(*one, channel)));
-            let told = self.delivered.contains(&(id, channel));
-            let there = told || over || state.alerts().contains_key(&id);
-            let channel = channel.as_str();
-            self.holds(now, there, || format!("an alert was raised and never told by {channel}: {kind}"));
-        }
-        let broken = self.pledges.at_the_end(disk);
-        broken.into_iter().for_each(|what| self.breaks(now, what));
-        self.no_order_is_lost(now, state, disk, bot, waha);
-    }
-
-    /// Every order is accepted, open, or resolved with a reason.
-    fn no_order_is_lost(&mut self, now: i64, state: &State, disk: &Disk, bot: &Bot, waha: &Waha) {
-        let promised = self.intended.iter().chain(&self.claimed).map(|attempt| attempt.send);
-        let known: BTreeSet<_> = promised.chain(self.heard_of.iter().copied()).collect();
-        for send in known {
-            let Some(message) = self.message_of(send) else { continue };
-            let told = &bot.messages[message];
-            let taken = told.heard.is_some() || waha.sent.iter().any(|one| one.message == Some(message));
-            let case = disk.cases.get(&send).or_else(|| state.cases().get(&send));
-            let listed = case.is_some_and(|case| case.failure.is_some() || !case.is_settled());
-            self.holds(now, taken || listed || !told.over, || format!("message {message} is lost silently"));
-        }
-    }
 }
 
-/// An outage for want of acks ends with an ack (SPEC 4.6), and none has come since: nothing was sent there that could have one.
-fn mute(session: &Session) -> bool {
-    let acked = session.last_server_ack.is_some_and(|ack| ack >= session.since);
-    session.assessment.reason == Reason::Unacknowledged && !acked
-}
-
-/// How many notifications of its session may go out, this one included.
-fn turns(state: &State, case: &Case, clock: Timestamp, policy: &Policy) -> u32 {
-    let session = state.session_of(&case.what);
-    let goes = |other: &&Case| {
-        let open = other.failure.as_ref().is_some_and(Failure::is_open);
-        open && state.session_of(&other.what) == session && state.held(other, clock, policy).is_none()
-    };
-    u32::try_from(state.cases().values().filter(goes).count()).unwrap_or(u32::MAX)
+fn is_superseded(case: &Case) -> bool {
+    let resolution = case.failure.as_ref().and_then(|failure| failure.resolution.as_ref());
+    resolution.is_some_and(|resolution| resolution.method == Method::Superseded)
 }
 
 pub fn short(send: SendId) -> String {

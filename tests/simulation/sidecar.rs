@@ -411,7 +411,6 @@ impl Life {
                     session,
                     attempt: None,
                     started: begun,
-                    by_hand: false,
                     wished: false,
                     chat,
                     text,

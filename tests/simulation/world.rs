@@ -40,8 +40,7 @@ pub struct Request {
     /// When its turn began, and when it left.
     pub started: i64,
     pub begun: i64,
-    /// Somebody waits for it; and wants it although it may arrive twice.
-    pub by_hand: bool,
+    /// Somebody wants it although it may arrive twice.
     pub wished: bool,
 }
 
