@@ -293,7 +293,7 @@ impl Life {
                 if durable {
                     self.check.intends(run.attempt);
                 } else if run.replay.is_none() {
-                    self.check.unrecorded(run.attempt);
+                    self.check.unrecorded(run);
                 } else {
                     let Some(run) = sidecar.runs.remove(&id) else { return };
                     self.leave(&run, RunEnd::NotBegun);
@@ -430,7 +430,7 @@ impl Life {
         if durable {
             self.check.claims(run.attempt);
         } else {
-            self.check.unrecorded(run.attempt);
+            self.check.unrecorded(&run);
         }
         if let Some(delay) = run.again.take() {
             (run.left, run.ended) = (false, None);

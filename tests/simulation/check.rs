@@ -22,6 +22,7 @@ use waha_watchdog::domain::send::{Description, Identity};
 use waha_watchdog::domain::status::{Reason, StatusChange};
 
 use super::bot::Bot;
+use super::calls::Run;
 use super::disk::Disk;
 use super::evidence::Evidence;
 use super::plan::Plan;
@@ -41,6 +42,9 @@ const LOOKED_WITHIN: Duration = Duration::from_secs(8);
 const UNHEARD: i64 = 600_000;
 /// Without an ack for so long, the status may say so.
 const UNACKED: i64 = 59_000;
+
+/// An attempt, and when its turn began: after a crash the number of one that left no trace is given again.
+type Made = (AttemptId, i64);
 
 /// How a send's attempts have ended: how many, when last, and whether the proxy has given it up.
 #[derive(Clone, Copy, Default)]
@@ -94,8 +98,8 @@ pub struct Check {
     written: BTreeMap<usize, i64>,
     last_replay: BTreeMap<usize, i64>,
     /// Attempts that were not said to be on disk, and those that a crash has taken: nobody can know of these.
-    unsure: BTreeSet<AttemptId>,
-    traceless: BTreeSet<AttemptId>,
+    unsure: BTreeSet<Made>,
+    traceless: BTreeSet<Made>,
     /// Attempts that the bot made after WAHA could not say whether an earlier one had arrived: that is its wish (SPEC 4.4).
     unsaid: BTreeSet<AttemptId>,
     /// Sends that a later notification of their order has made needless.
@@ -191,25 +195,25 @@ impl Check {
             known.now = known.disk;
         }
         // What was not said to be on disk may be there all the same: only what has left neither intent nor outcome is not known any more.
-        let attempt = |entry: &Entry| match entry {
-            Entry::Intent(intent) => Some(intent.attempt),
-            Entry::Ended(ended) => Some(ended.attempt),
+        let made = |entry: &Entry| match entry {
+            Entry::Intent(intent) => Some((intent.attempt, intent.started.millis() - EPOCH)),
+            Entry::Ended(ended) => Some((ended.attempt, ended.started.millis() - EPOCH)),
             Entry::Begun(_) => None,
         };
-        let traced: BTreeSet<_> = disk.ledger.iter().filter_map(attempt).collect();
+        let traced: BTreeSet<Made> = disk.ledger.iter().filter_map(made).collect();
         let unsure = std::mem::take(&mut self.unsure);
-        self.traceless.extend(unsure.into_iter().filter(|attempt| !traced.contains(attempt)));
-        self.heard_of.retain(|send| traced.iter().any(|attempt| attempt.send == *send));
+        self.traceless.extend(unsure.into_iter().filter(|made| !traced.contains(made)));
+        self.heard_of.retain(|send| traced.iter().any(|(attempt, _)| attempt.send == *send));
     }
 
     /// An entry of it was not said to be on disk: it goes on unrecorded, loudly, and a crash may take it.
-    pub fn unrecorded(&mut self, attempt: AttemptId) {
-        self.unsure.insert(attempt);
+    pub fn unrecorded(&mut self, run: &Run) {
+        self.unsure.insert((run.attempt, run.started.millis() - EPOCH));
     }
 
     /// It was under way when the process died.
-    pub fn cut_off(&mut self, attempt: AttemptId) {
-        self.unsure.insert(attempt);
+    pub fn cut_off(&mut self, run: &Run) {
+        self.unsure.insert((run.attempt, run.started.millis() - EPOCH));
     }
 
     /// The disk cannot be written, and this is done all the same: only what tells the admins.
@@ -340,7 +344,7 @@ impl Check {
             format!("message {message} overtakes an earlier one of its chat that is still being tried")
         });
         // A retry of a call that the bot has left waits for that one (SPEC 4.1).
-        let orphan = |other: &super::calls::Run| {
+        let orphan = |other: &Run| {
             let left = other.call.is_none_or(|call| !bot.calls[call].open);
             other.message == message && Some(other.attempt) != request.attempt && other.left && left
         };
@@ -362,7 +366,7 @@ impl Check {
     /// one of ours; but for a copy that a person wanted, or that the bot made after a look which could not tell, and for what a crash took.
     pub fn shown(&mut self, now: i64, at: usize, waha: &Waha) {
         let Some(message) = waha.sent[at].message else { return };
-        let known = |one: &&Sent| one.attempt.is_none_or(|attempt| !self.traceless.contains(&attempt));
+        let known = |one: &&Sent| one.attempt.is_none_or(|id| !self.traceless.contains(&(id, one.started)));
         let mut copies: Vec<_> = (waha.sent.iter())
             .filter(|one| one.message == Some(message) && one.left.is_some())
             .filter(known)

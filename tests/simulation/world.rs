@@ -57,6 +57,7 @@ pub struct Sent {
     pub wished: bool,
     /// The send it was sent under, where it has one.
     pub send: Option<SendId>,
+    pub started: i64,
     pub begun: i64,
     /// On its way to WhatsApp since then; `None` while it waits.
     pub left: Option<i64>,
@@ -171,6 +172,7 @@ impl Life {
                 attempt: request.attempt,
                 wished: request.wished,
                 send: request.send,
+                started: request.started,
                 begun: request.begun,
                 left: None,
                 acked: Confirmation::None,

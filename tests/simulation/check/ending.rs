@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use waha_watchdog::domain::case::Case;
 use waha_watchdog::domain::decide::{Policy, State};
 use waha_watchdog::domain::id::SessionName;
+use waha_watchdog::domain::ledger::Entry;
 use waha_watchdog::domain::notification::Failure;
 use waha_watchdog::domain::outcome::Outcome;
 use waha_watchdog::domain::recovery::Held;
@@ -15,7 +16,7 @@ use waha_watchdog::domain::time::Timestamp;
 use super::super::bot::Bot;
 use super::super::disk::Disk;
 use super::super::plan::Plan;
-use super::super::sidecar::EPOCH;
+use super::super::sidecar::{EPOCH, Sidecar};
 use super::super::world::Waha;
 use super::{Check, LOOKED_WITHIN, PACE_MAX};
 
@@ -26,16 +27,20 @@ impl Check {
         &mut self,
         now: i64,
         clock: Timestamp,
-        state: &State,
-        policy: &Policy,
+        sidecar: &Sidecar,
         disk: &Disk,
         bot: &Bot,
         waha: &Waha,
         plan: &Plan,
     ) {
-        self.holds(now, state.oldest_running().is_none(), || {
-            "an attempt still runs for the heart".to_owned()
+        let Sidecar { state, policy, runs, .. } = sidecar;
+        // One that the proxy is just making (a bot may call until the last moment) runs indeed.
+        let oldest = state.oldest_running().and_then(|at| disk.ledger.get(usize::try_from(at.0).ok()? - 1));
+        let lost = oldest.is_some_and(|entry| match entry {
+            Entry::Intent(intent) => !runs.values().any(|run| run.attempt == intent.attempt),
+            Entry::Begun(_) | Entry::Ended(_) => true,
         });
+        self.holds(now, !lost, || "an attempt still runs for the heart".to_owned());
         for session in state.sessions().values() {
             let (status, reason) = (session.assessment.status, session.assessment.reason);
             let well = session.assessment.is_well() || reason == Reason::Unproven || mute(session);
