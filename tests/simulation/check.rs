@@ -461,6 +461,7 @@ impl Check {
 
     /// What is on disk now.
     pub fn committed(&mut self, disk: &Disk) {
+        self.evidence.values_mut().for_each(Evidence::committed);
         let audited = self.pledges.audited(disk);
         self.holds(0, audited, || "what a person wanted once is in the audit twice".to_owned());
     }
@@ -508,7 +509,7 @@ impl Check {
             }
             Report::Wrote { id, outcome: Outcome::Accepted, .. } => {
                 if let Some(name) = self.carried.get(id) {
-                    self.evidence.entry(name).or_default().proven(true);
+                    self.evidence.entry(name).or_default().written();
                 }
             }
             Report::Probed { session, result, .. } => {
