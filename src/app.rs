@@ -537,13 +537,13 @@ struct ProxyJoins(Arc<Shared>);
 impl Recall for ProxyJoins {
     fn unsuccessful(&self, case: &Case) {
         if let Some(identity) = case.what.identity.filter(|_| case.outcome != Outcome::Accepted) {
-            self.0.live().restore(identity, case.attempt(), case.first_at, case.last_at, standing(case));
+            self.0.live().restore(identity, case.attempt(), case.first_at, case.last_at, Standing::of(case));
         }
     }
 
     fn stands(&self, case: &Case) {
         if let Some(identity) = case.what.identity {
-            self.0.live().stands(identity, case.attempt(), standing(case));
+            self.0.live().stands(identity, case.attempt(), Standing::of(case));
         }
     }
 
@@ -585,10 +585,6 @@ impl Joining for ProxyJoins {
         };
         self.0.finish_run(identity, send, self.0.clock.now(), end);
     }
-}
-
-fn standing(case: &Case) -> Standing {
-    Standing { ours: case.ours_since.is_some(), doubtful: case.doubt.is_some() }
 }
 
 /// Counts what the store's writer does.

@@ -18,6 +18,7 @@ use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::time::Duration;
 
+use super::case::Case;
 use super::id::SendId;
 use super::ledger::AttemptId;
 use super::send::{Content, Identity};
@@ -100,10 +101,34 @@ struct Live<W, A> {
 /// Whose a send is, and whether it may have arrived.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Standing {
-    /// The bot has given it up: it is ours to send again.
-    pub ours: bool,
+    /// Whose it is.
+    pub hands: Hands,
     /// An attempt of it may have arrived, and no look has shown that it did not.
     pub doubtful: bool,
+}
+
+/// Whose a send is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Hands {
+    /// The bot's, which tries it again by itself.
+    #[default]
+    Bot,
+    /// The bot has given it up: it is ours to send again.
+    Ours,
+    /// We have sent it again, whosever it is now: a copy of ours may be on its way.
+    Resent,
+}
+
+impl Standing {
+    /// How the send of a case stands.
+    pub const fn of(case: &Case) -> Self {
+        let hands = match case.ours_since {
+            _ if case.replays > 0 => Hands::Resent,
+            Some(_) => Hands::Ours,
+            None => Hands::Bot,
+        };
+        Self { hands, doubtful: case.doubt.is_some() }
+    }
 }
 
 #[derive(Debug)]
@@ -147,7 +172,7 @@ pub enum Begin<A> {
         attempt: AttemptId,
         /// When the send's first attempt started.
         first_at: Timestamp,
-        /// It was ours, and may have arrived: WAHA is asked before it is forwarded.
+        /// It was in our hands, and may have arrived: WAHA is asked before it is forwarded.
         ask_first: bool,
     },
     /// Look again in a moment, and say so then: a call like this one runs, and its client seems to listen. It may just have gone.
@@ -242,8 +267,11 @@ impl<W, A: Clone> LiveSends<W, A> {
                     live.attempts = attempt.number;
                     live.content = content;
                     live.phase = running();
-                    let ask_first = live.standing == Standing { ours: true, doubtful: true };
-                    live.standing.ours = false;
+                    let Standing { hands, doubtful } = &mut live.standing;
+                    let ask_first = *doubtful && *hands != Hands::Bot;
+                    if *hands == Hands::Ours {
+                        *hands = Hands::Bot;
+                    }
                     self.unsuccessful.count -= 1;
                     return Begin::Forward { attempt, first_at, ask_first };
                 }
@@ -371,7 +399,7 @@ impl<W, A: Clone> LiveSends<W, A> {
         if let Some(live) = self.find(identity, attempt.send) {
             live.attempts = live.attempts.max(attempt.number);
             live.ended = live.ended.max(attempt.number);
-            live.standing.ours |= standing.ours;
+            live.standing.hands = live.standing.hands.max(standing.hands);
             live.standing.doubtful |= standing.doubtful;
         }
         self.keep_within_bounds();
@@ -448,13 +476,13 @@ impl<W, A: Clone> LiveSends<W, A> {
             live.attempts = live.attempts.saturating_add(1).max(attempt.number);
             live.content = content;
             live.phase = phase;
-            live.standing.ours = true;
+            live.standing.hands = Hands::Resent;
             let attempt = AttemptId { number: live.attempts, ..attempt };
             self.unsuccessful.count -= 1;
             return Some(attempt);
         }
         let mut live = Live::new(attempt, content, first_at, phase);
-        live.standing.ours = true;
+        live.standing.hands = Hands::Resent;
         self.by_identity.entry(identity).or_default().push(live);
         Some(attempt)
     }

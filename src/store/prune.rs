@@ -12,7 +12,7 @@
 
 mod records;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::PoisonError;
 use std::time::Duration;
@@ -22,6 +22,7 @@ use tokio::time::Instant;
 
 use self::records::Sweep;
 use super::apply::forget_case;
+use super::query::Running;
 use super::queue::Commit;
 use super::row::{self, Kind};
 use super::table::{self, SendKey};
@@ -62,6 +63,9 @@ pub(super) struct Pruner {
     pub(super) applied: u64,
     keep_from: u64,
     pruned_to: u64,
+    /// Before this, `unended` are all intents without a recorded outcome that the pruning has not come to.
+    ended_to: u64,
+    unended: BTreeSet<u64>,
     /// Bytes of the ledger's values.
     ledger_bytes: u64,
     /// The next position.
@@ -93,6 +97,8 @@ impl Default for Pruner {
             applied: 0,
             keep_from: 0,
             pruned_to: 0,
+            ended_to: 0,
+            unended: BTreeSet::new(),
             ledger_bytes: 0,
             next: 1,
             plain_from: u64::MAX,
@@ -119,6 +125,8 @@ impl Pruner {
             applied: query::meta(transaction, table::APPLIED)?,
             keep_from: query::meta(transaction, table::KEEP_FROM)?,
             pruned_to: query::meta(transaction, table::PRUNED_TO)?,
+            ended_to: query::meta(transaction, table::ENDED_TO)?,
+            unended: query::unended(transaction)?,
             ledger_bytes: tail.ledger_bytes,
             ..Self::default()
         };
@@ -175,13 +183,16 @@ impl Pruner {
         }
     }
 
-    /// Stores how far this is, as it will be once `bytes` more are in the ledger and `next` is the next position.
+    /// Stores how far this is, as it will be once `bytes` more are in the ledger and `next` is the next position. `running`: the intents
+    /// without a recorded outcome of what is in the ledger already.
     pub(super) fn note(
-        &self,
+        &mut self,
         transaction: &WriteTransaction,
         next: u64,
         bytes: usize,
+        running: &Running,
     ) -> Result<(), WriteError> {
+        self.note_unended(transaction, running)?;
         let mut meta = transaction.open_table(table::META)?;
         meta.insert(table::PRUNED_TO, self.pruned_to)?;
         meta.insert(table::LEDGER_BYTES, self.ledger_bytes + wide(bytes))?;
@@ -189,10 +200,36 @@ impl Pruner {
         Ok(())
     }
 
+    /// Most sends of the ledger have ended long before they are pruned: what has not is noted, so that a start need not read them all.
+    fn note_unended(&mut self, transaction: &WriteTransaction, running: &Running) -> Result<(), WriteError> {
+        let ended_to = self.keep_from.min(self.next);
+        if ended_to <= self.ended_to.max(self.pruned_to) {
+            return Ok(());
+        }
+        let running = running.lock().unwrap_or_else(PoisonError::into_inner);
+        let concerned = self.pruned_to..ended_to;
+        let positions = running.values().map(|position| position.0);
+        let unended: BTreeSet<u64> = positions.filter(|position| concerned.contains(position)).collect();
+        drop(running);
+        if unended != self.unended {
+            let mut table = transaction.open_table(table::UNENDED)?;
+            for position in self.unended.difference(&unended) {
+                table.remove(position)?;
+            }
+            for position in unended.difference(&self.unended) {
+                table.insert(position, ())?;
+            }
+            self.unended = unended;
+        }
+        transaction.open_table(table::META)?.insert(table::ENDED_TO, ended_to)?;
+        self.ended_to = ended_to;
+        Ok(())
+    }
+
     /// One step; the queue is empty.
     pub(super) fn idle(&mut self, db: &Database, shared: &Shared) -> Result<(), WriteError> {
         if self.may_settle_in() == Some(Duration::ZERO) {
-            return self.settle(db);
+            return self.settle(db, &shared.running);
         }
         if (instant() - self.stepped) < self.pace {
             return Ok(());
@@ -247,10 +284,10 @@ impl Pruner {
     }
 
     /// Makes an idle file quick to open.
-    fn settle(&mut self, db: &Database) -> Result<(), WriteError> {
+    fn settle(&mut self, db: &Database, running: &Running) -> Result<(), WriteError> {
         let mut transaction = db.begin_write()?;
         transaction.set_quick_repair(true);
-        self.note(&transaction, self.next, 0)?;
+        self.note(&transaction, self.next, 0, running)?;
         transaction.commit()?;
         self.unsettled = false;
         self.settled = Some(instant());

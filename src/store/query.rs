@@ -4,7 +4,7 @@
 //! reads one snapshot and lets go of it, so no reader keeps the writer from using freed pages again. A row that cannot be read is passed
 //! over, counted and logged.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -443,6 +443,12 @@ pub(super) fn last(ledger: &impl ReadableTable<u64, &'static [u8]>) -> Result<Po
     Ok(Position(ledger.last()?.map_or(0, |(position, _)| position.value())))
 }
 
+/// Every position in [`table::UNENDED`].
+pub(super) fn unended(transaction: &ReadTransaction) -> Result<BTreeSet<u64>, ReadError> {
+    let unended = transaction.open_table(table::UNENDED)?;
+    unended.iter()?.map(|row| Ok(row?.0.value())).collect()
+}
+
 /// What has to be looked up once at the opening.
 pub(super) struct Tail {
     /// Intents without a recorded outcome, from where the pruning stands: before that, every intent that is left is one.
@@ -453,11 +459,31 @@ pub(super) struct Tail {
 
 pub(super) fn tail(transaction: &ReadTransaction) -> Result<Tail, ReadError> {
     let pruned_to = meta(transaction, table::PRUNED_TO)?;
+    let ended_to = meta(transaction, table::ENDED_TO)?.max(pruned_to);
+    let tail = tail_from(transaction, pruned_to, ended_to)?;
+    debug_assert_eq!(
+        tail.running,
+        tail_from(transaction, pruned_to, pruned_to)?.running,
+        "what is noted of {pruned_to} to {ended_to} is what the ledger says"
+    );
+    Ok(tail)
+}
+
+/// Reads the ledger from `ended_to` on; of what lies before, [`table::UNENDED`] is believed.
+fn tail_from(transaction: &ReadTransaction, pruned_to: u64, ended_to: u64) -> Result<Tail, ReadError> {
     let counted_to = meta(transaction, table::COUNTED_TO)?;
     let ledger_bytes = meta(transaction, table::LEDGER_BYTES)?;
     let mut tail = Tail { running: BTreeMap::new(), ledger_bytes };
     let ledger = transaction.open_table(table::LEDGER)?;
-    for row in ledger.range(pruned_to.min(counted_to)..)? {
+    if pruned_to < ended_to {
+        for position in transaction.open_table(table::UNENDED)?.range(pruned_to..ended_to)? {
+            let position = position?.0.value();
+            // One that is gone was forgotten.
+            let glance = ledger.get(position)?.and_then(|row| row::glance(row.value()).ok());
+            tail.running.extend(glance.map(|glance| (glance.attempt, Position(position))));
+        }
+    }
+    for row in ledger.range(ended_to.min(counted_to)..)? {
         let (position, row) = row?;
         let (position, row) = (position.value(), row.value());
         if position >= counted_to {
@@ -465,7 +491,7 @@ pub(super) fn tail(transaction: &ReadTransaction) -> Result<Tail, ReadError> {
         }
         // An unreadable one is told of when somebody reads it.
         match row::glance(row) {
-            Ok(glance) if glance.kind == Kind::Intent && position >= pruned_to => {
+            Ok(glance) if glance.kind == Kind::Intent && position >= ended_to => {
                 tail.running.insert(glance.attempt, Position(position));
             }
             Ok(glance) => {

@@ -14,6 +14,8 @@ pub(super) type RecordKey = [u8; 16];
 
 /// Position -> intent or outcome. The only table a bot waits for: ascending keys, no index.
 pub(super) const LEDGER: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("ledger");
+/// Positions of intents before `ENDED_TO` that have no recorded outcome.
+pub(super) const UNENDED: TableDefinition<'_, u64, ()> = TableDefinition::new("unended");
 /// Send -> its case.
 pub(super) const CASES: TableDefinition<'_, SendKey, &[u8]> = TableDefinition::new("cases");
 /// Send -> request to replay.
@@ -61,6 +63,9 @@ pub(super) const KEEP_FROM: &str = "keep_from";
 pub(super) const CLOCK: [&str; 3] = ["clock_now", "clock_up", "clock_boot"];
 /// `META`: before this position only intents without a recorded outcome are left of all intents.
 pub(super) const PRUNED_TO: &str = "pruned_to";
+/// `META`: before this position, and from `PRUNED_TO` on, intents have a recorded outcome, except those in `UNENDED`. So a start does not
+/// have to read what was not pruned yet.
+pub(super) const ENDED_TO: &str = "ended_to";
 /// `META`: bytes of the ledger's values before `COUNTED_TO`.
 pub(super) const LEDGER_BYTES: &str = "ledger_bytes";
 /// `META`: see `LEDGER_BYTES`.
@@ -76,6 +81,7 @@ macro_rules! open_all {
         use crate::store::table;
         let transaction = &$transaction;
         transaction.open_table(table::LEDGER)?;
+        transaction.open_table(table::UNENDED)?;
         transaction.open_table(table::CASES)?;
         transaction.open_table(table::REQUESTS)?;
         transaction.open_table(table::UNHEARD)?;
@@ -102,7 +108,7 @@ pub(super) use open_all;
 macro_rules! all_tables {
     ($each:ident) => {
         $each! {
-            LEDGER CASES REQUESTS UNHEARD OPEN FAILED UNSETTLED SESSIONS HISTORY DIAGNOSES FINDINGS INCIDENTS INCIDENTS_AT ALERTS
+            LEDGER UNENDED CASES REQUESTS UNHEARD OPEN FAILED UNSETTLED SESSIONS HISTORY DIAGNOSES FINDINGS INCIDENTS INCIDENTS_AT ALERTS
             DRILLS AWAITING CONFIRMED AUDIT META
         }
     };

@@ -2,7 +2,8 @@
 //! set aside as it was found.
 //!
 //! Until it is accepted, everything written is held in memory, in order; accepting writes it out, syncs included, as redb meant it.
-//! Nobody else writes to the file meanwhile, so it is read ahead: after a crash redb reads all of it, page by page.
+//! Nobody else writes to the file meanwhile, so it is read in larger blocks: after a crash redb reads all of it twice, page by page, in
+//! several places by turns.
 
 use std::io;
 use std::ops::Bound;
@@ -34,20 +35,34 @@ struct Held {
     length: Option<u64>,
     /// The file's own length, once it was asked for.
     there: Option<u64>,
-    ahead: Ahead,
+    blocks: Blocks,
 }
 
-/// A part of the file that was read in one piece, because it seemed to be asked for next.
+/// The parts of the file that were read lately.
 #[derive(Debug, Default)]
-struct Ahead {
-    at: u64,
+struct Blocks {
+    kept: Vec<Block>,
+    /// Rises with every read.
+    turn: u64,
+}
+
+/// An aligned part of the file. Whoever reads in it once may be looking something up, who comes again is most likely reading it all.
+#[derive(Debug)]
+struct Block {
+    number: u64,
+    /// Not before the second time.
+    is_read: bool,
+    /// Once it is read, what the file holds; nothing where it cannot be read as a whole.
     bytes: Vec<u8>,
-    /// Where the latest read ended.
+    /// The turn of the latest read.
     latest: u64,
 }
 
-/// So much is read ahead, in bytes: what a read costs is shared by sixteen pages.
-const AHEAD: u64 = 64 * 1024;
+/// Bytes of a block: what a read costs is shared by eight pages.
+const BLOCK: u64 = 32 * 1024;
+
+/// Blocks that are kept: redb goes through its trees in the order of their keys, whose pages were written here and there.
+const KEPT: usize = 64;
 
 #[derive(Debug)]
 enum Operation {
@@ -71,7 +86,7 @@ impl<B: StorageBackend> Tentative<B> {
                 Operation::Sync => self.0.file.sync_data()?,
             }
         }
-        held.ahead = Ahead::default();
+        held.blocks = Blocks::default();
         self.0.accepted.store(true, Ordering::Release);
         Ok(())
     }
@@ -164,7 +179,7 @@ impl Held {
         let known = usize::try_from(there.saturating_sub(offset)).unwrap_or(usize::MAX).min(out.len());
         out[known..].fill(0);
         if known > 0 {
-            self.read_file(file, there, offset, &mut out[..known])?;
+            self.blocks.read(file, there, offset, &mut out[..known])?;
         }
         for operation in &self.operations {
             match operation {
@@ -188,39 +203,54 @@ impl Held {
         }
         Ok(())
     }
+}
 
+impl Blocks {
     /// What the file itself holds, which ends at `there`; all of `out` lies before that.
-    fn read_file(
+    fn read(
         &mut self,
         file: &impl StorageBackend,
         there: u64,
         offset: u64,
         out: &mut [u8],
     ) -> io::Result<()> {
-        let Ahead { at, bytes, latest } = &mut self.ahead;
-        let start = offset.checked_sub(*at).and_then(|start| usize::try_from(start).ok());
-        let known = start.and_then(|start| bytes.get(start..start.checked_add(out.len())?));
-        // Pages that lie one behind the other are most likely followed by more of them.
-        let follows = offset.checked_sub(*latest).is_some_and(|gap| gap < AHEAD);
-        *latest = offset.saturating_add(wide(out.len()));
-        if let Some(known) = known {
-            out.copy_from_slice(known);
-            return Ok(());
-        }
-        let length = usize::try_from(AHEAD.min(there.saturating_sub(offset))).unwrap_or(0);
-        if !follows || length < out.len() {
+        self.turn += 1;
+        let (number, from) = (offset / BLOCK, offset % BLOCK);
+        if from + wide(out.len()) > BLOCK {
             return file.read(offset, out);
         }
-        bytes.clear();
-        bytes.resize(length, 0);
-        *at = offset;
-        if file.read(offset, bytes).is_err() {
-            // What lies further on may be damaged, and never asked for.
-            bytes.clear();
+        let Some(block) = self.kept.iter_mut().find(|block| block.number == number) else {
+            self.touch(number);
             return file.read(offset, out);
+        };
+        block.latest = self.turn;
+        if !block.is_read {
+            let start = number * BLOCK;
+            block.bytes.resize(usize::try_from(BLOCK.min(there - start)).unwrap_or(0), 0);
+            block.is_read = true;
+            if file.read(start, &mut block.bytes).is_err() {
+                // What lies beside it may be damaged, and never asked for.
+                block.bytes.clear();
+            }
         }
-        out.copy_from_slice(&bytes[..out.len()]);
+        let from = usize::try_from(from).unwrap_or(usize::MAX);
+        match block.bytes.get(from..from.saturating_add(out.len())) {
+            Some(known) => out.copy_from_slice(known),
+            None => file.read(offset, out)?,
+        }
         Ok(())
+    }
+
+    /// Remembers that a block was read in, instead of the one that nobody has come to for longest.
+    fn touch(&mut self, number: u64) {
+        let fresh = Block { number, is_read: false, bytes: Vec::new(), latest: self.turn };
+        if self.kept.len() < KEPT {
+            self.kept.push(fresh);
+        } else if let Some(oldest) = self.kept.iter_mut().min_by_key(|block| block.latest) {
+            // Its memory serves again as it is: making it zero costs as much as reading into it.
+            let bytes = std::mem::take(&mut oldest.bytes);
+            *oldest = Block { bytes, ..fresh };
+        }
     }
 }
 
@@ -277,6 +307,30 @@ mod tests {
                     plain.read(at, &mut expected).unwrap();
                     tentative.read(at, &mut found).unwrap();
                     prop_assert_eq!(expected, found);
+                }
+            }
+        }
+
+        /// Read in blocks or not, a reader sees what is there.
+        #[test]
+        fn blocks_are_the_file(
+            length in 1usize..400_000, reads in proptest::collection::vec((0usize..400_000, 0usize..9_000, any::<bool>()), 1..300),
+        ) {
+            let bytes: Vec<u8> = (0..length).map(|at| u8::try_from(at * 31 / 7 % 251).unwrap()).collect();
+            let file = InMemoryBackend::new();
+            file.set_len(length as u64).unwrap();
+            file.write(0, &bytes).unwrap();
+            let tentative = Tentative::new(file);
+            for (at, length, near) in reads {
+                // Many come back to where others were.
+                let at = if near { at % 20_000 } else { at };
+                let mut found = vec![9; length];
+                match bytes.get(at..at + length) {
+                    Some(expected) => {
+                        tentative.read(at as u64, &mut found).unwrap();
+                        prop_assert_eq!(expected, found);
+                    }
+                    None => prop_assert!(tentative.read(at as u64, &mut found).is_err()),
                 }
             }
         }

@@ -347,7 +347,7 @@ impl Writer<'_> {
                 }
             }
             if !batch.commits.is_empty() {
-                pruner.note(&transaction, next, bytes)?;
+                pruner.note(&transaction, next, bytes, &self.shared.running)?;
             }
             Ok(transaction.commit()?)
         })?;

@@ -83,7 +83,9 @@ describe('the panel', { skip: why ?? false, concurrency: 1 }, () => {
     await waha.fault('status_422');
     await dog.tell(JUAN);
     await page.waitForSelector('#banner:has-text("BOT COMPLETAMENTE INCOMUNICADO")');
-    isLive('the outage', await banner((await dog.api('/api/bot/status')).since));
+    // The status may have got worse since: what counts is its first step out of reach.
+    const [incident] = (await dog.api('/api/incidents')).items;
+    isLive('the outage', await banner(incident.timeline.find((step) => step.status.startsWith('incommunicado')).at));
     await page.waitForSelector('#affected:text-is("1")');
     await page.waitForSelector('#orders-count:text-is("1")');
     assert.match(await page.title(), /^\(1\) /);
@@ -312,7 +314,9 @@ describe('the panel', { skip: why ?? false, concurrency: 1 }, () => {
     await dog.failed(1);
     const page = await somebody();
     await page.goto(`${dog.panel}/panel/orders`);
-    await page.keyboard.type(TOKENS.ana.secret); // the field has the focus
+    // The browser gives the field its focus a moment after the page has loaded.
+    await page.waitForFunction(() => document.activeElement?.id === 'token');
+    await page.keyboard.type(TOKENS.ana.secret);
     await page.keyboard.press('Enter');
     await page.waitForSelector('article:has-text("ORD-123")');
     await page.keyboard.press('Tab');

@@ -102,8 +102,6 @@ pub struct Check {
     traceless: BTreeSet<Made>,
     /// Attempts that the bot made after WAHA could not say whether an earlier one had arrived: that is its wish (SPEC 4.4).
     unsaid: BTreeSet<AttemptId>,
-    /// Sends that a later notification of their order has made needless.
-    superseded: BTreeSet<SendId>,
     /// Messages that got through: when, in which life, and whether the disk says that the bot has not heard so.
     succeeded: BTreeMap<usize, (i64, u32, bool)>,
     /// Calls in the order of their coming, by session and chat, where the proxy keeps it.
@@ -186,8 +184,6 @@ impl Check {
     /// The process is dead; `disk` is what it leaves.
     pub fn crashed(&mut self, disk: &Disk) {
         self.evidence.values_mut().for_each(Evidence::crashed);
-        self.superseded =
-            disk.cases.values().filter(|case| is_superseded(case)).map(|case| case.send).collect();
         self.pledges.crashed();
         self.queues.clear();
         for known in self.ends.values_mut() {
@@ -332,10 +328,9 @@ impl Check {
         bot: &Bot,
         sidecar: &Sidecar,
     ) {
-        // What a person has settled, or a later notification of the order has, is nobody's any more: a send keeps its identity until it is
-        // resolved (SPEC 4.2), and this is the bot's own new message.
-        let mut sends = self.messages.iter().filter(|(_, of)| **of == message).map(|(send, _)| send);
-        if self.pledges.let_go(sends.clone()) || sends.any(|send| self.superseded.contains(send)) {
+        // What a person has settled is nobody's any more, and where no look can tell it is settled sooner: the bot's own new message (SPEC 4.2).
+        let sends = self.messages.iter().filter(|(_, of)| **of == message).map(|(send, _)| send);
+        if self.pledges.lets_pass(sends) {
             self.unsaid.extend(request.attempt);
         }
         let first = request.chat.and_then(|chat| self.queues.get(&(request.session, chat)));
@@ -378,15 +373,10 @@ impl Check {
         copies.retain(|one| ids.insert(&one.id));
         let ours = |at: usize| {
             let (copy, earlier) = (copies[at], &copies[..at]);
-            // A send that the bot has taken back after a look is its own (SPEC 4.4), with all further attempts until we send it again.
-            let its_own = |replay: &Sent| {
-                copy.attempt.is_some_and(|attempt| {
-                    let before = replay.attempt.filter(|before| before.send == attempt.send);
-                    self.unsaid.range(before.unwrap_or(attempt).min(attempt)..=attempt).next().is_some()
-                })
-            };
-            let replayed = |one: &&Sent| one.replay && !its_own(one);
-            if copy.replay { !copy.wished } else { earlier.iter().any(replayed) }
+            let unsaid = copy.attempt.is_some_and(|attempt| self.unsaid.contains(&attempt));
+            // What WAHA sends and never stores, no look finds: its absence counts after a while (SPEC 4.4).
+            let findable = |one: &&Sent| one.replay && (one.stored || copy.begun - one.begun < 130_000);
+            if copy.replay { !copy.wished } else { !unsaid && earlier.iter().any(findable) }
         };
         if (1..copies.len()).any(ours) {
             let how: Vec<_> = copies.iter().map(|one| if one.replay { "replay" } else { "bot" }).collect();
@@ -537,13 +527,6 @@ impl Check {
 
     /// What the heart has decided.
     pub fn decided(&mut self, decision: &Decision, now: i64, waha: &Waha) {
-        for change in &decision.changes {
-            if let Change::Case(case) = change
-                && is_superseded(case)
-            {
-                self.superseded.insert(case.send);
-            }
-        }
         for notice in &decision.notices {
             match notice {
                 Notice::GivenUp { what } => {
@@ -607,11 +590,6 @@ impl Check {
             }
         }
     }
-}
-
-fn is_superseded(case: &Case) -> bool {
-    let resolution = case.failure.as_ref().and_then(|failure| failure.resolution.as_ref());
-    resolution.is_some_and(|resolution| resolution.method == Method::Superseded)
 }
 
 pub fn short(send: SendId) -> String {

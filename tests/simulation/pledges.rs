@@ -23,6 +23,8 @@ pub struct Pledges {
     latest_pause: u64,
     /// Records that a person has settled, told so or not: what the bot says afterwards it says anew.
     let_go: BTreeSet<SendId>,
+    /// WAHA has said that it cannot be asked about these.
+    unlookable: BTreeSet<SendId>,
     /// Records a person was told to have settled, and when.
     settled: BTreeMap<SendId, i64>,
     /// Whose a customer is, as they were told.
@@ -134,12 +136,20 @@ impl Pledges {
         sends.any(|send| self.let_go.contains(send))
     }
 
+    /// The same; or has WAHA said that it cannot be asked about one of them? What the bot sends of it is the bot's own then.
+    pub fn lets_pass<'a>(&self, mut sends: impl Iterator<Item = &'a SendId>) -> bool {
+        sends.any(|send| self.let_go.contains(send) || self.unlookable.contains(send))
+    }
+
     /// Does somebody want this one sent?
     pub fn is_wished(&self, send: SendId) -> bool {
         self.waited.contains_key(&send)
     }
 
     pub fn reported(&mut self, report: &Report) {
+        if let Report::Looked { send, found: Looked::Impossible } = report {
+            self.unlookable.insert(*send);
+        }
         if let Report::Looked { send, found: Looked::Failed | Looked::Impossible } = report
             && let Some(waited) = self.waited.get_mut(send)
         {

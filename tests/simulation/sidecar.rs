@@ -117,10 +117,6 @@ pub fn policy(plan: &Plan, planted: Option<Planted>) -> Policy {
     }
 }
 
-fn standing(case: &Case) -> Standing {
-    Standing { ours: case.ours_since.is_some(), doubtful: case.doubt.is_some() }
-}
-
 impl Life {
     /// The sidecar's clock: anchored at its start, so that steps of the wall clock do not show.
     pub fn clock(&self) -> Timestamp {
@@ -230,7 +226,13 @@ impl Life {
             left.iter().map(Case::open).collect::<Vec<_>>().iter().chain(sidecar.state.cases().values())
         {
             if let Some(identity) = case.what.identity.filter(|_| case.outcome != Outcome::Accepted) {
-                sidecar.live.restore(identity, case.attempt(), case.first_at, case.last_at, standing(case));
+                sidecar.live.restore(
+                    identity,
+                    case.attempt(),
+                    case.first_at,
+                    case.last_at,
+                    Standing::of(case),
+                );
             }
         }
         for one in heard.into_values() {
@@ -355,7 +357,7 @@ impl Life {
             if let (Change::Case(case), Some(sidecar)) = (change, &mut self.sidecar)
                 && let Some(identity) = case.what.identity
             {
-                sidecar.live.stands(identity, case.attempt(), standing(case));
+                sidecar.live.stands(identity, case.attempt(), Standing::of(case));
             }
         }
         for ended in std::mem::take(&mut decision.notes) {

@@ -1,21 +1,18 @@
-//! Looks at what may have arrived, and what people wish of it: nothing that may have arrived goes out again before WAHA was asked (SPEC 4.4).
+//! Looks: WAHA is asked about what may have arrived, before anything is sent again (SPEC 4.4).
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::case::Case;
-use super::super::command::Pending;
-use super::super::errand::{Errand, LATE_MAX, Look, Looked, NotReplayed};
+use super::super::errand::{Errand, LATE_MAX, Look, Looked};
 use super::super::id::SendId;
 use super::super::ledger::Via;
-use super::super::notification::Method;
 use super::super::outcome::Outcome;
 use super::super::probe::ProbeResult;
 use super::super::recovery::message_id;
 use super::super::time::Timestamp;
 use super::attempts::settled_by_look;
 use super::recovering::is_open;
-use super::{Change, Decision, Ending, LOOK_EVERY, Notice, Policy, Reconciled, State};
+use super::{Change, Decision, LOOK_EVERY, Notice, Policy, Reconciled, State};
 
 /// So many looks begin at a time.
 const LOOKS_AT_A_TIME: usize = 10;
@@ -106,11 +103,13 @@ impl State {
                 decision.changes.push(Change::Case(Box::new(case)));
                 self.recovery_of(&what).hurry();
                 self.replay_by_hand(send, now, policy, decision);
+                self.settle_if_needless(send, now, decision);
             }
             Looked::Impossible => {
                 case.unlookable = true;
                 decision.changes.push(Change::Case(Box::new(case.clone())));
                 self.send_unchecked(send, now, policy, decision);
+                self.settle_if_needless(send, now, decision);
             }
             Looked::Failed => {
                 self.looks.insert(send, now + LOOK_AGAIN);
@@ -127,42 +126,11 @@ impl State {
         }
     }
 
-    /// Sends again what a person wants sent, where somebody does; nothing speaks against it any more.
-    pub(super) fn replay_by_hand(
-        &mut self,
-        send: SendId,
-        now: Timestamp,
-        policy: &Policy,
-        decision: &mut Decision,
-    ) {
-        // Another look has said so before, and it is on its way.
-        if !self.by_hand.contains_key(&send) || self.replay_begun(send) {
-            return;
-        }
-        if self.runs(send) {
-            self.by_hand.remove(&send);
-            let ending = Ending::NotReplayed(NotReplayed::BotHasIt);
-            return decision.endings.push((Pending::Replay(send), ending));
-        }
-        if let Some(case) = self.cases.get_mut(&send) {
-            case.ours_since.get_or_insert(now);
-        }
-        self.replay(send, now, policy, decision);
-    }
-
-    /// A case is settled otherwise than by the replay that somebody waits for.
-    pub(super) fn wish_is_over(&mut self, case: &Case, decision: &mut Decision) {
-        // One that runs tells by itself how it ends.
-        if !self.replay_begun(case.send)
-            && !self.replay_runs(case.send)
-            && self.by_hand.remove(&case.send).is_some()
-        {
-            let method = case.failure.as_ref().and_then(|failure| failure.resolution.as_ref());
-            let ending = match method.map(|resolution| resolution.method) {
-                Some(Method::ConfirmedLate | Method::BotRecovered) => Ending::HadGoneOut,
-                _ => Ending::NotReplayed(NotReplayed::Settled),
-            };
-            decision.endings.push((Pending::Replay(case.send), ending));
+    /// It is known of a send that it did not arrive, or that nobody can say: is it needless by now?
+    fn settle_if_needless(&mut self, send: SendId, now: Timestamp, decision: &mut Decision) {
+        let wished = self.by_hand.contains_key(&send);
+        if self.cases.get(&send).is_some_and(|case| !wished && self.told.supersedes(&case.what.order)) {
+            self.settle_needless(send, now, decision);
         }
     }
 }

@@ -24,7 +24,6 @@ use super::{Change, Decision, Ending, Held, LOOK_EVERY, Notice, Policy, State};
 const HEALTHY_FOR: Duration = Duration::from_secs(5 * 60);
 /// A canary's ack is waited for so long.
 const ACK_WAIT: Duration = Duration::from_secs(60);
-
 /// What is pending in a session.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Outlook {
@@ -153,12 +152,22 @@ impl State {
         };
         let needless: Vec<_> = self.same_order(what).filter(earlier).map(|case| case.send).collect();
         for send in needless {
-            let Some(mut case) = self.cases.remove(&send) else { continue };
-            self.drop_request(&mut case, decision);
-            let resolution = Resolution { at, method: Method::Superseded, by: None, note: None };
-            resolve(&mut case, resolution, decision);
-            self.file(case, decision);
+            self.settle_needless(send, at, decision);
         }
+    }
+
+    /// Settles what a later notification has made needless, but for what may be on its way to the customer by our doing: while WAHA can be
+    /// asked, that keeps its identity, so that a late retry of the bot finds it and makes no second one (SPEC 4.2).
+    pub(super) fn settle_needless(&mut self, send: SendId, at: Timestamp, decision: &mut Decision) {
+        let on_its_way = |case: &mut Case| case.replays > 0 && case.doubt.is_some() && !case.unlookable;
+        if self.cases.get_mut(&send).is_none_or(on_its_way) {
+            return;
+        }
+        let Some(mut case) = self.cases.remove(&send) else { return };
+        self.drop_request(&mut case, decision);
+        let resolution = Resolution { at, method: Method::Superseded, by: None, note: None };
+        resolve(&mut case, resolution, decision);
+        self.file(case, decision);
     }
 
     /// The request of a settled case is not needed any more.
@@ -540,6 +549,45 @@ impl State {
         let ours = |recovery: &&mut Recovery| recovery.canary.is_some_and(|(canary, _)| canary == id);
         if let Some(recovery) = self.recoveries.values_mut().find(ours) {
             (recovery.canary, recovery.next_canary) = (None, now + pause_after(0));
+        }
+    }
+
+    /// Sends again what a person wants sent, where somebody does; nothing speaks against it any more.
+    pub(super) fn replay_by_hand(
+        &mut self,
+        send: SendId,
+        now: Timestamp,
+        policy: &Policy,
+        decision: &mut Decision,
+    ) {
+        // One look more may have been under way: what is sent again already is sent once.
+        if !self.by_hand.contains_key(&send) || self.replay_begun(send) {
+            return;
+        }
+        if self.runs(send) {
+            self.by_hand.remove(&send);
+            let ending = Ending::NotReplayed(NotReplayed::BotHasIt);
+            return decision.endings.push((Pending::Replay(send), ending));
+        }
+        if let Some(case) = self.cases.get_mut(&send) {
+            case.ours_since.get_or_insert(now);
+        }
+        self.replay(send, now, policy, decision);
+    }
+
+    /// A case is settled otherwise than by the replay that somebody waits for.
+    pub(super) fn wish_is_over(&mut self, case: &Case, decision: &mut Decision) {
+        // One that runs tells by itself how it ends.
+        if !self.replay_begun(case.send)
+            && !self.replay_runs(case.send)
+            && self.by_hand.remove(&case.send).is_some()
+        {
+            let method = case.failure.as_ref().and_then(|failure| failure.resolution.as_ref());
+            let ending = match method.map(|resolution| resolution.method) {
+                Some(Method::ConfirmedLate | Method::BotRecovered) => Ending::HadGoneOut,
+                _ => Ending::NotReplayed(NotReplayed::Settled),
+            };
+            decision.endings.push((Pending::Replay(case.send), ending));
         }
     }
 }

@@ -280,7 +280,7 @@ fn asks_first(begin: &Begin<&'static str>) -> Option<bool> {
     }
 }
 
-const OURS: Standing = Standing { ours: true, doubtful: true };
+const OURS: Standing = Standing { hands: Hands::Ours, doubtful: true };
 
 #[test]
 fn a_late_retry_of_what_is_ours_and_may_have_arrived_asks_first_and_once() {
@@ -295,6 +295,27 @@ fn a_late_retry_of_what_is_ours_and_may_have_arrived_asks_first_and_once() {
     assert_eq!(asks_first(&live.begin(call(1), send(2), at(70), || 0)), Some(true));
     live.end(identity(1), send(1), at(71), RunEnd::Unsuccessful { doubtful: false });
     assert_eq!(asks_first(&live.begin(call(1), send(2), at(72), || 0)), Some(false), "it is the bot's again");
+}
+
+#[test]
+fn a_retry_of_what_we_have_sent_again_asks_each_time_while_that_may_have_arrived() {
+    let mut live = table();
+    let attempt = |number| AttemptId { send: send(1), number };
+    live.restore(identity(1), attempt(4), at(0), at(60), Standing { hands: Hands::Ours, doubtful: false });
+    live.begin_replay(identity(1), call(1).content, attempt(5), at(0), at(120));
+    live.end(identity(1), send(1), at(121), RunEnd::Unsuccessful { doubtful: true });
+    for second in [130, 132] {
+        let begin = live.begin(call(1), send(9), at(second), || 0);
+        assert_eq!(asks_first(&begin), Some(true), "the copy of ours may come at any time");
+        live.end(identity(1), send(1), at(second + 1), RunEnd::Unsuccessful { doubtful: false });
+        live.stands(identity(1), attempt(7), Standing { hands: Hands::Resent, doubtful: true });
+    }
+    live.stands(identity(1), attempt(7), Standing { hands: Hands::Resent, doubtful: false });
+    assert_eq!(
+        asks_first(&live.begin(call(1), send(9), at(300), || 0)),
+        Some(false),
+        "a look has shown that it did not"
+    );
 }
 
 #[test]
@@ -331,11 +352,11 @@ fn what_is_found_while_a_call_of_it_waits_is_told_to_that_call_and_to_the_next()
 fn a_replay_that_may_have_arrived_is_asked_about_before_anybody_says_so() {
     let mut live = table();
     let attempt = |number| AttemptId { send: send(1), number };
-    live.restore(identity(1), attempt(4), at(0), at(60), Standing { ours: true, doubtful: false });
+    live.restore(identity(1), attempt(4), at(0), at(60), Standing { hands: Hands::Ours, doubtful: false });
     let content = call(1).content;
     assert_eq!(live.begin_replay(identity(1), content, attempt(5), at(0), at(120)), Some(attempt(5)));
     live.end(identity(1), send(1), at(121), RunEnd::Unsuccessful { doubtful: true });
-    live.stands(identity(1), attempt(4), Standing { ours: true, doubtful: false });
+    live.stands(identity(1), attempt(4), Standing { hands: Hands::Ours, doubtful: false });
     assert_eq!(
         asks_first(&live.begin(call(1), send(9), at(122), || 0)),
         Some(true),
@@ -348,7 +369,7 @@ fn a_look_that_found_nothing_lets_the_next_retry_pass() {
     let mut live = table();
     let attempt = |number| AttemptId { send: send(1), number };
     live.restore(identity(1), attempt(4), at(0), at(60), OURS);
-    live.stands(identity(1), attempt(4), Standing { ours: true, doubtful: false });
+    live.stands(identity(1), attempt(4), Standing { hands: Hands::Ours, doubtful: false });
     assert_eq!(asks_first(&live.begin(call(1), send(9), at(200), || 0)), Some(false));
 }
 
@@ -356,7 +377,7 @@ fn a_look_that_found_nothing_lets_the_next_retry_pass() {
 fn a_replay_that_did_not_begin_changes_nothing_but_its_number() {
     let mut live = table();
     let attempt = |number| AttemptId { send: send(1), number };
-    live.restore(identity(1), attempt(4), at(0), at(60), Standing { ours: true, doubtful: false });
+    live.restore(identity(1), attempt(4), at(0), at(60), Standing { hands: Hands::Ours, doubtful: false });
     live.begin_replay(identity(1), call(1).content, attempt(5), at(0), at(120));
     live.end(identity(1), send(1), at(121), RunEnd::NotBegun);
     live.stands(identity(1), attempt(4), OURS);

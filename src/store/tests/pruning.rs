@@ -1,5 +1,6 @@
 //! What goes, and what never does.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use crate::domain::ledger::{Entry, Position};
 use crate::domain::notification::{Method, Resolution};
 use crate::domain::outcome::Outcome;
 use crate::store::testing::*;
-use crate::store::{NoMeter, Order, Store, StoreStats};
+use crate::store::{NoMeter, Order, Store, StoreStats, query, table};
 
 /// Waits until the store looks as it should.
 async fn until(store: &Store, fits: impl Fn(StoreStats) -> bool) -> StoreStats {
@@ -61,6 +62,45 @@ fn applied_intents_and_requests_go_and_open_ones_stay() {
         assert_eq!(loaded.intents.len(), 1);
         let page = store.reader().sends(Order::NewestFirst, None, 2_000, |_| true).unwrap();
         assert_eq!(page.items.len(), 1_003, "the same after a restart");
+        store.close().await;
+    });
+}
+
+#[test]
+fn what_has_not_ended_is_noted_so_that_a_start_need_not_look_for_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store.redb");
+    let noted = |store: &Store| {
+        let reader = store.reader();
+        reader.guarded(|_, t| Ok((query::meta(t, table::ENDED_TO)?, query::unended(t)?))).unwrap()
+    };
+    let lost = BTreeSet::from([3]);
+    on_one_thread(async {
+        let (store, _feed) = start(&path);
+        store.ready().await;
+        let lane = store.lane();
+        lane.note(intent(1, 1));
+        lane.note(accepted(1));
+        // Its outcome was lost: the heart knows that it has ended, the ledger does not.
+        lane.note(intent(2, 1));
+        // Two that still run, for all the heart knows; one of them has just ended.
+        lane.note(intent(3, 1));
+        lane.note(intent(4, 1));
+        assert!(lane.record(accepted(4)).await);
+        assert_eq!(noted(&store), (0, BTreeSet::new()));
+        for _ in 0..2 {
+            store.commit(Vec::new(), Position(6), Position(4)).await.unwrap();
+        }
+        assert_eq!(noted(&store), (4, lost.clone()));
+        store.close().await;
+    });
+    on_one_thread(async {
+        let (store, _feed) = start(&path);
+        store.ready().await;
+        assert_eq!(noted(&store).1, lost);
+        let page = store.reader().sends(Order::OldestFirst, None, 10, |_| true).unwrap();
+        let running = page.items.iter().filter(|send| send.outcome == Outcome::Ambiguous).count();
+        assert_eq!((page.items.len(), running), (4, 2));
         store.close().await;
     });
 }

@@ -64,19 +64,6 @@ fn where_waha_cannot_say_the_wish_counts_and_is_told_so() {
 }
 
 #[test]
-fn two_looks_at_once_send_it_once() {
-    let mut bench = in_doubt();
-    bench.pass(60);
-    assert_eq!(bench.looks(), 1, "the heart's own");
-    bench.command(Command::Retry(SEND));
-    bench.errands.clear();
-    bench.looked(1, Looked::Impossible);
-    bench.looked(1, Looked::Impossible);
-    assert_eq!(bench.replays(), [1], "the second one would be told that the bot has it");
-    assert!(bench.endings.is_empty());
-}
-
-#[test]
 fn a_second_wish_does_not_forget_the_replay_that_is_on_its_way() {
     let mut bench = Bench::new();
     bench.policy.diagnose = false;
@@ -169,4 +156,18 @@ fn a_number_that_is_shown_is_written_down_and_changes_nothing_else() {
     assert_eq!(audit.target, Some(SEND.to_string()));
     assert_eq!(bench.state.cases()[&SEND], before);
     assert!(bench.errands.is_empty());
+}
+
+/// Two looks under way, both without an answer: one replay, and one true ending.
+#[test]
+fn a_second_look_without_an_answer_begins_no_second_replay() {
+    let mut bench = in_doubt();
+    bench.command(Command::Retry(SEND));
+    bench.errands.clear();
+    bench.looked(1, Looked::Impossible);
+    bench.looked(1, Looked::Impossible);
+    assert_eq!(bench.replays(), [1]);
+    assert_eq!(bench.endings, [], "it is under way");
+    bench.attempt(1, 5, Via::Replay, None);
+    assert_eq!(bench.endings, [Ending::ReplayedUnchecked(Outcome::Accepted, None)]);
 }

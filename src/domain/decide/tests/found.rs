@@ -177,3 +177,54 @@ fn a_diagnosis_of_a_session_that_is_gone_is_left() {
     }
     assert!(fresh.diagnoses().is_empty());
 }
+
+/// Send 1 has been sent again, and that may have arrived; then a later notification of its order gets through.
+fn needless_but_in_doubt(bench: &mut super::bench::Bench) {
+    use super::bench::attempt;
+    bench.policy.diagnose = false;
+    bench.give_up(1, Cause::ConnectionRefused);
+    bench.working();
+    bench.pass(30);
+    assert_eq!(bench.replays(), [1]);
+    bench.attempt(1, 5, Via::Replay, Some(Cause::ResponseTimeout));
+    let mut later = attempt(2, 1, Via::Bot, None, bench.now);
+    let notification_type = Some(crate::domain::order::NotificationType::OrderShipped);
+    let order = OrderFacts { notification_type, ..bench.case(1).what.order.clone() };
+    later.what = Arc::new(Description { order, ..(*later.what).clone() });
+    bench.end(later);
+    assert!(bench.case(1).failure.as_ref().is_some_and(|failure| failure.is_open()), "it may be on its way");
+}
+
+#[test]
+fn what_became_needless_while_a_copy_of_ours_may_be_on_its_way_is_settled_once_that_is_known() {
+    use crate::domain::errand::Looked;
+    let found = || Looked::Found {
+        message: MessageId::new("3EB0AA").unwrap(),
+        confirmation: crate::domain::confirmation::Confirmation::Server,
+    };
+    for (seconds, found, method) in [
+        (1, found(), Some(Method::ConfirmedLate)),
+        (1, Looked::Impossible, Some(Method::Superseded)),
+        (1, Looked::Absent, None),
+        (131, Looked::Absent, Some(Method::Superseded)),
+    ] {
+        let mut bench = super::bench::Bench::new();
+        needless_but_in_doubt(&mut bench);
+        bench.pass(seconds);
+        bench.looked(1, found.clone());
+        let of_first = |change: &Change| match change {
+            Change::Case(case) if case.send == SendId::from_bytes([1; 16]) => case
+                .failure
+                .as_ref()
+                .and_then(|failure| failure.resolution.as_ref())
+                .map(|resolution| resolution.method),
+            _ => None,
+        };
+        assert_eq!(
+            bench.changes.iter().filter_map(of_first).next_back(),
+            method,
+            "{found:?} after {seconds} s"
+        );
+        assert_eq!(bench.replays().len(), 0, "nothing of it is sent any more");
+    }
+}
