@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Parser;
-use simulation::life::{WITH_PEOPLE, live_month};
+use simulation::life::live_month;
 use simulation::live;
 use simulation::month::{Kind, Month};
 use simulation::pages;
@@ -43,14 +43,10 @@ struct Arguments {
     /// Only the month with outages, told as a story.
     #[arg(long)]
     story: bool,
-    /// People act too: retry, settle, claim, open again, pause, restart.
-    #[arg(long)]
-    people: bool,
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    WITH_PEOPLE.store(arguments.people, std::sync::atomic::Ordering::Relaxed);
     if let Some(seed) = arguments.seed {
         let outcome = live(seed, None, true);
         println!("{}", outcome.story.join("\n"));

@@ -175,6 +175,8 @@ pub struct State {
     early: Early,
     /// Awaiting sends WAHA was asked about.
     acks_asked: BTreeSet<SendId>,
+    /// Those that WAHA has shown to wait for their ack, since the feed is as it is.
+    shown_waiting: BTreeSet<SendId>,
     /// Whose message is this? Of those that wait, and of open cases that an ack may still settle.
     messages: BTreeMap<MessageId, SendId>,
     /// When to look at an awaiting send. May name one that is gone.
@@ -291,6 +293,7 @@ impl State {
             awaiting: BTreeMap::new(),
             early: Early::default(),
             acks_asked: BTreeSet::new(),
+            shown_waiting: BTreeSet::new(),
             messages: BTreeMap::new(),
             confirm_due: BTreeSet::new(),
             unacknowledged: BTreeMap::new(),

@@ -132,6 +132,9 @@ pub struct Diagnosis {
     pub sends: Vec<SendId>,
     /// That customer.
     pub customer_chat: Option<ChatId>,
+    /// Customers whom diagnoses of this session wrote to lately, and when: after a crash nothing else may know it of those whose record was
+    /// settled before the verdict.
+    pub written: Vec<(ChatId, Timestamp)>,
     /// The simple message to the customer.
     pub customer: Step,
     /// The message to the admin.
@@ -155,6 +158,9 @@ pub struct Diagnosis {
 /// Most sends that share a diagnosis by name; what comes later is diagnosed after it, with the same verdict at hand.
 pub const SENDS_MAX: usize = 1000;
 
+/// Most customers written to lately that are remembered with a diagnosis; beyond it the oldest are left out.
+pub const WRITTEN_MAX: usize = 1000;
+
 impl Diagnosis {
     /// The step of `rung`.
     pub const fn step(&self, rung: Rung) -> Step {
@@ -170,6 +176,13 @@ impl Diagnosis {
             Rung::Customer => self.customer = step,
             Rung::Admin => self.admin = step,
         }
+    }
+
+    /// Its customer is written to.
+    pub fn writes_to(&mut self, chat: ChatId, now: Timestamp) {
+        self.written.push((chat, now));
+        let excess = self.written.len().saturating_sub(WRITTEN_MAX);
+        self.written.drain(..excess);
     }
 
     /// What to do next.
@@ -269,6 +282,7 @@ mod tests {
             began: Timestamp::EPOCH,
             sends: vec![SendId::from_bytes([2; 16])],
             customer_chat: ChatId::new("584240000001"),
+            written: Vec::new(),
             customer,
             admin,
             number_exists: None,

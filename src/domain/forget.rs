@@ -152,11 +152,15 @@ impl Forgotten {
     /// Takes the customer out of a diagnosis that is over. `true` where they were in it.
     pub fn forget_in_diagnosis(&self, diagnosis: &mut Diagnosis) -> bool {
         let theirs = diagnosis.customer_chat.as_ref().is_some_and(|chat| self.is_chat(chat));
-        let forgets = theirs && diagnosis.verdict.is_some();
-        if forgets {
+        if theirs && diagnosis.verdict.is_none() {
+            return false;
+        }
+        let known = diagnosis.written.len();
+        diagnosis.written.retain(|(chat, _)| !self.is_chat(chat));
+        if theirs {
             diagnosis.customer_chat = None;
         }
-        forgets
+        theirs || diagnosis.written.len() < known
     }
 
     /// Takes the customer out of what a session was judged by; how many chats failed stays. `true` where they were in it.

@@ -2,7 +2,7 @@
 //!
 //! Pure rules over one case; who is next, and whether the channel is back, is `decide`'s.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::time::Duration;
 
@@ -174,8 +174,8 @@ pub struct ByHand {
 /// How the way back goes in one session.
 #[derive(Debug, Default)]
 pub struct Recovery {
-    /// The replay under way.
-    pub running: Option<SendId>,
+    /// Replays under way: one, and those that people wanted meanwhile.
+    pub running: BTreeSet<SendId>,
     /// A run of replays is under way: the channel is back, and one goes out after the other.
     pub run: bool,
     /// No replay before then: the pace.

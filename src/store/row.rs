@@ -52,6 +52,11 @@ pub enum RowError {
 
 type Bytes16 = ByteArray<16>;
 
+/// An empty list is not written.
+fn listed<T>(list: Vec<T>) -> Option<Vec<T>> {
+    (!list.is_empty()).then_some(list)
+}
+
 fn to_bytes<T: minicbor::Encode<()>>(row: &T) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(512);
     write(row, &mut bytes);

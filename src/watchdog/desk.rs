@@ -211,7 +211,7 @@ fn unrecorded(after: After) -> After {
 impl Sheet {
     fn put(&mut self, change: Change) {
         match change {
-            Change::Case(case) => _ = self.cases.insert(case.send, case),
+            Change::Case(case) => self.put_case(case),
             Change::Keep(send, request) => _ = self.requests.insert(send, Some(request)),
             Change::Drop(send) => _ = self.requests.insert(send, None),
             Change::Unheard(unheard) => _ = self.unheard.insert(unheard.attempt.send, Some(unheard)),
@@ -238,9 +238,18 @@ impl Sheet {
         }
     }
 
+    /// As the store does it: what a settled one knew stays, where the send's next case lies on top of it.
+    fn put_case(&mut self, case: Box<Case>) {
+        let case = match self.cases.remove(&case.send) {
+            Some(earlier) => Box::new(case.after(*earlier)),
+            None => case,
+        };
+        self.cases.insert(case.send, case);
+    }
+
     /// Lays `later` on top.
     fn cover(&mut self, later: Self) {
-        self.cases.extend(later.cases);
+        later.cases.into_values().for_each(|case| self.put_case(case));
         self.requests.extend(later.requests);
         self.unheard.extend(later.unheard);
         self.sessions.extend(later.sessions);
@@ -336,9 +345,11 @@ mod tests {
     use crate::domain::errand::{Letter, LetterText, Replay};
     use crate::domain::id::ChatId;
     use crate::domain::ledger::AttemptId;
+    use crate::domain::notification::{Attention, Failure, Method, Resolution};
     use crate::domain::order::OrderFacts;
     use crate::domain::outcome::Cause;
     use crate::domain::send::{Description, SendKind};
+    use crate::domain::status::Status;
     use crate::domain::time::Timestamp;
 
     fn session(name: &str, failures: u32) -> Change {
@@ -369,6 +380,44 @@ mod tests {
         assert_eq!(failures(&changes), [2, 1], "the later one of a, and b as it was");
         desk.handed_in(true);
         assert!(!desk.has_work());
+    }
+
+    #[test]
+    fn what_a_person_settled_is_not_lost_under_the_next_case_of_the_send() {
+        let settled = |send: u8| {
+            let mut case = Case::reported(SendId::from_bytes([send; 16]), what(), Timestamp::EPOCH);
+            let at = Timestamp::EPOCH;
+            let resolution =
+                Resolution { at, method: Method::PhoneCall, by: Some("ana".to_owned()), note: None };
+            case.failure = Some(Failure {
+                cause: Cause::Unavailable,
+                created_at: at,
+                status_at_creation: Status::Online,
+                attention: Attention::Unnotified,
+                claimed_by: None,
+                resolution: Some(resolution),
+            });
+            Decision { changes: vec![Change::Case(Box::new(case))], ..Decision::default() }
+        };
+        // A look finds it afterwards, or the bot succeeds: that case has no notification.
+        let found = |send: u8| {
+            let case = Case::reported(SendId::from_bytes([send; 16]), what(), Timestamp::EPOCH);
+            Decision { changes: vec![Change::Case(Box::new(case))], ..Decision::default() }
+        };
+        let mut desk = Desk::default();
+        desk.take(settled(1));
+        desk.take(found(1));
+        desk.take(settled(2));
+        let _changes = desk.hand_in(Vec::new());
+        desk.take(found(2));
+        desk.handed_in(false);
+        let (changes, _) = desk.hand_in(Vec::new());
+        let by = |change: &Change| match change {
+            Change::Case(case) => case.failure.as_ref()?.resolution.as_ref()?.by.clone(),
+            _ => None,
+        };
+        let by: Vec<_> = changes.iter().filter_map(by).collect();
+        assert_eq!(by, ["ana", "ana"], "in one lot, and over one that could not be stored");
     }
 
     #[test]

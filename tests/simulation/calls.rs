@@ -293,7 +293,7 @@ impl Life {
                 if durable {
                     self.check.intends(run.attempt);
                 } else if run.replay.is_none() {
-                    self.check.unrecorded(run.attempt);
+                    self.check.unrecorded(run);
                 } else {
                     let Some(run) = sidecar.runs.remove(&id) else { return };
                     self.leave(&run, RunEnd::NotBegun);
@@ -332,8 +332,8 @@ impl Life {
         run.left = true;
         let started = run.started.millis() - super::sidecar::EPOCH;
         let replay = run.replay.as_ref().map(|replay| replay.attempt.send);
-        let leaves = replay.map(|send| self.check.replay_leaves(self.now, send, started));
-        let (by_hand, wished) = leaves.unwrap_or_default();
+        let session = run.session;
+        let wished = replay.is_some_and(|send| self.check.replay_leaves(self.now, send, session, started));
         let message = &self.bot.messages[run.message];
         let request = Request {
             boot: self.boot,
@@ -341,7 +341,6 @@ impl Life {
             session: run.session,
             attempt: Some(run.attempt),
             started,
-            by_hand,
             wished,
             chat: Some(message.chat),
             text: message.text.clone(),
@@ -431,7 +430,7 @@ impl Life {
         if durable {
             self.check.claims(run.attempt);
         } else {
-            self.check.unrecorded(run.attempt);
+            self.check.unrecorded(&run);
         }
         if let Some(delay) = run.again.take() {
             (run.left, run.ended) = (false, None);

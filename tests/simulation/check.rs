@@ -4,25 +4,25 @@
 //! An exemption covers a single attempt, letter or send, and never a message or a session for good: what one attempt's fate excuses, it
 //! excuses of that attempt alone.
 
+mod ending;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use waha_watchdog::domain::case::Case;
 use waha_watchdog::domain::confirmation::{FeedItem, News};
-use waha_watchdog::domain::decide::{Change, Decision, Notice, Policy, State};
+use waha_watchdog::domain::decide::{Change, Decision, Notice};
 use waha_watchdog::domain::delivery::{Channel, Progress};
 use waha_watchdog::domain::errand::{Errand, LetterKind, Report};
 use waha_watchdog::domain::id::{RecordId, SendId, SessionName};
 use waha_watchdog::domain::ledger::{AttemptId, Ended, Entry, Position, Via};
 use waha_watchdog::domain::notification::{Failure, Method};
 use waha_watchdog::domain::outcome::{Cause, Outcome};
-use waha_watchdog::domain::recovery::Held;
 use waha_watchdog::domain::send::{Description, Identity};
-use waha_watchdog::domain::session::Session;
 use waha_watchdog::domain::status::{Reason, StatusChange};
-use waha_watchdog::domain::time::Timestamp;
 
 use super::bot::Bot;
+use super::calls::Run;
 use super::disk::Disk;
 use super::evidence::Evidence;
 use super::plan::Plan;
@@ -42,6 +42,9 @@ const LOOKED_WITHIN: Duration = Duration::from_secs(8);
 const UNHEARD: i64 = 600_000;
 /// Without an ack for so long, the status may say so.
 const UNACKED: i64 = 59_000;
+
+/// An attempt, and when its turn began: after a crash the number of one that left no trace is given again.
+type Made = (AttemptId, i64);
 
 /// How a send's attempts have ended: how many, when last, and whether the proxy has given it up.
 #[derive(Clone, Copy, Default)]
@@ -95,8 +98,8 @@ pub struct Check {
     written: BTreeMap<usize, i64>,
     last_replay: BTreeMap<usize, i64>,
     /// Attempts that were not said to be on disk, and those that a crash has taken: nobody can know of these.
-    unsure: BTreeSet<AttemptId>,
-    traceless: BTreeSet<AttemptId>,
+    unsure: BTreeSet<Made>,
+    traceless: BTreeSet<Made>,
     /// Attempts that the bot made after WAHA could not say whether an earlier one had arrived: that is its wish (SPEC 4.4).
     unsaid: BTreeSet<AttemptId>,
     /// Messages that got through: when, in which life, and whether the disk says that the bot has not heard so.
@@ -188,25 +191,25 @@ impl Check {
             known.now = known.disk;
         }
         // What was not said to be on disk may be there all the same: only what has left neither intent nor outcome is not known any more.
-        let attempt = |entry: &Entry| match entry {
-            Entry::Intent(intent) => Some(intent.attempt),
-            Entry::Ended(ended) => Some(ended.attempt),
+        let made = |entry: &Entry| match entry {
+            Entry::Intent(intent) => Some((intent.attempt, intent.started.millis() - EPOCH)),
+            Entry::Ended(ended) => Some((ended.attempt, ended.started.millis() - EPOCH)),
             Entry::Begun(_) => None,
         };
-        let traced: BTreeSet<_> = disk.ledger.iter().filter_map(attempt).collect();
+        let traced: BTreeSet<Made> = disk.ledger.iter().filter_map(made).collect();
         let unsure = std::mem::take(&mut self.unsure);
-        self.traceless.extend(unsure.into_iter().filter(|attempt| !traced.contains(attempt)));
-        self.heard_of.retain(|send| traced.iter().any(|attempt| attempt.send == *send));
+        self.traceless.extend(unsure.into_iter().filter(|made| !traced.contains(made)));
+        self.heard_of.retain(|send| traced.iter().any(|(attempt, _)| attempt.send == *send));
     }
 
     /// An entry of it was not said to be on disk: it goes on unrecorded, loudly, and a crash may take it.
-    pub fn unrecorded(&mut self, attempt: AttemptId) {
-        self.unsure.insert(attempt);
+    pub fn unrecorded(&mut self, run: &Run) {
+        self.unsure.insert((run.attempt, run.started.millis() - EPOCH));
     }
 
     /// It was under way when the process died.
-    pub fn cut_off(&mut self, attempt: AttemptId) {
-        self.unsure.insert(attempt);
+    pub fn cut_off(&mut self, run: &Run) {
+        self.unsure.insert((run.attempt, run.started.millis() - EPOCH));
     }
 
     /// The disk cannot be written, and this is done all the same: only what tells the admins.
@@ -261,7 +264,7 @@ impl Check {
             self.letter_seen(now, letter.id, letter.text.kind(), request, boot);
         }
         if let Some(send) = request.replay {
-            return self.replay_seen(now, send, request, disk);
+            return self.replay_seen(now, send, disk);
         }
         if let (Sender::Run(id), Some(message), true, Some(sidecar)) =
             (&request.sender, request.message, request.boot == boot, sidecar)
@@ -292,28 +295,26 @@ impl Check {
         }
     }
 
-    fn replay_seen(&mut self, now: i64, send: SendId, request: &Request, disk: &Disk) {
+    fn replay_seen(&mut self, now: i64, send: SendId, disk: &Disk) {
         let ours = disk.cases.get(&send).is_some_and(|case| case.ours_since.is_some());
         // Settled meanwhile, it is nobody's any more; that it went out before that is no matter.
         let settled = disk.cases.get(&send).is_some_and(Case::is_settled);
         self.holds(now, ours || settled, || {
             format!("a replay of {} although it is not on disk that it is ours", short(send))
         });
-        let last = self.last_replay.insert(request.session, request.begun);
-        let paced = last.is_none_or(|at| request.begun - at >= PACE);
-        // A person waits for no pace.
-        self.holds(now, paced || request.by_hand, || "two replays without a pause".to_owned());
     }
 
-    /// A replay leaves for WAHA; its turn began at `started`. `(by_hand, wished)`: somebody waits for it; and wants it although it may arrive
-    /// twice.
-    pub fn replay_leaves(&mut self, now: i64, send: SendId, started: i64) -> (bool, bool) {
+    /// A replay leaves for WAHA; its turn began at `started`. Does somebody want it although it may arrive twice?
+    pub fn replay_leaves(&mut self, now: i64, send: SendId, session: usize, started: i64) -> bool {
+        // In the order of leaving: a person waits for no pace, and what one of them wants may reach WAHA before what left first.
+        let paced = self.last_replay.insert(session, now).is_none_or(|at| now - at >= PACE);
         let by_hand = self.pledges.is_wished(send);
+        self.holds(now, paced || by_hand, || "two replays without a pause".to_owned());
         let (wished, broken) = self.pledges.replayed(send, started);
         if let Some(broken) = broken {
             self.breaks(now, format!("{broken}: {}", short(send)));
         }
-        (by_hand, wished)
+        wished
     }
 
     #[expect(clippy::too_many_arguments, reason = "everybody is asked")]
@@ -338,7 +339,7 @@ impl Check {
             format!("message {message} overtakes an earlier one of its chat that is still being tried")
         });
         // A retry of a call that the bot has left waits for that one (SPEC 4.1).
-        let orphan = |other: &super::calls::Run| {
+        let orphan = |other: &Run| {
             let left = other.call.is_none_or(|call| !bot.calls[call].open);
             other.message == message && Some(other.attempt) != request.attempt && other.left && left
         };
@@ -360,7 +361,7 @@ impl Check {
     /// one of ours; but for a copy that a person wanted, or that the bot made after a look which could not tell, and for what a crash took.
     pub fn shown(&mut self, now: i64, at: usize, waha: &Waha) {
         let Some(message) = waha.sent[at].message else { return };
-        let known = |one: &&Sent| one.attempt.is_none_or(|attempt| !self.traceless.contains(&attempt));
+        let known = |one: &&Sent| one.attempt.is_none_or(|id| !self.traceless.contains(&(id, one.started)));
         let mut copies: Vec<_> = (waha.sent.iter())
             .filter(|one| one.message == Some(message) && one.left.is_some())
             .filter(known)
@@ -450,6 +451,7 @@ impl Check {
 
     /// What is on disk now.
     pub fn committed(&mut self, disk: &Disk) {
+        self.evidence.values_mut().for_each(Evidence::committed);
         let audited = self.pledges.audited(disk);
         self.holds(0, audited, || "what a person wanted once is in the audit twice".to_owned());
     }
@@ -497,7 +499,7 @@ impl Check {
             }
             Report::Wrote { id, outcome: Outcome::Accepted, .. } => {
                 if let Some(name) = self.carried.get(id) {
-                    self.evidence.entry(name).or_default().proven(true);
+                    self.evidence.entry(name).or_default().written();
                 }
             }
             Report::Probed { session, result, .. } => {
@@ -588,111 +590,6 @@ impl Check {
             }
         }
     }
-
-    /// Half an hour after the last fault: everything is well, or somebody knows.
-    #[expect(clippy::too_many_arguments, reason = "everybody is asked")]
-    pub fn at_the_end(
-        &mut self,
-        now: i64,
-        clock: Timestamp,
-        state: &State,
-        policy: &Policy,
-        disk: &Disk,
-        bot: &Bot,
-        waha: &Waha,
-        plan: &Plan,
-    ) {
-        self.holds(now, state.oldest_running().is_none(), || {
-            "an attempt still runs for the heart".to_owned()
-        });
-        for session in state.sessions().values() {
-            let (status, reason) = (session.assessment.status, session.assessment.reason);
-            let well = session.assessment.is_well() || reason == Reason::Unproven || mute(session);
-            self.holds(now, well, || {
-                format!("still {status} ({}) half an hour after the last fault", reason.as_str())
-            });
-        }
-        for case in state.cases().values() {
-            let message = self.message_of(case.send);
-            let held = state.held(case, clock, policy);
-            let stuck = match (&case.failure, held) {
-                (None, _) => now - (case.last_at.millis() - EPOCH) > 120_000,
-                // One that was held until a moment ago goes out when all before it have: as long as the pace makes that.
-                (Some(_), None) if state.sessions().get(state.session_of(&case.what)).is_some_and(mute) => {
-                    false
-                }
-                (Some(failure), None) => {
-                    let turn = PACE_MAX * turns(state, case, clock, policy) + LOOKED_WITHIN;
-                    failure.is_open() && state.held(case, clock - turn, policy).is_none()
-                }
-                (Some(_), Some(Held::NotLooked)) => plan.looks,
-                (Some(_), Some(Held::BotHasIt)) => case.outcome != Outcome::Accepted,
-                _ => false,
-            };
-            self.holds(now, !stuck, || {
-                format!("message {message:?} still waits: held {held:?}, {:?}", case.failure.is_some())
-            });
-        }
-        let undecided = state.diagnoses().values().any(|diagnosis| diagnosis.verdict.is_none());
-        self.holds(now, !undecided, || "a diagnosis is not over".to_owned());
-        // One that nothing could end but a send that gets through, and none did: healthy probes end the paging, not more (SPEC 9).
-        let unproven = |name: &SessionName| {
-            let proofless = |one: &Session| one.assessment.reason == Reason::Unproven || mute(one);
-            state.sessions().get(name).is_some_and(proofless)
-        };
-        let mut left = state.incidents().values().filter(|incident| !unproven(&incident.session));
-        let open = left.next().map(|incident| {
-            let outlook = state.outlook(&incident.session, clock, policy);
-            let well = incident.well_since.map(|at| at.millis() - EPOCH);
-            format!("{}, well since {well:?}, {} pending", incident.session, outlook.pending)
-        });
-        self.holds(now, open.is_none(), || format!("an incident is still open: {open:?}"));
-        let old = state.alerts().values().find(|alert| now - (alert.at.millis() - EPOCH) > 900_000);
-        let word = old.map(|alert| alert.says.as_str());
-        self.holds(now, word.is_none(), || format!("an alert was never told: {word:?}"));
-        for ((id, channel), (incident, kind)) in self.raised.clone() {
-            let over = incident
-                .and_then(|one| self.kinds.get(&(one, "recovery")))
-                .is_some_and(|one| self.delivered.contains(&(*one, channel)));
-            let told = self.delivered.contains(&(id, channel));
-            let there = told || over || state.alerts().contains_key(&id);
-            let channel = channel.as_str();
-            self.holds(now, there, || format!("an alert was raised and never told by {channel}: {kind}"));
-        }
-        let broken = self.pledges.at_the_end(disk);
-        broken.into_iter().for_each(|what| self.breaks(now, what));
-        self.no_order_is_lost(now, state, disk, bot, waha);
-    }
-
-    /// Every order is accepted, open, or resolved with a reason.
-    fn no_order_is_lost(&mut self, now: i64, state: &State, disk: &Disk, bot: &Bot, waha: &Waha) {
-        let promised = self.intended.iter().chain(&self.claimed).map(|attempt| attempt.send);
-        let known: BTreeSet<_> = promised.chain(self.heard_of.iter().copied()).collect();
-        for send in known {
-            let Some(message) = self.message_of(send) else { continue };
-            let told = &bot.messages[message];
-            let taken = told.heard.is_some() || waha.sent.iter().any(|one| one.message == Some(message));
-            let case = disk.cases.get(&send).or_else(|| state.cases().get(&send));
-            let listed = case.is_some_and(|case| case.failure.is_some() || !case.is_settled());
-            self.holds(now, taken || listed || !told.over, || format!("message {message} is lost silently"));
-        }
-    }
-}
-
-/// An outage for want of acks ends with an ack (SPEC 4.6), and none has come since: nothing was sent there that could have one.
-fn mute(session: &Session) -> bool {
-    let acked = session.last_server_ack.is_some_and(|ack| ack >= session.since);
-    session.assessment.reason == Reason::Unacknowledged && !acked
-}
-
-/// How many notifications of its session may go out, this one included.
-fn turns(state: &State, case: &Case, clock: Timestamp, policy: &Policy) -> u32 {
-    let session = state.session_of(&case.what);
-    let goes = |other: &&Case| {
-        let open = other.failure.as_ref().is_some_and(Failure::is_open);
-        open && state.session_of(&other.what) == session && state.held(other, clock, policy).is_none()
-    };
-    u32::try_from(state.cases().values().filter(goes).count()).unwrap_or(u32::MAX)
 }
 
 pub fn short(send: SendId) -> String {

@@ -27,6 +27,8 @@ pub struct Evidence {
     /// What the last probes found may not have been stored when the process ended.
     unprobed: bool,
     unrecorded: bool,
+    /// A letter of ours got through, and no ledger says so: until so many commits are over, a crash takes it. SPEC 4.5 promises outcomes alone.
+    uncommitted: u8,
     /// A crash took what was said to be unrecorded: which failures the heart still knows, nobody can say, until something gets through.
     forgetful: bool,
 }
@@ -68,6 +70,16 @@ impl Evidence {
         self.forgetful &= !recorded;
     }
 
+    /// A letter of ours got through. The commit under way does not have it yet.
+    pub fn written(&mut self) {
+        self.proven(true);
+        self.uncommitted = 2;
+    }
+
+    pub const fn committed(&mut self) {
+        self.uncommitted = self.uncommitted.saturating_sub(1);
+    }
+
     /// A send was given up, an attempt of which had failed by itself.
     pub fn given_up(&mut self, chat: Option<&ChatId>, now: i64) {
         self.exhausted = true;
@@ -92,7 +104,8 @@ impl Evidence {
     }
 
     pub fn crashed(&mut self) {
-        if std::mem::take(&mut self.unrecorded) {
+        let uncommitted = std::mem::take(&mut self.uncommitted) > 0;
+        if std::mem::take(&mut self.unrecorded) || uncommitted {
             self.failing.clear();
             self.exhausted = false;
             self.forgetful = true;

@@ -2,7 +2,6 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use waha_watchdog::domain::confirmation::{FeedItem, FeedState};
 use waha_watchdog::domain::errand::{Looked, Report};
@@ -18,9 +17,6 @@ use super::planted::Planted;
 use super::sidecar::Sidecar;
 use super::story::Story;
 use super::world::{Request, Waha};
-
-/// Do people act in lives without a planted bug?
-pub static WITH_PEOPLE: AtomicBool = AtomicBool::new(false);
 
 /// After the faults so long passes until everything must be well, in milliseconds.
 const QUIET: i64 = 32 * 60_000;
@@ -130,11 +126,7 @@ pub struct Outcome {
 /// Lives one seed to its end, or until something does not hold.
 pub fn live(seed: u64, planted: Option<Planted>, told: bool) -> Outcome {
     let mut chance = Chance::new(seed);
-    let mut plan = Plan::of(&mut chance);
-    // What people do is still being judged: they act with `--people`, and where only they can show a planted bug (docs/ARCHITECTURE.md).
-    if !WITH_PEOPLE.load(Ordering::Relaxed) && !planted.is_some_and(Planted::is_of_people) {
-        plan.people = 0;
-    }
+    let plan = Plan::of(&mut chance);
     let mut life = Life::new(chance, plan, planted, told);
     life.story.tell(0, || format!("seed {seed}: {:?}", life.plan));
     life.begin();
@@ -321,7 +313,7 @@ impl Life {
         self.story.tell(self.now, || "CRASH".to_owned());
         // What was under way and has left: where there is no intent on disk either (SPEC 4.5), nobody knows of it afterwards.
         let runs = self.sidecar.take().map(|sidecar| sidecar.runs).unwrap_or_default();
-        runs.values().filter(|run| run.left).for_each(|run| self.check.cut_off(run.attempt));
+        runs.values().filter(|run| run.left).for_each(|run| self.check.cut_off(run));
         self.disk_crashes();
         self.boot += 1;
         self.check.crashed(&self.disk);

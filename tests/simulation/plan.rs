@@ -94,7 +94,7 @@ pub struct Plan {
     /// Sessions, each with its own weather; the last may be one that the configuration does not name.
     pub sessions: usize,
     pub unlisted: bool,
-    /// From one thing that people do to the next, at the most; 0 where nobody does anything.
+    /// From one thing that people do to the next, at the most: often in half of the lives, now and then in the others. 0 in a month of a shop.
     pub people: i64,
     /// The proxy tries again (`retry.mode = "proxy"`), and the bot so often itself.
     pub proxy: bool,
@@ -150,7 +150,7 @@ impl Plan {
         Self {
             sessions,
             unlisted: sessions > 1 && chance.percent(25),
-            people: if chance.percent(50) { chance.between(3, 60) * 1000 } else { 0 },
+            people: if chance.percent(50) { chance.between(3, 60) } else { chance.between(60, 600) } * 1000,
             proxy,
             tries: if proxy && chance.percent(60) { 1 } else { 4 },
             ..plan

@@ -44,11 +44,6 @@ impl Planted {
         Self::OrphanNotAwaited,
     ];
 
-    /// Only what people do shows it.
-    pub const fn is_of_people(self) -> bool {
-        matches!(self, Self::ToldBeforeCommit | Self::CommandTwice | Self::ForgottenPause)
-    }
-
     /// What is wrong, in words.
     pub const fn as_str(self) -> &'static str {
         match self {

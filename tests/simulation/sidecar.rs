@@ -413,7 +413,6 @@ impl Life {
                     session,
                     attempt: None,
                     started: begun,
-                    by_hand: false,
                     wished: false,
                     chat,
                     text,
@@ -515,15 +514,6 @@ impl Life {
         let Some(sidecar) = &self.sidecar else {
             return self.check.breaks(self.now, "the sidecar is not there".to_owned());
         };
-        self.check.at_the_end(
-            self.now,
-            now,
-            &sidecar.state,
-            &sidecar.policy,
-            &self.disk,
-            &self.bot,
-            &self.waha,
-            &self.plan,
-        );
+        self.check.at_the_end(self.now, now, sidecar, &self.disk, &self.bot, &self.waha, &self.plan);
     }
 }

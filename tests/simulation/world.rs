@@ -40,8 +40,7 @@ pub struct Request {
     /// When its turn began, and when it left.
     pub started: i64,
     pub begun: i64,
-    /// Somebody waits for it; and wants it although it may arrive twice.
-    pub by_hand: bool,
+    /// Somebody wants it although it may arrive twice.
     pub wished: bool,
 }
 
@@ -58,6 +57,7 @@ pub struct Sent {
     pub wished: bool,
     /// The send it was sent under, where it has one.
     pub send: Option<SendId>,
+    pub started: i64,
     pub begun: i64,
     /// On its way to WhatsApp since then; `None` while it waits.
     pub left: Option<i64>,
@@ -172,6 +172,7 @@ impl Life {
                 attempt: request.attempt,
                 wished: request.wished,
                 send: request.send,
+                started: request.started,
                 begun: request.begun,
                 left: None,
                 acked: Confirmation::None,

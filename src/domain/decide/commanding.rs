@@ -146,9 +146,8 @@ impl State {
             return Err(Refusal::NothingKept);
         }
         let doubtful = case.doubt.is_some();
-        let replaying = self.recoveries.values().any(|recovery| recovery.running == Some(send));
         // Two clicks are one send, and one look.
-        if !replaying && !self.by_hand.contains_key(&send) {
+        if !self.replay_begun(send) && !self.by_hand.contains_key(&send) {
             if self.runs(send) {
                 return Err(Refusal::BotHasIt);
             }

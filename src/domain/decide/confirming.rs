@@ -27,6 +27,9 @@ impl State {
     pub(super) fn feed_changed(&mut self, state: FeedState, now: Timestamp) -> Decision {
         if self.feed.state != state {
             self.feed = super::Followed { state, since: now };
+            // What it told meanwhile is lost: WAHA is asked anew.
+            self.shown_waiting.clear();
+            self.acks_asked.clear();
         }
         Decision::default()
     }
@@ -111,6 +114,7 @@ impl State {
         let awaiting = self.awaiting.remove(&send)?;
         self.messages.remove(&awaiting.message);
         self.acks_asked.remove(&send);
+        self.shown_waiting.remove(&send);
         Some(awaiting)
     }
 
@@ -255,7 +259,9 @@ impl State {
             let acked_since =
                 self.sessions[name].last_server_ack.is_some_and(|ack| ack >= awaiting.accepted_at);
             let Some(chat) = awaiting.what.chat.as_ref().filter(|_| !acked_since) else { continue };
-            if awaiting.echoed {
+            // An ack that came while nobody followed was not heard: then only WAHA can say that there was none.
+            let followed = self.feed.since <= awaiting.accepted_at;
+            if awaiting.echoed && (followed || self.shown_waiting.contains(&awaiting.send)) {
                 let oldest = waiting.entry(name).or_default().entry(chat).or_insert(awaiting.accepted_at);
                 *oldest = (*oldest).min(awaiting.accepted_at);
             } else if now.since(awaiting.accepted_at) >= ECHO_WITHIN
@@ -341,6 +347,7 @@ impl State {
         match found {
             Looked::Found { confirmation: Confirmation::None, .. } => {
                 awaiting.echoed = true;
+                self.shown_waiting.insert(send);
                 if overdue && let Some(awaiting) = self.forget_awaiting(send) {
                     decision.changes.push(confirmed(send, Confirmation::None, now));
                     self.not_confirmed(&awaiting, Cause::NeverConfirmed, now, policy, decision);

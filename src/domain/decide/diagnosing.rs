@@ -106,6 +106,7 @@ impl State {
                             decision.errands.extend(check_number(&diagnosis));
                         } else {
                             self.written_to.insert(letter.chat.clone(), now);
+                            diagnosis.writes_to(letter.chat.clone(), now);
                         }
                         decision.errands.push(Errand::Write(letter));
                     }
@@ -179,6 +180,7 @@ impl State {
             began: now,
             sends: vec![send],
             customer_chat: chat,
+            written: self.written_lately(name, now),
             customer: Step::Waiting,
             admin: Step::Waiting,
             number_exists: None,
@@ -194,6 +196,12 @@ impl State {
         let id = RecordId::from_bytes(self.ids.next(now));
         self.keep_diagnosis(Diagnosis { id, ..diagnosis }, decision);
         true
+    }
+
+    /// Whom the diagnoses before this one wrote to, and must not be written to again.
+    fn written_lately(&self, name: &SessionName, now: Timestamp) -> Vec<(ChatId, Timestamp)> {
+        let before = self.diagnoses.get(name).into_iter().flat_map(|earlier| &earlier.written);
+        before.filter(|(_, at)| now.since(*at) < WRITE_EVERY).cloned().collect()
     }
 
     /// The letter of a step, or why it is left out.
@@ -280,8 +288,9 @@ impl State {
         if diagnosis.verdict.is_some() {
             return;
         }
-        if let (Rung::Customer, Some(chat)) = (rung, &diagnosis.customer_chat) {
-            self.written_to.remove(chat);
+        if let (Rung::Customer, Some(chat)) = (rung, diagnosis.customer_chat.clone()) {
+            self.written_to.remove(&chat);
+            diagnosis.written.retain(|(to, _)| *to != chat);
         }
         diagnosis.set(rung, Step::Ended(Reached::NotTried(NotTried::Unrecorded)));
         self.keep_diagnosis(diagnosis, decision);
@@ -375,7 +384,10 @@ impl State {
         if let Some(chat) = &diagnosis.customer_chat
             && !matches!(diagnosis.customer, Step::Waiting | Step::Ended(Reached::NotTried(_)))
         {
-            self.written_to.insert(chat.clone(), diagnosis.began);
+            self.note_written(chat.clone(), diagnosis.began);
+        }
+        for (chat, at) in &diagnosis.written {
+            self.note_written(chat.clone(), *at);
         }
         for rung in [Rung::Customer, Rung::Admin] {
             if matches!(diagnosis.step(rung), Step::Running { .. }) {

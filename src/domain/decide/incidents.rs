@@ -141,7 +141,7 @@ impl State {
 
     /// Are there still notifications that go out by themselves?
     fn still_recovering(&self, name: &SessionName, now: Timestamp, policy: &Policy) -> bool {
-        let runs = self.recoveries.get(name).is_some_and(|recovery| recovery.running.is_some());
+        let runs = self.recoveries.get(name).is_some_and(|recovery| !recovery.running.is_empty());
         // The first one is enough: with thousands open, counting them at every event takes too long.
         let goes =
             |case: &super::Case| self.held(case, now, policy).is_none_or(super::Held::passes_by_itself);

@@ -44,7 +44,7 @@ impl State {
 
     /// When somebody must look again.
     pub(super) fn next_recovery(&self) -> Option<Timestamp> {
-        let idle = self.recoveries.values().filter(|recovery| recovery.running.is_none());
+        let idle = self.recoveries.values().filter(|recovery| recovery.running.is_empty());
         idle.map(|recovery| recovery.look).min()
     }
 
@@ -234,7 +234,7 @@ impl State {
     /// Looks, canaries, replays: whatever is due.
     pub(super) fn move_recoveries(&mut self, now: Timestamp, policy: &Policy, decision: &mut Decision) {
         self.begin_looks(now, policy, decision);
-        let due = self.recoveries.iter().filter(|(_, one)| one.running.is_none() && one.look <= now);
+        let due = self.recoveries.iter().filter(|(_, one)| one.running.is_empty() && one.look <= now);
         let names: Vec<_> = due.map(|(name, _)| name.clone()).collect();
         for name in names {
             if let Some(recovery) = self.recoveries.get_mut(&name) {
@@ -406,6 +406,11 @@ impl State {
         intents.any(|(_, intent)| intent.via == Via::Replay)
     }
 
+    /// Is a replay of it on its way, from the errand to its end?
+    pub(super) fn replay_begun(&self, send: SendId) -> bool {
+        self.recoveries.values().any(|recovery| recovery.running.contains(&send))
+    }
+
     /// Sends it again. That it is ours is committed, again, before the errand begins.
     pub(super) fn replay(&mut self, send: SendId, now: Timestamp, policy: &Policy, decision: &mut Decision) {
         let Some(case) = self.cases.get(&send) else { return };
@@ -426,7 +431,8 @@ impl State {
         let interval = jittered(policy.recovery.interval, send);
         let what = Arc::clone(&self.cases[&send].what);
         let recovery = self.recovery_of(&what);
-        (recovery.running, recovery.paced) = (Some(send), now + interval);
+        recovery.running.insert(send);
+        recovery.paced = now + interval;
     }
 
     /// A replay ended; what it means for its case is settled like any other attempt.
@@ -443,8 +449,7 @@ impl State {
         let confirms = self.feed.state == FeedState::Connected && ended.message_id.is_some();
         let interval = jittered(policy.recovery.interval, send);
         let recovery = self.recovery_of(&ended.what);
-        if recovery.running == Some(send) {
-            recovery.running = None;
+        if recovery.running.remove(&send) {
             recovery.paced = recovery.paced.max(ended.started + interval);
             recovery.look = recovery.paced;
         }
@@ -489,9 +494,9 @@ impl State {
         if why == NotReplayed::Unrecorded && self.running.len() == before && self.cases.contains_key(&send) {
             *self.unbegun.entry(send).or_default() += 1;
         }
-        let running = self.recoveries.values_mut().find(|recovery| recovery.running == Some(send));
-        if let Some(recovery) = running {
-            recovery.running = None;
+        let begun = self.recoveries.values_mut().find(|recovery| recovery.running.contains(&send));
+        if let Some(recovery) = begun {
+            recovery.running.remove(&send);
             recovery.look = now + LOOK_EVERY;
         }
         if why == NotReplayed::NothingKept
@@ -556,8 +561,7 @@ impl State {
         decision: &mut Decision,
     ) {
         // One look more may have been under way: what is sent again already is sent once.
-        let replaying = self.recoveries.values().any(|recovery| recovery.running == Some(send));
-        if !self.by_hand.contains_key(&send) || replaying {
+        if !self.by_hand.contains_key(&send) || self.replay_begun(send) {
             return;
         }
         if self.runs(send) {
@@ -573,9 +577,11 @@ impl State {
 
     /// A case is settled otherwise than by the replay that somebody waits for.
     pub(super) fn wish_is_over(&mut self, case: &Case, decision: &mut Decision) {
-        let replaying = self.recoveries.values().any(|recovery| recovery.running == Some(case.send));
         // One that runs tells by itself how it ends.
-        if !replaying && !self.replay_runs(case.send) && self.by_hand.remove(&case.send).is_some() {
+        if !self.replay_begun(case.send)
+            && !self.replay_runs(case.send)
+            && self.by_hand.remove(&case.send).is_some()
+        {
             let method = case.failure.as_ref().and_then(|failure| failure.resolution.as_ref());
             let ending = match method.map(|resolution| resolution.method) {
                 Some(Method::ConfirmedLate | Method::BotRecovered) => Ending::HadGoneOut,

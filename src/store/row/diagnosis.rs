@@ -5,7 +5,7 @@ use minicbor::{Decode, Encode};
 use super::description::{chat_id, session_name};
 use super::ledger::cause;
 use super::probe::ProbeRow;
-use super::{Bytes16, RowError, at, bytes16, codes, millis, record_id, record16, send_id, to_bytes};
+use super::{Bytes16, RowError, at, bytes16, codes, listed, millis, record_id, record16, send_id, to_bytes};
 use crate::domain::diagnosis::{Diagnosis, Finding, NotTried, Reached, Step, Verdict};
 use crate::domain::id::ChatId;
 
@@ -116,6 +116,17 @@ struct DiagnosisRow<'a> {
     others_failed: u32,
     #[n(13)]
     verdict: Option<u8>,
+    #[b(14)]
+    written: Option<Vec<WrittenRow<'a>>>,
+}
+
+#[derive(Encode, Decode)]
+#[cbor(map)]
+struct WrittenRow<'a> {
+    #[b(0)]
+    chat: &'a str,
+    #[n(1)]
+    at: i64,
 }
 
 impl From<Reached> for ReachedRow {
@@ -228,6 +239,11 @@ pub(in crate::store) fn diagnosis_row(diagnosis: &Diagnosis) -> Vec<u8> {
         others_accepted: diagnosis.others_accepted,
         others_failed: diagnosis.others_failed,
         verdict: diagnosis.verdict.map(verdict::code),
+        written: listed(
+            (diagnosis.written.iter())
+                .map(|(chat, at)| WrittenRow { chat: chat.expose(), at: at.millis() })
+                .collect(),
+        ),
     })
 }
 
@@ -248,5 +264,8 @@ pub(in crate::store) fn diagnosis_of(bytes: &[u8]) -> Result<Diagnosis, RowError
         others_accepted: row.others_accepted,
         others_failed: row.others_failed,
         verdict: row.verdict.map(verdict::of).transpose()?,
+        written: (row.written.iter().flatten())
+            .map(|row| Ok((chat_id(row.chat)?, at(row.at))))
+            .collect::<Result<_, RowError>>()?,
     })
 }

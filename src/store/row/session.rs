@@ -7,7 +7,7 @@ use minicbor::{Decode, Encode};
 use super::description::{chat_id, session_name};
 use super::ledger::cause;
 use super::probe::ProbeRow;
-use super::{RowError, at, codes, flag, millis, to_bytes};
+use super::{RowError, at, codes, flag, listed, millis, to_bytes};
 use crate::domain::day::{Day, Hour};
 use crate::domain::id::ChatId;
 use crate::domain::probe::Health;
@@ -265,11 +265,6 @@ impl RejectionRow<'_> {
     fn to_domain(&self) -> Result<Rejection, RowError> {
         Ok(Rejection { at: at(self.at), cause: cause::of(self.cause)?, chat: chat_id(self.chat)? })
     }
-}
-
-/// An empty list is not written.
-fn listed<T>(list: Vec<T>) -> Option<Vec<T>> {
-    (!list.is_empty()).then_some(list)
 }
 
 pub(in crate::store) fn session_row(session: &Session) -> Vec<u8> {

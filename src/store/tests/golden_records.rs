@@ -73,6 +73,8 @@ fn diagnosis() -> Diagnosis {
         began: NOW,
         sends: vec![send(11), send(12)],
         customer_chat: ChatId::new("584240000001"),
+        // Files of the first versions have none.
+        written: Vec::new(),
         customer: Step::Ended(Reached::Unknown(Cause::ResponseTimeout)),
         admin: Step::Running { since: NOW },
         number_exists: Some(false),

@@ -64,6 +64,19 @@ fn where_waha_cannot_say_the_wish_counts_and_is_told_so() {
 }
 
 #[test]
+fn a_second_wish_does_not_forget_the_replay_that_is_on_its_way() {
+    let mut bench = Bench::new();
+    bench.policy.diagnose = false;
+    (1..=2).for_each(|send| bench.give_up(send, Cause::ConnectionRefused));
+    bench.errands.clear();
+    for send in [1, 2, 1] {
+        let send = SendId::from_bytes([send; 16]);
+        assert_eq!(bench.command(Command::Retry(send)), Reply::Begun(Pending::Replay(send)));
+    }
+    assert_eq!(bench.replays(), [1, 2]);
+}
+
+#[test]
 fn that_it_is_not_there_counts_only_once_waha_cannot_send_it_any_more() {
     let mut bench = in_doubt();
     bench.pass(10);

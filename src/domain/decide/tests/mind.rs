@@ -139,6 +139,33 @@ fn a_step_is_never_begun_twice_and_a_restart_tells_nobody() {
 }
 
 #[test]
+fn a_customer_who_was_written_to_is_not_again_after_a_restart_whatever_became_of_the_record() {
+    let mut bench = Bench::new();
+    bench.give_up(1, DEAD);
+    let letter = bench.letters().remove(0);
+    bench.pass(1);
+    // Settled before the verdict: what is found is written to no record.
+    bench.attempt(1, 5, Via::Bot, None);
+    bench.wrote(letter.id, LetterKind::QuickMessage, Some(DEAD));
+    // Another order's diagnosis takes the place of that one.
+    bench.give_up(2, DEAD);
+    assert!(matches!(bench.answer(None), LetterText::QuickMessage(_)));
+    bench.restart();
+    bench.pass(60);
+    bench.errands.clear();
+    let mut again = attempt(3, 1, Via::Bot, Some(DEAD), bench.now);
+    again.what = Arc::new(Description {
+        order: again.what.order.clone(),
+        ..(*attempt(1, 1, Via::Bot, None, bench.now).what).clone()
+    });
+    again.given_up = true;
+    bench.end(again);
+    bench.pass(1);
+    let kinds: Vec<_> = bench.letters().iter().map(|letter| letter.text.kind()).collect();
+    assert_eq!(kinds, [LetterKind::AdminNotice]);
+}
+
+#[test]
 fn an_order_that_was_told_otherwise_is_not_diagnosed() {
     let mut bench = Bench::new();
     let mut other = attempt(2, 1, Via::Bot, None, bench.now);
@@ -370,6 +397,31 @@ fn accepted_and_never_acknowledged_is_an_outage() {
     bench.event(Event::Feed(FeedState::Connected));
     bench.hear(News::Ack(MessageId::new("3EB00101").unwrap(), Confirmation::Server));
     assert_eq!(bench.status().0, Status::Online);
+}
+
+#[test]
+fn an_ack_that_came_while_nobody_listened_makes_no_outage_after_a_restart() {
+    for waits in [false, true] {
+        let mut bench = Bench::new();
+        bench.event(Event::Feed(FeedState::Connected));
+        for send in 1..=2 {
+            bench.attempt(send, 1, Via::Bot, None);
+            bench.hear(News::Echo(MessageId::new(&format!("3EB0{send:02}01")).unwrap()));
+        }
+        bench.restart();
+        bench.pass(5);
+        bench.event(Event::Feed(FeedState::Connected));
+        bench.pass(60);
+        assert_eq!(bench.status().0, Status::Online, "their acks may have come meanwhile");
+        assert_eq!(bench.looks(), 2, "WAHA is asked");
+        for send in 1..=2 {
+            let message = MessageId::new(&format!("3EB0{send:02}01")).unwrap();
+            let confirmation = if waits { Confirmation::None } else { Confirmation::Server };
+            bench.looked(send, Looked::Found { message, confirmation });
+        }
+        bench.pass(6);
+        assert_eq!(bench.status().1 == Reason::Unacknowledged, waits);
+    }
 }
 
 #[test]

@@ -80,12 +80,13 @@ prop_compose! {
 prop_compose! {
     fn diagnosis()(
         (id, session, began, sends) in (record(), session_name_of(), moment(), sends()),
-        (customer_chat, customer, admin, number_exists) in (chat(), step(), step(), of(any::<bool>())),
+        (customer_chat, written, customer, admin) in (chat(), vec((some_chat(), moment()), 0..3), step(), step()),
+        number_exists in of(any::<bool>()),
         (attempts, cause, probe) in (any::<u32>(), one_of(Cause::ALL), of(probe())),
         (others_accepted, others_failed, verdict) in (any::<u32>(), any::<u32>(), of(one_of(Verdict::ALL))),
     ) -> Diagnosis {
         Diagnosis {
-            id, session, began, sends, customer_chat, customer, admin, number_exists, attempts, cause, probe, others_accepted,
+            id, session, began, sends, customer_chat, written, customer, admin, number_exists, attempts, cause, probe, others_accepted,
             others_failed, verdict,
         }
     }
