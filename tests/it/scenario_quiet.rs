@@ -80,8 +80,9 @@ fn attempts_are_few(play: &mut Play) {
     let mut tries: BTreeMap<String, usize> = BTreeMap::new();
     for call in play.waha.calls() {
         let at = call.chat.unwrap_or_default();
-        // What has no text is a look, not a message.
-        let ours = |said: &str| (0..100).all(|n| said != text(&order(n)));
+        // What has no text is a look, not a message; and while WAHA's own health looks well, a canary may go to the admin (SPEC 9).
+        let canary = include_str!("../../src/words/templates/es/canary.txt").trim();
+        let ours = |said: &str| said.trim() != canary && (0..100).all(|n| said != text(&order(n)));
         if call.text.as_deref().is_some_and(ours) {
             *tries.entry(at).or_insert(0) += 1;
         }
