@@ -28,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admin::{self, Admin};
 use crate::channels::SteadyBoard;
-use crate::clock::Clock;
+use crate::clock::{Clock, wall};
 use crate::config::{Config, EventsMode};
 use crate::domain::case::Case;
 use crate::domain::confirmation::{FeedEvent, FeedState};
@@ -201,7 +201,7 @@ pub fn start(config: &Config) -> Result<Running, StartError> {
         .map_err(failed)?;
     ready.cancel();
     metrics.reload_successful.set(1);
-    metrics.reload_timestamp.set(now.millis() / 1000);
+    metrics.reload_timestamp.set(wall::outside(now).millis() / 1000);
     if let Some(why) = shared_fate(config) {
         tracing::warn!("{why}");
     }
@@ -300,7 +300,7 @@ impl Running {
     pub fn note_reload(&self, successful: bool) {
         self.metrics.reload_successful.set(i64::from(successful));
         if successful {
-            self.metrics.reload_timestamp.set(self.clock.now().millis() / 1000);
+            self.metrics.reload_timestamp.set(wall::outside(self.clock.now()).millis() / 1000);
         }
     }
 }
@@ -360,6 +360,7 @@ impl Office {
             Err(error) => return tracing::error!(%error, "the office has no runtime"),
         };
         runtime.block_on(async {
+            self.heed_the_wall_clock();
             self.tell_steadily();
             let pages = panel::routes(&self.panel);
             tokio::task::spawn_local(panel::keep_snapshot(Arc::clone(&self.panel), self.closed.clone()));
@@ -598,7 +599,7 @@ impl Meter for StoreMeter {
         let store = &self.metrics.store;
         store.commit_duration.observe(took.as_secs_f64());
         store.entries.inc_by(entries as u64);
-        store.last_commit.set(self.clock.now().seconds());
+        store.last_commit.set(wall::outside(self.clock.now()).seconds());
     }
 
     fn unrecorded(&self, entries: u64) {

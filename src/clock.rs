@@ -1,7 +1,9 @@
 //! The only reader of time and of chance.
 //!
 //! Moments are anchored at the start of the process and move with the monotonic clock, so that a step of the wall clock makes no span
-//! negative and no window jump.
+//! negative and no window jump. How far the wall clock has come to stand from them is kept in [`wall`], for what goes out and comes in.
+
+pub mod wall;
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -26,8 +28,17 @@ impl Clock {
     /// The real clock.
     #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the clocks")]
     pub fn system() -> Self {
-        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-        Self(Arc::new(Source::System { wall_at_start: Timestamp::EPOCH + wall, start: Instant::now() }))
+        let (wall_at_start, start) = (wall_now(), Instant::now());
+        wall::born(wall_at_start);
+        Self(Arc::new(Source::System { wall_at_start, start }))
+    }
+
+    /// Looks at the wall clock. By how many milliseconds it was set since it was last looked at; `None` where it was not.
+    pub fn heed(&self) -> Option<i64> {
+        match &*self.0 {
+            Source::System { .. } => wall::heed(self.now(), wall_now()),
+            Source::Manual { .. } => None,
+        }
     }
 
     /// A clock that stands at `now` until it is moved: for tests.
@@ -84,9 +95,6 @@ pub struct Mark {
     pub boot: u64,
 }
 
-/// A wall clock that was set by less is not worth a word.
-const STEP_MIN_MS: i64 = 1000;
-
 impl Clock {
     /// Where the clock stands; `None` where the system does not tell how long it is up.
     pub fn mark(&self) -> Option<Mark> {
@@ -105,13 +113,18 @@ impl Clock {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "this is the one place that reads the clocks")]
+fn wall_now() -> Timestamp {
+    Timestamp::EPOCH + SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO)
+}
+
 fn stepped(mark: Mark, here: Mark) -> i64 {
     if mark.boot != here.boot {
         return 0;
     }
     let expected = mark.now + here.up.saturating_sub(mark.up);
     let step = here.now.millis().saturating_sub(expected.millis());
-    if step.abs() < STEP_MIN_MS { 0 } else { step }
+    if step.abs() < wall::STEP_MIN_MS { 0 } else { step }
 }
 
 fn uptime() -> Option<Duration> {
@@ -129,9 +142,9 @@ fn boot() -> Option<u64> {
     })
 }
 
-/// A moment as machines read it: RFC 3339 in UTC with milliseconds.
+/// A moment as machines outside read it: by the wall clock, RFC 3339 in UTC with milliseconds.
 pub fn rfc3339(at: Timestamp) -> String {
-    chrono::DateTime::from_timestamp_millis(at.millis())
+    chrono::DateTime::from_timestamp_millis(wall::outside(at).millis())
         .unwrap_or_default()
         .to_rfc3339_opts(chrono::SecondsFormat::Millis, true)
 }

@@ -23,6 +23,7 @@ pub use families::{HeartMetrics, ProxyMetrics, StoreMetrics};
 pub use mind::MindMetrics;
 pub use snapshot::SnapshotMetrics;
 
+use crate::clock::wall;
 use crate::domain::decide::OTHER_SESSIONS;
 use crate::domain::id::SessionName;
 use crate::domain::time::Timestamp;
@@ -226,9 +227,9 @@ fn with_other(sessions: &[SessionName]) -> impl Iterator<Item = &str> {
     sessions.iter().map(SessionName::as_str).chain([OTHER_SESSIONS])
 }
 
-/// A moment, for gauges; 0 where there was none.
+/// A moment, for gauges, by the wall clock as Prometheus reads it; 0 where there was none.
 fn moment(at: Option<Timestamp>) -> f64 {
-    at.map_or(0.0, Timestamp::seconds)
+    at.map_or(0.0, |at| wall::outside(at).seconds())
 }
 
 /// A number of things, for gauges.

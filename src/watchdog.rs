@@ -336,6 +336,10 @@ impl Watchdog {
             for (position, intent) in intents {
                 state.restore_intent(position, intent);
             }
+            // The mark that tells of it is written anew with the next commit: what it tells of goes with it.
+            if stepped != 0 {
+                desk.take(state.everything());
+            }
         }
         self.feed.skip_to(last);
         let mut changes = Vec::new();

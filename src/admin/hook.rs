@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 
 use super::Admin;
 use super::problem::{Problem, ProblemView};
+use crate::clock::wall;
 use crate::domain::confirmation::{FeedEvent, FeedState};
 use crate::events::webhook::{BODY_MAX, Delivery, Hook, HookError};
 use crate::waha::events::{ALGORITHM_HEADER, REQUEST_ID_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER};
@@ -81,7 +82,7 @@ fn accept(
         body,
     };
     let mut hook = door.hook.lock().unwrap_or_else(PoisonError::into_inner);
-    let items = hook.accept(&delivery, admin.clock.now())?;
+    let items = hook.accept(&delivery, wall::outside(admin.clock.now()))?;
     let connected = FeedEvent::State(FeedState::Connected);
     Ok(std::iter::once(connected).chain(items.into_iter().map(FeedEvent::Item)).collect())
 }

@@ -18,7 +18,7 @@ use super::command::{ask, refused};
 use super::problem::{Problem, ProblemView};
 use super::view::{BotRestarted, SessionRestarted};
 use crate::channels::{NoBase64, Signer};
-use crate::clock::rfc3339;
+use crate::clock::{rfc3339, wall};
 use crate::domain::command::{Command, Refusal};
 use crate::domain::id::SessionName;
 use crate::domain::probe::ProbeResult;
@@ -88,7 +88,7 @@ impl RestartHook {
     }
 
     async fn call(&self, id: &str, now: Timestamp, body: String) -> Result<StatusCode, reqwest::Error> {
-        let seconds = now.millis().div_euclid(1_000);
+        let seconds = wall::outside(now).millis().div_euclid(1_000);
         let mut request = self.client.post(&self.url).header("content-type", "application/json");
         request = request.header("webhook-id", id).header("webhook-timestamp", seconds.to_string());
         if let Some(signer) = &self.signer {

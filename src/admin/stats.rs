@@ -13,6 +13,7 @@ use super::page::PageQuery;
 use super::problem::Problem;
 use super::view::{self, LogLevel, LogLine, Page, Stats, StoreCounts};
 use super::{Admin, seen};
+use crate::clock::wall;
 use crate::domain::time::Timestamp;
 use crate::logging::{Line, recent};
 use crate::store::{Order, ReadError};
@@ -126,7 +127,7 @@ fn level_of(word: &str) -> Result<LogLevel, Problem> {
 
 fn moment_of(text: &str) -> Result<Timestamp, Problem> {
     let moment = chrono::DateTime::parse_from_rfc3339(text);
-    moment.map(|moment| Timestamp::from_millis(moment.timestamp_millis())).map_err(|_| {
+    moment.map(|moment| wall::inside(Timestamp::from_millis(moment.timestamp_millis()))).map_err(|_| {
         Problem::bad_parameter(
             "since",
             "a moment such as 2026-11-24T07:19:01Z (RFC 3339; a + must be written %2B)",

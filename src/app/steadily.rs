@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::Office;
 use crate::channels;
@@ -18,7 +18,26 @@ const ROUND_MAX: Duration = Duration::from_secs(30);
 /// So long the store's writer may take for what it does right now.
 const PULSE_WAIT: Duration = Duration::from_secs(20);
 
+/// How often it is looked whether the wall clock was set.
+const HEED_EVERY: Duration = Duration::from_secs(1);
+
 impl Office {
+    /// Heeds the wall clock until the thread ends: what is shown outside follows it.
+    pub(super) fn heed_the_wall_clock(&self) {
+        let clock = self.clock.clone();
+        tokio::task::spawn_local(async move {
+            loop {
+                if let Some(milliseconds) = clock.heed() {
+                    tracing::warn!(
+                        milliseconds,
+                        "the wall clock was set: moments are shown by it from now on, spans stay what they were"
+                    );
+                }
+                sleep(HEED_EVERY).await;
+            }
+        });
+    }
+
     /// Alertmanager is told what stands, the dead man's switch that we live, until the thread ends.
     pub(super) fn tell_steadily(&self) {
         let (hands, heart) = (Arc::clone(&self.hands), Arc::clone(&self.heart));

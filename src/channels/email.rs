@@ -19,6 +19,7 @@ use super::Wording;
 use super::outside::{ClientError, root};
 use super::recipients::Recipients;
 use super::told::{Told, Untold, sum_up};
+use crate::clock::wall;
 use crate::domain::alert::Alert;
 use crate::domain::outcome::Outcome;
 use crate::words::{Eyes, worded};
@@ -125,7 +126,7 @@ impl Email {
         let Wording { language, links } = &self.wording;
         let worded = worded(alert, Eyes::Private, *language, links);
         let domain = self.settings.from.email.domain();
-        let millis = u64::try_from(alert.at.millis()).unwrap_or(0);
+        let millis = u64::try_from(wall::outside(alert.at).millis()).unwrap_or(0);
         let mut mail = lettre::Message::builder()
             .from(self.settings.from.clone())
             .subject(worded.headline.clone())

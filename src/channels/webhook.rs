@@ -7,7 +7,7 @@ use super::Wording;
 use super::outside::{self, ClientError, Outside, call, judge};
 use super::signature::Signer;
 use super::told::Told;
-use crate::clock::Clock;
+use crate::clock::{self, Clock, wall};
 use crate::domain::alert::{Alert, Says};
 use crate::domain::time::Timestamp;
 use crate::words::{Eyes, Worded, worded};
@@ -48,7 +48,7 @@ impl Webhook {
         let Wording { language, links } = &self.wording;
         let worded = worded(alert, Eyes::Others, *language, links);
         let body = body(alert, &worded).to_string();
-        let (id, now) = (alert.id.to_string(), self.clock.now().millis() / 1000);
+        let (id, now) = (alert.id.to_string(), wall::outside(self.clock.now()).millis() / 1000);
         let signature = self.signer.sign(&id, now, &body);
         let request = self
             .outside
@@ -115,8 +115,7 @@ fn since(alert: &Alert) -> Option<Timestamp> {
 
 /// RFC 3339 in UTC with milliseconds.
 pub(super) fn moment(at: Timestamp) -> String {
-    let at = chrono::DateTime::from_timestamp_millis(at.millis()).unwrap_or_default();
-    at.to_rfc3339_opts(chrono::SecondsFormat::Millis, true)
+    clock::rfc3339(at)
 }
 
 #[cfg(test)]

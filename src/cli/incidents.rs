@@ -95,7 +95,16 @@ fn number(item: &Value, key: &str) -> u64 {
 
 fn lasted(item: &Value) -> String {
     let span = words::duration(Duration::from_secs(number(item, "downtime_seconds")));
-    if item.get("end").is_some_and(Value::is_null) { format!("{span} so far") } else { span }
+    if is_open(item) { format!("{span} so far") } else { span }
+}
+
+/// How many were left for people, which its end tells.
+fn left(item: &Value) -> String {
+    if is_open(item) { "-".to_owned() } else { number(item, "left").to_string() }
+}
+
+fn is_open(item: &Value) -> bool {
+    item.get("end").is_some_and(Value::is_null)
 }
 
 fn table(items: &[Value]) -> String {
@@ -116,7 +125,7 @@ fn table(items: &[Value]) -> String {
             word(item, "worst_status"),
             number(item, "affected"),
             number(item, "replayed"),
-            number(item, "left"),
+            left(item),
         );
     }
     text
@@ -128,9 +137,10 @@ fn sheet(item: &Value) -> String {
         let _ = writeln!(text, "{key:16} {}", plain(word(item, key)));
     }
     let _ = writeln!(text, "{:16} {}", "lasted", lasted(item));
-    for key in ["affected", "replayed", "left"] {
+    for key in ["affected", "replayed"] {
         let _ = writeln!(text, "{key:16} {}", number(item, key));
     }
+    let _ = writeln!(text, "{:16} {}", "left", left(item));
     for line in item.get("timeline").and_then(Value::as_array).into_iter().flatten() {
         let _ = writeln!(
             text,
@@ -141,7 +151,20 @@ fn sheet(item: &Value) -> String {
         );
     }
     for send in item.get("affected_notifications").and_then(Value::as_array).into_iter().flatten() {
-        let _ = writeln!(text, "  not told: {}", send.as_str().unwrap_or("-"));
+        let _ = writeln!(text, "  affected: {}", send.as_str().unwrap_or("-"));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn how_many_are_left_is_told_by_its_end_alone() {
+        assert_eq!(left(&json!({"end": null, "left": 0})), "-");
+        assert_eq!(left(&json!({"end": "2026-11-24T20:33:03.591Z", "left": 2})), "2");
+    }
 }

@@ -163,11 +163,17 @@ fn table(columns: &[Column], items: &[Value]) -> String {
     end(&mut text);
     for item in items {
         for (_, key, width) in columns {
-            let _ = write!(text, "{:width$}  ", cell(item.get(*key)));
+            let _ = write!(text, "{:width$}  ", cell(named(item, key)));
         }
         end(&mut text);
     }
     text
+}
+
+/// What stands under a key. An order that people have no number for has its id.
+fn named<'a>(item: &'a Value, key: &str) -> Option<&'a Value> {
+    let value = item.get(key).filter(|value| !value.is_null());
+    value.or_else(|| if key == "order_number" { item.get("order_id") } else { None })
 }
 
 /// Ends a line, without blanks before its end.
@@ -184,5 +190,22 @@ pub(super) fn cell(value: Option<&Value>) -> String {
         Some(Value::Bool(yes)) => (if *yes { "yes" } else { "no" }).to_owned(),
         Some(Value::Array(items)) => items.iter().map(|item| cell(Some(item))).collect::<Vec<_>>().join(","),
         Some(other) => plain(&other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_order_without_a_number_has_its_id() {
+        let items = [
+            json!({"order_number": "ORD-1", "order_id": "o1"}),
+            json!({"order_number": null, "order_id": "o2"}),
+            json!({"order_number": null, "order_id": null}),
+        ];
+        assert_eq!(table(&[("ORDER", "order_number", 6)], &items), "ORDER\nORD-1\no2\n-\n");
     }
 }

@@ -531,6 +531,7 @@ impl State {
         if now >= self.next_look {
             (self.looked, self.next_look) = (now, now + LOOK_EVERY);
             self.give_up_lost_runs(now, policy, &mut decision);
+            self.probe_where_sends_hang(now, policy);
             self.look_for_acks(now, policy, &mut decision);
             let names: Vec<_> = self.sessions.keys().cloned().collect();
             for name in names {

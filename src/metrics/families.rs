@@ -8,6 +8,7 @@ use super::{
     Families, code_label, counter_vec, float_vec, gauge, gauge_vec, histogram_vec, moment, opts, register,
     seconds, with_other,
 };
+use crate::clock::wall;
 use crate::domain::decide::Notice;
 use crate::domain::id::SessionName;
 use crate::domain::ledger::{Ended, Via};
@@ -414,7 +415,7 @@ impl HeartMetrics {
                 .with_label_values(&[name, reason.as_str()])
                 .set(i64::from(reason == session.assessment.reason));
         }
-        self.status_since.with_label_values(&[name]).set(session.since.seconds());
+        self.status_since.with_label_values(&[name]).set(wall::outside(session.since).seconds());
         self.status_seconds
             .with_label_values(&[name, session.assessment.status.as_str()])
             .inc_by(elapsed.as_secs_f64());

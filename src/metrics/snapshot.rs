@@ -3,6 +3,7 @@
 use prometheus::{Gauge, IntCounter};
 
 use super::{Families, PREFIX, register};
+use crate::clock::wall;
 use crate::domain::time::Timestamp;
 
 /// What is counted of `panel.snapshot_file`.
@@ -35,13 +36,13 @@ impl SnapshotMetrics {
 
     /// It was written.
     pub fn written(&self, now: Timestamp) {
-        self.at.set(now.seconds());
+        self.at.set(wall::outside(now).seconds());
         self.seen_current(now);
     }
 
     /// It says what the list says.
     pub fn seen_current(&self, now: Timestamp) {
-        self.current.set(now.seconds());
+        self.current.set(wall::outside(now).seconds());
     }
 
     /// None is wanted.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::say::Say;
+use crate::clock::wall;
 use crate::domain::case::Case;
 use crate::domain::id::Phone;
 use crate::domain::order::OrderFacts;
@@ -29,7 +30,7 @@ pub(super) struct Stamp {
 
 impl Stamp {
     pub(super) fn new(at: Timestamp, now: Timestamp, t: Say) -> Self {
-        let date = chrono::DateTime::from_timestamp_millis(at.millis()).unwrap_or_default();
+        let date = chrono::DateTime::from_timestamp_millis(wall::outside(at).millis()).unwrap_or_default();
         let age = if at > now { t.in_time(at.since(now)) } else { t.ago(now.since(at)) };
         Self {
             iso: date.to_rfc3339_opts(chrono::SecondsFormat::Secs, true),

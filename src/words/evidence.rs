@@ -121,9 +121,9 @@ const fn not_tried(rung: Rung, why: NotTried, language: Language) -> &'static st
             "O cliente não recebeu outra mensagem: já recebeu uma há pouco.",
         ),
         (Rung::Customer, NotTried::Restricted) => language.pick(
-            "Al cliente no se le escribió: WhatsApp restringe este contacto.",
-            "The customer was not written to: WhatsApp restricts this contact.",
-            "O cliente não recebeu outra mensagem: o WhatsApp restringe este contato.",
+            "Al cliente no se le escribió: WhatsApp restringe los mensajes a este contacto.",
+            "The customer was not written to: WhatsApp restricts messages to this contact.",
+            "O cliente não recebeu outra mensagem: o WhatsApp restringe as mensagens a este contato.",
         ),
         (Rung::Customer, NotTried::Nobody) => language.pick(
             "Al cliente no se le escribió: no se conoce su chat.",

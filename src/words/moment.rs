@@ -2,11 +2,12 @@
 
 use chrono::DateTime;
 
+use crate::clock::wall;
 use crate::domain::time::Timestamp;
 
 /// "14:05 UTC (2025-11-03)": written alike in all our languages.
 pub fn moment(at: Timestamp) -> String {
-    match DateTime::from_timestamp_millis(at.millis()) {
+    match DateTime::from_timestamp_millis(wall::outside(at).millis()) {
         Some(at) => at.format("%H:%M UTC (%Y-%m-%d)").to_string(),
         None => "--:-- UTC".to_owned(), // no moment that a clock shows
     }

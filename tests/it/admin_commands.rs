@@ -325,7 +325,7 @@ async fn an_outage_is_an_incident_and_shows_in_status_and_on_the_command_line() 
     let listed = stdout(&sidecar.cli(&["incidents"]).await);
     assert!(listed.contains(id) && listed.contains("so far"), "{listed}");
     let shown = stdout(&sidecar.cli(&["incidents", "show", id]).await);
-    assert!(shown.contains("not told:"), "{shown}");
+    assert!(shown.contains("  affected: "), "{shown}");
     sidecar.stop().await;
     let alone = json_lines(&stdout(&sidecar.cli_alone(&["incidents", "--json"]).await));
     assert_eq!((&alone[0][0]["id"], &alone[0][0]["affected"]), (&incident["id"], &3.into()));

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::super::alert::{Alert, OrderLine, Orders, Says};
 use super::super::case::Case;
-use super::super::delivery::{Channel, Delivered, Delivery, Dropped, Progress, Recipient, Route};
+use super::super::delivery::{Channel, Delivered, Delivery, Dropped, Progress, Recipient, Route, Topic};
 use super::super::errand::{Errand, Letter, LetterText, Telling};
 use super::super::id::{ChatId, RecordId, SessionName};
 use super::super::outcome::Outcome;
@@ -86,14 +86,48 @@ impl State {
 
     /// What an alert says is over: where nobody was told yet, nobody needs to be. What is under way ends first.
     pub(super) fn withdraw(&mut self, id: RecordId, now: Timestamp, decision: &mut Decision) {
+        self.withdraw_where(id, now, decision, |_| true);
+    }
+
+    fn withdraw_where(
+        &mut self,
+        id: RecordId,
+        now: Timestamp,
+        decision: &mut Decision,
+        there: impl Fn(&Delivery) -> bool,
+    ) {
         let Some(alert) = self.alerts.get_mut(&id) else { return };
         let session = alert.session.clone();
-        for delivery in alert.deliveries.iter_mut().filter(|one| one.progress == Progress::Waiting) {
+        let waits = |one: &&mut Delivery| one.progress == Progress::Waiting && there(one);
+        for delivery in alert.deliveries.iter_mut().filter(waits) {
             delivery.progress = Progress::Dropped(now, Dropped::Withdrawn);
             let (channel, how) = (delivery.channel, Delivered::Suppressed);
             decision.notices.push(Notice::Delivered { session: session.clone(), alert: id, channel, how });
         }
         self.alert_moved(id, decision);
+    }
+
+    /// A loss names all orders that are open: what waits to tell of those of its incident, and that the channel works, is not told where the
+    /// loss is.
+    pub(super) fn loss_covers_orders(
+        &mut self,
+        name: &SessionName,
+        now: Timestamp,
+        policy: &Policy,
+        decision: &mut Decision,
+    ) {
+        let told_of_loss = |channel: Channel| {
+            let mut routes = policy.alerts.routes.iter();
+            routes.any(|route| route.channel == channel && route.takes.contains(&Topic::TotalLoss))
+        };
+        let Some(incident) = self.incidents.get(name).map(|incident| incident.id) else { return };
+        let about_orders = |alert: &&Alert| {
+            alert.incident == Some(incident) && matches!(alert.says, Says::ManualAttention(_))
+        };
+        let covered: Vec<_> = self.alerts.values().filter(about_orders).map(|alert| alert.id).collect();
+        for id in covered {
+            self.withdraw_where(id, now, decision, |one| told_of_loss(one.channel));
+        }
     }
 
     /// An alert moved on: stored, and forgotten where it is over.
@@ -136,6 +170,8 @@ impl State {
             let orders = match &mut alert.says {
                 // A loss was raised with every order that was open then.
                 Says::TotalLoss { .. } if opened <= alert.at => return,
+                // What a loss adds is no news of a channel that works.
+                Says::ManualAttention(_) if lost && alert.incident.is_none() => continue,
                 Says::ManualAttention(orders)
                 | Says::TotalLoss { orders, .. }
                 | Says::StillLost { orders, .. } => orders,

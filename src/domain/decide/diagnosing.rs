@@ -11,6 +11,7 @@ use super::super::errand::{Errand, Letter, LetterText};
 use super::super::id::{ChatId, RecordId, SendId, SessionName};
 use super::super::notification::Attention;
 use super::super::outcome::{Cause, Outcome};
+use super::super::session::Session;
 use super::super::time::Timestamp;
 use super::{Change, Decision, Ending, Notice, Policy, State};
 
@@ -224,7 +225,7 @@ impl State {
                 if self.written_to.get(chat).is_some_and(|at| now.since(*at) < WRITE_EVERY) {
                     return Err(NotTried::WrittenToLately);
                 }
-                if self.sessions[&diagnosis.session].restricts(chat, now, policy.status.window) {
+                if self.is_restricted(&self.sessions[&diagnosis.session], chat, now, policy) {
                     return Err(NotTried::Restricted);
                 }
                 (chat, LetterText::QuickMessage(what))
@@ -238,6 +239,18 @@ impl State {
         };
         let session = case.what.session.clone().unwrap_or_else(|| diagnosis.session.clone());
         Ok(Letter { id: diagnosis.id, session, chat: chat.clone(), text })
+    }
+
+    /// Must WhatsApp's restrictions keep us from writing there: of this contact, or of all that are new?
+    pub(super) fn is_restricted(
+        &self,
+        session: &Session,
+        chat: &ChatId,
+        now: Timestamp,
+        policy: &Policy,
+    ) -> bool {
+        session.restricts(chat, now, policy.status.window)
+            || self.holds_new_contacts(session, now, policy) && !self.warm.has(chat)
     }
 
     /// A letter of a diagnosis has ended, in time or late.

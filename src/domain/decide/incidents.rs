@@ -90,6 +90,7 @@ impl State {
         self.note_announced(name, announced);
         if matches!(says, Says::TotalLoss { .. }) {
             self.loss_told(name, now);
+            self.loss_covers_orders(name, now, policy, decision);
         }
         let id = self.incidents.get(name).map(|incident| incident.id);
         self.raise(says, name, id, now, now, policy, decision);

@@ -1,5 +1,6 @@
 //! Probes: when to ask WAHA for a session, what its answer changes, and our own key being refused (SPEC 6).
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::super::alert::{Says, Trouble};
@@ -34,6 +35,27 @@ impl State {
             .collect();
         for name in due {
             self.ask(&name, decision);
+        }
+    }
+
+    /// A send that takes longer than WAHA should may hang for minutes before it fails: how WAHA is, is asked before, once for each of them.
+    pub(super) fn probe_where_sends_hang(&mut self, now: Timestamp, policy: &Policy) {
+        let slow = policy.status.latency_p95;
+        let intents = self.running.values().filter_map(|run| run.intent.as_ref());
+        let late: BTreeMap<_, _> = intents
+            .filter(|(_, intent)| now.since(intent.started) >= slow)
+            .map(|(_, intent)| (self.session_of(&intent.what), intent.started + slow))
+            .fold(BTreeMap::new(), |mut latest, (name, since)| {
+                let known = latest.entry(name.clone()).or_insert(since);
+                *known = since.max(*known);
+                latest
+            });
+        for (name, since) in late {
+            self.with_session(&name, |session| {
+                if session.health.at.is_none_or(|at| at < since) {
+                    session.health.hurry(now);
+                }
+            });
         }
     }
 

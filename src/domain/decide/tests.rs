@@ -4,6 +4,7 @@ mod bench;
 mod by_hand;
 mod carried;
 mod found;
+mod hanging;
 mod living;
 mod mind;
 mod outbox;

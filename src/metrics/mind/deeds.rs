@@ -7,6 +7,7 @@ use prometheus::{GaugeVec, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec};
 use super::super::{
     Families, count, counter_vec, float_vec, gauge, gauge_vec, histogram_vec, moment, seconds,
 };
+use crate::clock::wall;
 use crate::domain::alert::{Alert, Says};
 use crate::domain::decide::Outlook;
 use crate::domain::delivery::{Channel, Delivered, Delivery, Steady};
@@ -294,7 +295,7 @@ impl Deeds {
 
     /// The latest drill.
     pub(super) fn drill(&self, drill: Option<&Drill>) {
-        self.drill_last.set(drill.map_or(0, |drill| drill.began.millis() / 1000));
+        self.drill_last.set(drill.map_or(0, |drill| wall::outside(drill.began).millis() / 1000));
     }
 
     /// Does a drill pretend that something is wrong with this session?

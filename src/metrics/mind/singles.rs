@@ -7,6 +7,7 @@ use prometheus::{GaugeVec, IntGaugeVec};
 
 use super::super::{Families, count, float_vec, gauge_vec};
 use super::waiting::Unnotified;
+use crate::clock::wall;
 use crate::domain::order::OrderFacts;
 
 /// So many series, over all sessions.
@@ -74,7 +75,7 @@ impl Singles {
                 continue;
             }
             let labels = [left[at].0, name.as_str(), order.cause.as_str()];
-            self.info.with_label_values(&labels).set(order.since.seconds());
+            self.info.with_label_values(&labels).set(wall::outside(order.since).seconds());
             left[at].1 -= 1;
         }
         for (session, orders) in left {

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::wire::{Answer, Call, Missing};
 use super::{WahaClient, encoded};
+use crate::clock::wall;
 use crate::domain::confirmation::{Confirmation, MessageId};
 use crate::domain::errand::Looked;
 use crate::domain::id::{ChatId, SessionName};
@@ -96,7 +97,7 @@ impl WahaClient {
 
     /// Looks through what went out to the chat.
     async fn search(&self, sought: &Sought<'_>, limit: Duration) -> Looked {
-        let since = (sought.since - SLACK).millis().div_euclid(1000);
+        let since = (wall::stamped_from(sought.since) - SLACK).millis().div_euclid(1000);
         let filters = "downloadMedia=false&filter.fromMe=true&sortBy=timestamp&sortOrder=desc";
         let mut failed: Option<Looked> = None;
         for page in 0..PAGES_MAX {

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::wire::Answer;
 use super::{WahaClient, session_path};
+use crate::clock::wall;
 use crate::domain::id::SessionName;
 use crate::domain::outcome::{Cause, Reply};
 use crate::domain::probe::{Engine, ProbeResult, Restriction, SessionState};
@@ -29,7 +30,7 @@ impl WahaClient {
     /// Asks how a session is.
     pub async fn probe(&self, session: &SessionName, now: Timestamp, limit: Duration) -> ProbeResult {
         match self.get(&session_path(session), limit).await {
-            Ok(answer) => read(&answer, now),
+            Ok(answer) => read(&answer, wall::outside(now)),
             Err(missing) => match missing.reply {
                 Reply::Lost(Cause::ResponseTimeout) | Reply::NotSent(Cause::ConnectTimeout) => {
                     ProbeResult::TimedOut

@@ -178,6 +178,31 @@ fn a_diagnosis_of_a_session_that_is_gone_is_left() {
     assert!(fresh.diagnoses().is_empty());
 }
 
+#[test]
+fn a_restricted_account_writes_no_quick_message_to_new_contacts() {
+    use super::bench::{Bench, attempt};
+    use crate::domain::errand::LetterKind;
+    for (known, first) in [(true, LetterKind::QuickMessage), (false, LetterKind::AdminNotice)] {
+        let mut bench = Bench::new();
+        if known {
+            bench.attempt(5, 1, Via::Bot, None);
+        }
+        for send in 1..=3 {
+            bench.attempt(send, 1, Via::Bot, Some(Cause::ContactRestricted));
+        }
+        bench.letters();
+        for number in 1..=4 {
+            // The second message to that chat.
+            let mut failed = attempt(6, number, Via::Bot, Some(Cause::Unavailable), bench.now);
+            let chat = ChatId::new("584240000005");
+            failed.what = Arc::new(Description { chat, ..(*failed.what).clone() });
+            bench.end(failed);
+        }
+        let kinds: Vec<_> = bench.letters().iter().map(|letter| letter.text.kind()).collect();
+        assert_eq!(kinds.first(), Some(&first), "known: {known}");
+    }
+}
+
 /// Send 1 has been sent again, and that may have arrived; then a later notification of its order gets through.
 fn needless_but_in_doubt(bench: &mut super::bench::Bench) {
     use super::bench::attempt;

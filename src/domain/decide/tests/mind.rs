@@ -575,6 +575,21 @@ fn an_incident_lasts_as_long_as_it_lasts_whatever_the_wall_clock_says() {
         fresh.restore(stored, &bench.policy);
         assert_eq!(fresh.incidents()[&name].downtime(bench.now), Duration::from_secs(90), "{step}");
         assert_eq!(fresh.sessions()[&name].since, bench.state.sessions()[&name].since.stepped(step));
+        // The process after that finds it written down as this one understood it.
+        let incidents = fresh.everything().changes.into_iter().filter_map(|change| match change {
+            Change::Incident(incident) => Some(*incident),
+            _ => None,
+        });
+        let incidents = incidents.collect();
+        let sessions = fresh.checkpoint().into_iter().filter_map(|change| match change {
+            Change::Session(session) => Some(*session),
+            _ => None,
+        });
+        let stored = Stored { sessions: sessions.collect(), incidents, ..Stored::default() };
+        let mut third = State::new(std::slice::from_ref(&name), bench.now, [2; 16]);
+        third.restore(stored, &bench.policy);
+        assert_eq!(third.incidents()[&name].downtime(bench.now), Duration::from_secs(90), "{step}");
+        assert_eq!(third.sessions()[&name].since, fresh.sessions()[&name].since);
     }
 }
 

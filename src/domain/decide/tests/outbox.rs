@@ -1,6 +1,6 @@
 //! The outbox over several channels: one delivery each, in turn, withdrawn, given up, taken up again.
 
-use super::bench::Bench;
+use super::bench::{Bench, attempt};
 use super::*;
 use crate::domain::alert::Says;
 use crate::domain::command::{Command, Refusal, Reply};
@@ -346,4 +346,29 @@ fn a_test_goes_where_it_is_sent_and_nowhere_else() {
     ends(&mut bench, &told[0], Outcome::Accepted);
     assert!(matches!(command(&mut bench, test(&[])), Reply::Alerted(_)));
     assert_eq!(kinds(&tellings(&mut bench)), [("test", MAIL), ("test", Channel::Sms)]);
+}
+
+#[test]
+fn what_a_loss_tells_of_is_not_told_again_as_if_the_channel_worked() {
+    let mut bench = bench(&[Channel::Whatsapp, MAIL]);
+    // Of an order of two messages one got through: the other is told of, and not diagnosed.
+    bench.attempt(1, 1, Via::Bot, None);
+    for number in 1..=4 {
+        let mut second = attempt(3, number, Via::Bot, Some(DEAD), bench.now);
+        let order = attempt(1, 1, Via::Bot, None, bench.now).what.order.clone();
+        second.what = Arc::new(Description { order, ..(*second.what).clone() });
+        bench.end(second);
+    }
+    lose(&mut bench, 2);
+    assert_eq!(bench.raised(), ["manual_attention", "total_loss"]);
+    let told = tellings(&mut bench);
+    assert_eq!(kinds(&told), [("total_loss", MAIL)]);
+    assert_eq!(told[0].alert.says.orders().map(|orders| orders.count), Some(2), "both are named there");
+    ends(&mut bench, &told[0], Outcome::Accepted);
+    bench.pass(60);
+    assert_eq!(kinds(&tellings(&mut bench)), []);
+    for channel in [Channel::Whatsapp, MAIL] {
+        let way = progress(&bench, "manual_attention", channel);
+        assert!(matches!(way, Some(Progress::Dropped(_, Dropped::Withdrawn))), "{way:?}");
+    }
 }
