@@ -65,7 +65,11 @@ impl Pledges {
             Wish::Retry(send) if matches!(reply, Reply::Begun(_)) => {
                 self.waited.entry(*send).or_default();
             }
-            Wish::Resolve(send) => _ = self.let_go.insert(*send),
+            // Whoever had the customer has done with them, whether or not a crash lets anybody hear of it.
+            Wish::Resolve(send) => {
+                self.claimed.remove(send);
+                self.let_go.insert(*send);
+            }
             Wish::Retry(_) | Wish::Claim(_) | Wish::Restart(_) | Wish::Probe(_) => {}
         }
         at
@@ -79,7 +83,6 @@ impl Pledges {
         }
         match &asked.wish {
             Wish::Resolve(send) => {
-                self.claimed.remove(send);
                 // What came after it counts more: somebody has opened it again, or the bot has tried again in vain.
                 if self.latest.get(send) != Some(&asked.at) {
                     return None;

@@ -87,9 +87,12 @@ impl Check {
         let word = old.map(|alert| alert.says.as_str());
         self.holds(now, word.is_none(), || format!("an alert was never told: {word:?}"));
         for ((id, channel), (incident, kind)) in self.raised.clone() {
-            let over = incident
-                .and_then(|one| self.kinds.get(&(one, "recovery")))
-                .is_some_and(|one| self.delivered.contains(&(*one, channel)));
+            let told_of = |kind| {
+                let other = incident.and_then(|one| self.kinds.get(&(one, kind)));
+                other.is_some_and(|one| self.delivered.contains(&(*one, channel)))
+            };
+            // The end of an incident tells it all, and a loss names the orders that waited to be told of (SPEC 10).
+            let over = told_of("recovery") || kind == "manual_attention" && told_of("total_loss");
             let told = self.delivered.contains(&(id, channel));
             let there = told || over || state.alerts().contains_key(&id);
             let channel = channel.as_str();
