@@ -322,7 +322,7 @@ impl Watchdog {
         if stepped != 0 {
             tracing::warn!(
                 milliseconds = stepped,
-                "the wall clock was set while nothing ran; spans are kept as they are"
+                "the wall clock was set since what is stored was written; spans are kept as they are"
             );
         }
         let policy = self.heart.policy.load_full();

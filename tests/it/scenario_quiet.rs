@@ -77,20 +77,24 @@ async fn s07_a_hundred_orders_fail_and_then_everything_hangs() {
 
 /// Each customer got the bot's message and at most one of ours, the admin at most one.
 fn attempts_are_few(play: &mut Play) {
-    let mut tries: BTreeMap<String, usize> = BTreeMap::new();
+    let (mut tries, mut canaries): (BTreeMap<String, usize>, _) = (BTreeMap::new(), 0);
     for call in play.waha.calls() {
         let at = call.chat.unwrap_or_default();
         // What has no text is a look, not a message; and while WAHA's own health looks well, a canary may go to the admin (SPEC 9).
         let canary = include_str!("../../src/words/templates/es/canary.txt").trim();
-        let ours = |said: &str| said.trim() != canary && (0..100).all(|n| said != text(&order(n)));
-        if call.text.as_deref().is_some_and(ours) {
-            *tries.entry(at).or_insert(0) += 1;
+        let ours = |said: &str| (0..100).all(|n| said != text(&order(n)));
+        match call.text.as_deref() {
+            Some(said) if said.trim() == canary => canaries += 1,
+            Some(said) if ours(said) => *tries.entry(at).or_insert(0) += 1,
+            Some(_) | None => {}
         }
     }
     let admin: usize = tries.iter().filter(|(at, _)| at.contains(ADMIN)).map(|(_, count)| count).sum();
     let most = tries.iter().filter(|(at, _)| !at.contains(ADMIN)).map(|(_, count)| *count).max().unwrap_or(0);
     play.holds("quick messages to one customer, at most", "at most 1", most, most <= 1);
     play.holds("messages tried to the admin", "at most 1", admin, admin <= 1);
+    // One, and another after fifteen seconds at the earliest.
+    play.holds("canaries", "at most 2", canaries, canaries <= 2);
 }
 
 #[tokio::test]

@@ -88,7 +88,7 @@ pub struct Stored {
     pub paused: bool,
     /// The latest drill.
     pub drill: Option<Drill>,
-    /// By how many milliseconds the wall clock was set while nothing ran.
+    /// By how many milliseconds the wall clock was set since this was written.
     pub stepped: i64,
 }
 

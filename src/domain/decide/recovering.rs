@@ -159,8 +159,8 @@ impl State {
     /// Settles what a later notification has made needless, but for what may be on its way to the customer by our doing: while WAHA can be
     /// asked, that keeps its identity, so that a late retry of the bot finds it and makes no second one (SPEC 4.2).
     pub(super) fn settle_needless(&mut self, send: SendId, at: Timestamp, decision: &mut Decision) {
-        let on_its_way = |case: &mut Case| case.replays > 0 && case.doubt.is_some() && !case.unlookable;
-        if self.cases.get_mut(&send).is_none_or(on_its_way) {
+        let on_its_way = |case: &Case| case.replays > 0 && case.doubt.is_some() && !case.unlookable;
+        if self.cases.get(&send).is_none_or(on_its_way) {
             return;
         }
         let Some(mut case) = self.cases.remove(&send) else { return };

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use waha_watchdog::domain::case::Case;
 use waha_watchdog::domain::decide::{Policy, State};
-use waha_watchdog::domain::id::SessionName;
+use waha_watchdog::domain::id::{RecordId, SessionName};
 use waha_watchdog::domain::ledger::Entry;
 use waha_watchdog::domain::notification::Failure;
 use waha_watchdog::domain::outcome::Outcome;
@@ -87,12 +87,15 @@ impl Check {
         let word = old.map(|alert| alert.says.as_str());
         self.holds(now, word.is_none(), || format!("an alert was never told: {word:?}"));
         for ((id, channel), (incident, kind)) in self.raised.clone() {
-            let told_of = |kind| {
+            // The end of an incident tells it all, and a loss names the orders that waited to be told of then: ids begin with their moment.
+            let moment = |id: &RecordId| id.as_bytes()[..6].to_vec();
+            let told_since = |kind| {
                 let other = incident.and_then(|one| self.kinds.get(&(one, kind)));
-                other.is_some_and(|one| self.delivered.contains(&(*one, channel)))
+                other.is_some_and(|one| {
+                    moment(one) >= moment(&id) && self.delivered.contains(&(*one, channel))
+                })
             };
-            // The end of an incident tells it all, and a loss names the orders that waited to be told of (SPEC 10).
-            let over = told_of("recovery") || kind == "manual_attention" && told_of("total_loss");
+            let over = told_since("recovery") || kind == "manual_attention" && told_since("total_loss");
             let told = self.delivered.contains(&(id, channel));
             let there = told || over || state.alerts().contains_key(&id);
             let channel = channel.as_str();
