@@ -1,11 +1,12 @@
 //! The store: what was sent and how it ended, on disk before anybody is told (SPEC 4.5, 8). The only room that knows redb.
 //!
 //! One file, one writing thread, many readers. The send path adds to one table with ascending keys, the *ledger*, through a [`Lane`];
-//! whatever waits shares a commit. The writer hands each batch to the heart through a [`Feed`]; what the heart makes of it comes back
+//! whatever waits shares a commit, which goes into the *journal* beside the file first. The writer hands each batch to the heart through a [`Feed`]; what the heart makes of it comes back
 //! through [`Store::commit`] and is written together with the ledger position it stands for. People read through a [`Reader`].
 //!
 //! - `table`: the tables. `row`: what is in them. `file`, `tentative`: making, opening, setting aside.
 //! - `queue`, `lane`, `feed`: the ways to and from the writer. `writer`: commits, failures, recovery.
+//! - `journal`: what is not in the ledger yet, on disk all the same.
 //! - `apply`: the heart's changes. `prune`: what goes. `query`, `records`, `sends`: reading.
 //! - `forget`: taking a customer out. `copy`: a copy of it all. `rewrite`: the file anew, without what is in its free pages.
 //!
@@ -17,6 +18,7 @@ mod feed;
 mod file;
 mod forget;
 mod health;
+mod journal;
 mod lane;
 mod prune;
 mod query;
@@ -38,7 +40,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -184,6 +186,8 @@ struct Shared {
     set_aside: Mutex<Vec<PathBuf>>,
     /// A reader tripped over the file.
     suspected: AtomicBool,
+    /// The journal holds what no reader sees yet.
+    unseen: AtomicBool,
 }
 
 impl Shared {
@@ -194,6 +198,16 @@ impl Shared {
 
     fn take_suspicion(&self) -> bool {
         self.suspected.load(Ordering::Relaxed) && self.suspected.swap(false, Ordering::Relaxed)
+    }
+
+    /// Has what is in the journal put where readers see it, and waits for that as long as a send would.
+    fn show_all(&self) {
+        if self.unseen.load(Ordering::Acquire) && self.health.is_recording() {
+            let (seen, shown) = mpsc::sync_channel(1);
+            self.queue.show(seen);
+            // Where the writer has trouble, what is older is better than nothing.
+            let _older = shown.recv_timeout(self.settings.commit_wait);
+        }
     }
 
     fn measure(&self) {
@@ -239,6 +253,7 @@ impl Store {
             opening: sender,
             set_aside: Mutex::default(),
             suspected: AtomicBool::default(),
+            unseen: AtomicBool::default(),
         });
         let writing = Arc::clone(&shared);
         let thread = std::thread::Builder::new()

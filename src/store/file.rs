@@ -9,9 +9,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use redb::backends::FileBackend;
-use redb::{Builder, Database, DatabaseError, ReadOnlyDatabase, ReadableDatabase, StorageError, TableError};
+use redb::{
+    Builder, Database, DatabaseError, ReadOnlyDatabase, ReadableDatabase, StorageBackend, StorageError,
+    TableError,
+};
 
-use super::query::ReadError;
+use super::journal;
+use super::query::{self, ReadError};
 use super::table;
 use super::tentative::Tentative;
 use crate::domain::time::Timestamp;
@@ -80,9 +84,10 @@ impl Place {
     /// anything is written to it. `now` names what is set aside.
     pub(super) fn open(&self, now: Timestamp, suspect: bool, look: Look<'_>) -> Result<Opened, Failure> {
         let directory = self.make_directory()?;
+        let mark = mark_at(now);
         let mut set_aside = None;
         match fs::metadata(&self.path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => self.create(&directory)?,
+            Err(error) if error.kind() == ErrorKind::NotFound => self.create(&directory, mark)?,
             Err(error) => return Err(self.failure(&error)),
             Ok(metadata) if !metadata.is_file() => {
                 let refused = Refused::NotAStore(self.path.clone(), "it is no regular file");
@@ -90,15 +95,15 @@ impl Place {
             }
             Ok(_) => {}
         }
-        let db = match self.try_open(suspect, look) {
+        let db = match self.try_open(suspect, mark, look) {
             Ok(db) => db,
             Err(Wrong::Failure(failure)) => return Err(failure),
             Err(Wrong::Broken(why)) => {
                 let broken = self.set_aside(&directory, now)?;
                 tracing::error!(path = %broken.display(), "the store was broken and is set aside, a new one is made: {why}");
                 set_aside = Some(broken);
-                self.create(&directory)?;
-                self.try_open(false, look).map_err(|wrong| match wrong {
+                self.create(&directory, mark)?;
+                self.try_open(false, mark, look).map_err(|wrong| match wrong {
                     Wrong::Failure(failure) => failure,
                     Wrong::Broken(why) => Failure::Unavailable(format!("the new store is broken too: {why}")),
                 })?
@@ -121,7 +126,7 @@ impl Place {
     }
 
     /// Makes the file under another name first: only a whole one ever has the right name.
-    fn create(&self, directory: &Path) -> Result<(), Failure> {
+    fn create(&self, directory: &Path, mark: u64) -> Result<(), Failure> {
         let failure = |error: io::Error| self.failure(&error);
         let lock = File::open(directory).map_err(failure)?;
         match lock.try_lock() {
@@ -143,7 +148,7 @@ impl Place {
         let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&draft);
         let made = self.caught(|| {
             let db = self.make(file?)?;
-            make_tables(&db)?;
+            make_tables(&db, mark)?;
             db.close().map_err(Trouble::from)
         });
         let made = made.and_then(|()| {
@@ -164,7 +169,7 @@ impl Place {
         })
     }
 
-    fn try_open(&self, suspect: bool, look: Look<'_>) -> Result<Database, Wrong> {
+    fn try_open(&self, suspect: bool, mark: u64, look: Look<'_>) -> Result<Database, Wrong> {
         // Looked at without writing first, so that a newer file stays as it is.
         match self.caught(|| {
             let file = File::open(&self.path)?;
@@ -188,7 +193,8 @@ impl Place {
         })?;
         let checked = self.check(version).and_then(|()| {
             self.caught(|| {
-                make_tables(&db)?;
+                make_tables(&db, mark)?;
+                self.take_in(&db)?;
                 look(&db)?;
                 Ok(accept()?)
             })
@@ -224,7 +230,7 @@ impl Place {
         let backend = FileBackend::new(file)?;
         #[cfg(test)]
         if let Some(wrap) = &self.wrap {
-            return Ok(self.builder().create_with_backend(wrap(backend))?);
+            return Ok(self.builder().create_with_backend(wrap(backend, super::testing::Part::Store))?);
         }
         Ok(self.builder().create_with_backend(backend)?)
     }
@@ -241,7 +247,7 @@ impl Place {
         let backend = FileBackend::new(file)?;
         #[cfg(test)]
         if let Some(wrap) = &self.wrap {
-            return open(&builder, wrap(backend));
+            return open(&builder, wrap(backend, super::testing::Part::Store));
         }
         open(&builder, backend)
     }
@@ -253,16 +259,77 @@ impl Place {
         let names = (0u32..).map(|n| if n == 0 { stamp.clone() } else { format!("{stamp}-{n}") });
         let name = names.map(|name| self.sibling(&name)).find(|name| name.symlink_metadata().is_err());
         let name = name.unwrap_or_else(|| self.sibling(&stamp));
+        // First, since it means nothing beside another store.
+        match fs::rename(self.journal_path(), journal_beside(&name)) {
+            Ok(()) => {}
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(self.failure(&error)),
+        }
         fs::rename(&self.path, &name).map_err(|error| self.failure(&error))?;
         let _best_effort = File::open(directory).and_then(|directory| directory.sync_all());
         Ok(name)
     }
 
     fn sibling(&self, suffix: &str) -> PathBuf {
-        let mut name = self.path.file_name().unwrap_or_default().to_os_string();
-        name.push(".");
-        name.push(suffix);
-        self.path.with_file_name(name)
+        beside(&self.path, suffix)
+    }
+
+    fn journal_path(&self) -> PathBuf {
+        journal_beside(&self.path)
+    }
+
+    /// The file of the journal, made where there is none. For whoever has the store open, who has its journal alone too.
+    pub(super) fn journal(&self) -> io::Result<Box<dyn StorageBackend>> {
+        let mut options = OpenOptions::new();
+        let file = options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        let file = FileBackend::new(file.open(self.journal_path())?).map_err(io::Error::other)?;
+        #[cfg(test)]
+        if let Some(wrap) = &self.wrap {
+            return Ok(Box::new(wrap(file, super::testing::Part::Journal)));
+        }
+        Ok(Box::new(file))
+    }
+
+    /// All that was in the journal is in the ledger.
+    pub(super) fn remove_journal(&self) {
+        match fs::remove_file(self.journal_path()) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                tracing::warn!(%error, "the journal beside the store is left over; nothing is in it that the store lacks");
+            }
+            _ => {}
+        }
+    }
+
+    /// Puts into the ledger what it lacks of the journal: what was recorded right before a crash.
+    fn take_in(&self, db: &Database) -> Result<(), Trouble> {
+        let Some(journal) = self.read_journal()? else { return Ok(()) };
+        let (mark, last) = ends(&db.begin_read()?)?;
+        let mut rows = journal::rows_after(&journal, mark, last).peekable();
+        if rows.peek().is_none() {
+            return Ok(());
+        }
+        let transaction = db.begin_write()?;
+        let mut ledger = transaction.open_table(table::LEDGER)?;
+        for (position, row) in rows {
+            ledger.insert(position, row)?;
+        }
+        drop(ledger);
+        Ok(transaction.commit()?)
+    }
+
+    fn read_journal(&self) -> io::Result<Option<Vec<u8>>> {
+        match fs::read(self.journal_path()) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Does the journal hold what the ledger lacks?
+    fn waits(&self, db: &ReadOnlyDatabase) -> Result<bool, Trouble> {
+        let Some(journal) = self.read_journal()? else { return Ok(false) };
+        let (mark, last) = ends(&db.begin_read()?)?;
+        Ok(journal::rows_after(&journal, mark, last).next().is_some())
     }
 
     fn failure(&self, error: &io::Error) -> Failure {
@@ -308,16 +375,21 @@ impl Place {
             let file = File::open(&self.path)?;
             let db = self.builder().open_read_only_with_backend(FileBackend::new(file)?)?;
             let version = version(&db)?;
-            Ok((db, version))
+            let waits = version == Some(table::FORMAT) && self.waits(&db)?;
+            Ok((db, version, waits))
         });
+        let repaired = || self.try_open(false, NO_MARK, &mut |_| Ok(())).map(ReadOnly::Repaired).map_err(say);
         match clean {
-            Ok((db, version)) => {
+            // Its process ended without room for the last transaction, say.
+            Ok((db, _, true)) => {
+                drop(db);
+                repaired()
+            }
+            Ok((db, version, false)) => {
                 self.check(version).map_err(say)?;
                 Ok(ReadOnly::Clean(db))
             }
-            Err(Wrong::Broken(why)) if why == NEEDS_REPAIR => {
-                self.try_open(false, &mut |_| Ok(())).map(ReadOnly::Repaired).map_err(say)
-            }
+            Err(Wrong::Broken(why)) if why == NEEDS_REPAIR => repaired(),
             Err(wrong) => Err(say(wrong)),
         }
     }
@@ -412,15 +484,43 @@ fn version(db: &impl ReadableDatabase) -> Result<Option<u64>, Trouble> {
     Ok(redb::ReadableTable::get(&meta, table::VERSION)?.map(|version| version.value()))
 }
 
-/// Makes the tables that are not there yet, and writes nothing where all are.
-fn make_tables(db: &Database) -> Result<(), Trouble> {
+/// The mark of the journal, and the last position of the ledger.
+fn ends(transaction: &redb::ReadTransaction) -> Result<(u64, u64), Trouble> {
+    let last = query::last(&transaction.open_table(table::LEDGER)?)?;
+    Ok((query::meta(transaction, table::JOURNAL)?, last.0))
+}
+
+/// A store made at another moment has another journal.
+fn mark_at(now: Timestamp) -> u64 {
+    now.millis().unsigned_abs().max(1)
+}
+
+/// For who makes nothing.
+const NO_MARK: u64 = 0;
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_os_string();
+    name.push(".");
+    name.push(suffix);
+    path.with_file_name(name)
+}
+
+/// Where the journal of a store is.
+fn journal_beside(store: &Path) -> PathBuf {
+    beside(store, "journal")
+}
+
+/// Makes the tables that are not there yet, and `mark` where the store has none; writes nothing where all is there.
+fn make_tables(db: &Database, mark: u64) -> Result<(), Trouble> {
     let there = db.begin_read()?;
     let opened = (|| {
         table::open_all!(there);
-        Ok(())
+        let marked = redb::ReadableTable::get(&there.open_table(table::META)?, table::JOURNAL)?.is_some();
+        Ok(marked || mark == NO_MARK)
     })();
     match opened {
-        Ok(()) => return Ok(()),
+        Ok(true) => return Ok(()),
+        Ok(false) => {}
         Err(TableError::TableDoesNotExist(_)) => {}
         Err(error) => return Err(error.into()),
     }
@@ -430,6 +530,9 @@ fn make_tables(db: &Database) -> Result<(), Trouble> {
         let mut meta = transaction.open_table(table::META)?;
         if redb::ReadableTable::get(&meta, table::VERSION)?.is_none() {
             meta.insert(table::VERSION, table::FORMAT)?;
+        }
+        if mark != NO_MARK && redb::ReadableTable::get(&meta, table::JOURNAL)?.is_none() {
+            meta.insert(table::JOURNAL, mark)?;
         }
     }
     transaction.commit()?;

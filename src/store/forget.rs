@@ -152,6 +152,7 @@ pub(super) fn forget_rows(
             Some(row) => row::entry_of(row.value()).ok(),
             None => None,
         };
+        row.clear();
         if let Some(entry) = entry
             && row::entry_row(&customer.forget_in_entry(entry), &mut row)
         {

@@ -202,6 +202,7 @@ impl Reader {
     fn begin(&self) -> Result<ReadTransaction, ReadError> {
         Ok(match &self.0 {
             Source::Live(shared) => {
+                shared.show_all();
                 let db = shared.db.read().unwrap_or_else(PoisonError::into_inner);
                 let db = db.as_ref().ok_or_else(|| ReadError::Unavailable(shared.health.look().reason))?;
                 db.begin_read()?

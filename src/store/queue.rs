@@ -3,6 +3,7 @@
 //! Bounded: beyond [`ENTRIES_MAX`] or [`BYTES_MAX`] nothing more is taken, so a disk that hangs costs records, not memory.
 
 use std::collections::VecDeque;
+use std::sync::mpsc::SyncSender;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -47,6 +48,8 @@ pub(super) struct Batch {
     pub(super) closing: bool,
     /// Who wants to know that the writer lives.
     pub(super) pulses: Vec<oneshot::Sender<()>>,
+    /// Who wants to read everything that is recorded.
+    pub(super) readers: Vec<SyncSender<()>>,
 }
 
 impl Batch {
@@ -73,6 +76,7 @@ struct Waiting {
     /// The writer was called without work.
     called: bool,
     pulses: Vec<oneshot::Sender<()>>,
+    readers: Vec<SyncSender<()>>,
     idle: bool,
 }
 
@@ -126,16 +130,27 @@ impl Queue {
         self.wake(waiting);
     }
 
+    /// Makes the writer put everything where readers find it, and say so.
+    pub(super) fn show(&self, reader: SyncSender<()>) {
+        let mut waiting = self.lock();
+        if !waiting.deserted {
+            waiting.readers.push(reader);
+            waiting.called = true;
+            self.wake(waiting);
+        }
+    }
+
     /// The writer goes: what waits is returned, nothing more is taken.
     pub(super) fn desert(&self) -> Batch {
         let mut waiting = self.lock();
         waiting.deserted = true;
         waiting.bytes = 0;
+        waiting.readers.clear();
         Batch {
             entries: std::mem::take(&mut waiting.entries).into(),
             commits: std::mem::take(&mut waiting.commits),
             closing: true,
-            pulses: Vec::new(),
+            ..Batch::default()
         }
     }
 
@@ -192,8 +207,13 @@ impl Waiting {
             self.bytes -= taken.iter().map(|queued| queued.weight).sum::<usize>();
             taken
         };
-        let (commits, pulses) = (std::mem::take(&mut self.commits), std::mem::take(&mut self.pulses));
-        Batch { entries, commits, closing: self.closing, pulses }
+        Batch {
+            entries,
+            commits: std::mem::take(&mut self.commits),
+            closing: self.closing,
+            pulses: std::mem::take(&mut self.pulses),
+            readers: std::mem::take(&mut self.readers),
+        }
     }
 }
 

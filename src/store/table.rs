@@ -72,6 +72,8 @@ pub(super) const LEDGER_BYTES: &str = "ledger_bytes";
 pub(super) const COUNTED_TO: &str = "counted_to";
 /// `META`: 1 while replays wait for a person.
 pub(super) const RECOVERY_PAUSED: &str = "recovery_paused";
+/// `META`: what tells the journal of this store from any other; zero where it has none.
+pub(super) const JOURNAL: &str = "journal";
 /// `META`: 1 while the file is to be written anew, so that what was taken out of its rows is out of its free pages too.
 pub(super) const REWRITE: &str = "rewrite";
 

@@ -215,7 +215,14 @@ pub(super) fn on_one_thread<T>(work: impl Future<Output = T>) -> T {
 }
 
 /// Puts something between the database and the file.
-pub(super) type Wrap = Arc<dyn Fn(FileBackend) -> Faulty + Send + Sync>;
+pub(super) type Wrap = Arc<dyn Fn(FileBackend, Part) -> Faulty + Send + Sync>;
+
+/// Which of the store's files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    Store,
+    Journal,
+}
 
 /// The faults of a disk, and what was done to it.
 #[derive(Clone, Debug, Default)]
@@ -225,6 +232,8 @@ pub(super) struct Disk(Arc<Faults>);
 struct Faults {
     /// Writes fail.
     full: AtomicBool,
+    /// Writes of the journal fail.
+    journal_broken: AtomicBool,
     /// Syncs fail, having done their work.
     lying: AtomicBool,
     /// Operations that change something fail from this one on; zero: none do.
@@ -233,7 +242,7 @@ struct Faults {
     /// Syncs wait while this is set.
     stalled: AtomicBool,
     /// What was written since recording began.
-    record: Mutex<Option<Vec<Operation>>>,
+    record: Mutex<Option<Vec<(Part, Operation)>>>,
 }
 
 /// What is done to a file.
@@ -247,11 +256,15 @@ pub(super) enum Operation {
 impl Disk {
     pub(super) fn wrap(&self) -> Wrap {
         let disk = self.clone();
-        Arc::new(move |inner| Faulty { inner, disk: disk.clone() })
+        Arc::new(move |inner, part| Faulty { inner, part, disk: disk.clone() })
     }
 
     pub(super) fn set_full(&self, full: bool) {
         self.0.full.store(full, Ordering::SeqCst);
+    }
+
+    pub(super) fn set_journal_broken(&self, broken: bool) {
+        self.0.journal_broken.store(broken, Ordering::SeqCst);
     }
 
     pub(super) fn set_lying(&self, lying: bool) {
@@ -270,21 +283,22 @@ impl Disk {
         *self.0.record.lock().unwrap() = Some(Vec::new());
     }
 
-    pub(super) fn recorded(&self) -> Vec<Operation> {
+    pub(super) fn recorded(&self) -> Vec<(Part, Operation)> {
         self.0.record.lock().unwrap().clone().unwrap_or_default()
     }
 
-    fn change(&self, operation: impl FnOnce() -> Operation) -> Result<(), std::io::Error> {
+    fn change(&self, part: Part, operation: impl FnOnce() -> Operation) -> Result<(), std::io::Error> {
         let number = self.0.operations.fetch_add(1, Ordering::SeqCst) + 1;
         let cut_at = self.0.cut_at.load(Ordering::SeqCst);
         if cut_at > 0 && number >= cut_at {
             return Err(std::io::Error::other("cut"));
         }
-        if self.0.full.load(Ordering::SeqCst) {
+        let broken = part == Part::Journal && self.0.journal_broken.load(Ordering::SeqCst);
+        if broken || self.0.full.load(Ordering::SeqCst) {
             return Err(std::io::ErrorKind::StorageFull.into());
         }
         if let Some(record) = &mut *self.0.record.lock().unwrap() {
-            record.push(operation());
+            record.push((part, operation()));
         }
         Ok(())
     }
@@ -293,6 +307,7 @@ impl Disk {
 #[derive(Debug)]
 pub(super) struct Faulty {
     inner: FileBackend,
+    part: Part,
     disk: Disk,
 }
 
@@ -306,7 +321,7 @@ impl StorageBackend for Faulty {
     }
 
     fn set_len(&self, len: u64) -> Result<(), std::io::Error> {
-        self.disk.change(|| Operation::Length(len))?;
+        self.disk.change(self.part, || Operation::Length(len))?;
         self.inner.set_len(len)
     }
 
@@ -314,7 +329,7 @@ impl StorageBackend for Faulty {
         while self.disk.0.stalled.load(Ordering::SeqCst) {
             std::thread::sleep(Duration::from_millis(5));
         }
-        self.disk.change(|| Operation::Sync)?;
+        self.disk.change(self.part, || Operation::Sync)?;
         self.inner.sync_data()?;
         if self.disk.0.lying.load(Ordering::SeqCst) {
             return Err(std::io::Error::other("input/output error"));
@@ -323,7 +338,7 @@ impl StorageBackend for Faulty {
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> Result<(), std::io::Error> {
-        self.disk.change(|| Operation::Write(offset, data.to_vec()))?;
+        self.disk.change(self.part, || Operation::Write(offset, data.to_vec()))?;
         self.inner.write(offset, data)
     }
 

@@ -3,6 +3,7 @@
 mod files;
 mod golden;
 mod golden_records;
+mod journal;
 mod pruning;
 mod pruning_records;
 mod reading;

@@ -19,11 +19,12 @@ use tokio::time::Instant;
 use super::apply::{ApplyError, apply, put_mark};
 use super::feed::Handed;
 use super::file::{Failure, Opened};
+use super::journal::Journal;
 use super::prune::Pruner;
-use super::queue::{Batch, Queued};
+use super::queue::{Batch, Commit, Queued};
 use super::rewrite::AT_ONCE_BYTES;
-use super::table::LEDGER;
-use super::{OpenReport, Opening, Shared, StoreError, StoreState, query, row};
+use super::table::{self, LEDGER};
+use super::{OpenReport, Opening, Shared, StoreError, StoreState, query};
 use crate::clock::instant;
 use crate::domain::backoff::Backoff;
 use crate::domain::decide::Change;
@@ -37,6 +38,8 @@ const RING_BYTES: usize = 16 * 1024 * 1024;
 const LATE_BATCH: usize = 1_000;
 /// How often a reader's trouble may have the file verified: where that finds nothing, the trouble is not the file's.
 const VERIFY_EVERY: Duration = Duration::from_secs(600);
+/// How long nothing comes before what is in the journal goes into the ledger.
+const REST: Duration = Duration::from_millis(100);
 /// How long to wait before the file is opened again.
 const REOPEN: Backoff =
     Backoff { first: Duration::from_millis(500), factor: 2.0, jitter: 0.2, longest: Duration::from_secs(30) };
@@ -84,6 +87,8 @@ struct Writer<'a> {
 #[derive(Default)]
 struct Found {
     last: u64,
+    /// The mark of its journal.
+    mark: u64,
     running: BTreeMap<AttemptId, Position>,
     pruner: Pruner,
 }
@@ -91,8 +96,9 @@ struct Found {
 fn look(db: &Database) -> Result<Found, query::ReadError> {
     let transaction = db.begin_read()?;
     let last = query::last(&transaction.open_table(LEDGER)?)?.0;
+    let mark = query::meta(&transaction, table::JOURNAL)?;
     let (running, pruner) = Pruner::start(&transaction)?;
-    Ok(Found { last, running, pruner })
+    Ok(Found { last, mark, running, pruner })
 }
 
 /// Why serving a file ended.
@@ -204,7 +210,7 @@ impl Writer<'_> {
     fn serve(&mut self, opened: Opened, found: Found) -> End {
         let db = Arc::new(opened.db);
         let end = match self.take_over(&db, found, opened.set_aside) {
-            Ok(pruner) => self.serve_queue(&db, pruner),
+            Ok((pruner, journal)) => self.serve_queue(&db, pruner, journal),
             Err(error) => {
                 self.suspect |= error.is_damage();
                 End::Broken(error.to_string())
@@ -217,6 +223,9 @@ impl Writer<'_> {
         {
             tracing::warn!("closing the store: {error}");
         }
+        if !matches!(end, End::Broken(_)) {
+            self.shared.place.remove_journal();
+        }
         end
     }
 
@@ -226,8 +235,10 @@ impl Writer<'_> {
         db: &Arc<Database>,
         found: Found,
         set_aside: Option<PathBuf>,
-    ) -> Result<Pruner, WriteError> {
-        let Found { last, running, mut pruner } = found;
+    ) -> Result<(Pruner, Journal), WriteError> {
+        let Found { last, mark, running, mut pruner } = found;
+        let mut journal = Journal::new(self.shared.place.journal(), mark);
+        self.shared.unseen.store(false, Ordering::Release);
         *self.shared.running.lock().unwrap_or_else(PoisonError::into_inner) = running;
         if let Some((first, entries)) = self.unsure.take() {
             let rows = entries.iter().filter(|queued| is_stored(&queued.entry)).count();
@@ -248,9 +259,12 @@ impl Writer<'_> {
             let batch: Vec<Queued> = self.late.entries.drain(..count).collect();
             self.late.bytes -= batch.iter().map(|queued| queued.weight).sum::<usize>();
             let first = self.next;
-            if let Err(error) =
-                self.write(db, &mut pruner, &Batch { entries: batch_of(&batch), ..Batch::default() })
-            {
+            if let Err(error) = self.write(
+                db,
+                &mut pruner,
+                &mut journal,
+                &Batch { entries: batch_of(&batch), ..Batch::default() },
+            ) {
                 self.unsure = Some((first, batch));
                 return Err(error);
             }
@@ -268,13 +282,19 @@ impl Writer<'_> {
         }
         let report = OpenReport { set_aside, last: Position(self.next - 1) };
         self.shared.opening.send_replace(Some(Opening::Ready(report)));
-        Ok(pruner)
+        Ok((pruner, journal))
     }
 
-    fn serve_queue(&mut self, db: &Arc<Database>, mut pruner: Pruner) -> End {
+    fn serve_queue(&mut self, db: &Arc<Database>, mut pruner: Pruner, mut journal: Journal) -> End {
+        let mut wrote = instant();
         loop {
-            let mut batch = self.shared.queue.take(pruner.patience(&self.shared.settings.retention));
+            let mut patience = pruner.patience(&self.shared.settings.retention);
+            if !journal.is_empty() {
+                patience = patience.min(REST.saturating_sub(instant() - wrote));
+            }
+            let mut batch = self.shared.queue.take(patience);
             let pulses = std::mem::take(&mut batch.pulses);
+            let readers = std::mem::take(&mut batch.readers);
             if self.shared.take_suspicion() && self.verified.is_none_or(|at| (instant() - at) > VERIFY_EVERY)
             {
                 self.suspect = true;
@@ -284,20 +304,30 @@ impl Writer<'_> {
             }
             let rewrites = batch.commits.iter().flat_map(|commit| &commit.changes);
             let rewrites = rewrites.filter(|change| matches!(change, Change::Rewrite)).count() > 0;
-            let result = if !batch.is_empty() {
-                self.commit(db, &mut pruner, batch)
-            } else if batch.closing {
+            let (nothing, closing) = (batch.is_empty(), batch.closing);
+            let mut result = Ok(());
+            if !nothing {
+                result = self.commit(db, &mut pruner, &mut journal, batch);
+                wrote = instant();
+            }
+            let wanted = !readers.is_empty() || nothing && (closing || instant() - wrote >= REST);
+            if result.is_ok() && wanted && !journal.is_empty() {
+                result = self.transact(db, &mut pruner, &mut journal, &[], self.next);
+            } else if nothing && closing {
                 return End::Closed;
-            } else {
-                guarded(|| pruner.idle(db, self.shared))
-            };
+            } else if nothing {
+                result = guarded(|| pruner.idle(db, self.shared));
+            }
             if let Err(error) = result {
                 self.suspect |= error.is_damage();
                 return End::Broken(error.to_string());
             }
+            // Whoever asked may have stopped waiting.
             for pulse in pulses {
-                // Whoever asked may have stopped waiting.
                 let _gone = pulse.send(());
+            }
+            for reader in readers {
+                let _gone = reader.send(());
             }
             if rewrites && file_bytes(&self.shared.place.path) <= AT_ONCE_BYTES {
                 return End::Rewrite;
@@ -305,11 +335,17 @@ impl Writer<'_> {
         }
     }
 
-    /// One transaction, and the word to everybody concerned.
-    fn commit(&mut self, db: &Database, pruner: &mut Pruner, batch: Batch) -> Result<(), WriteError> {
+    /// One commit, and the word to everybody concerned.
+    fn commit(
+        &mut self,
+        db: &Database,
+        pruner: &mut Pruner,
+        journal: &mut Journal,
+        batch: Batch,
+    ) -> Result<(), WriteError> {
         let started = instant();
         let first = self.next;
-        if let Err(error) = self.write(db, pruner, &batch) {
+        if let Err(error) = self.write(db, pruner, journal, &batch) {
             let entries = batch_of(&batch.entries);
             self.unsure = Some((first, entries));
             // Before anybody hears of it: who is told `false` finds the reason.
@@ -323,44 +359,68 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Writes a batch. The next position moves only where that succeeded.
-    fn write(&mut self, db: &Database, pruner: &mut Pruner, batch: &Batch) -> Result<(), WriteError> {
-        let mut next = self.next;
-        let mut bytes = 0;
+    /// Writes a batch: into the journal, or in a transaction where it changes more than the ledger. The next position moves only where that
+    /// succeeded.
+    fn write(
+        &mut self,
+        db: &Database,
+        pruner: &mut Pruner,
+        journal: &mut Journal,
+        batch: &Batch,
+    ) -> Result<(), WriteError> {
+        let rows = journal.add(self.next, &batch.entries);
+        let next = self.next + rows;
+        if batch.commits.is_empty() && journal.keep() {
+            self.shared.unseen.store(true, Ordering::Release);
+        } else {
+            self.transact(db, pruner, journal, &batch.commits, next)?;
+        }
+        self.remember_running(&batch.entries);
+        self.next = next;
+        self.shared.health.commits.fetch_add(1, Ordering::Relaxed);
+        self.shared.health.recorded(usize::try_from(rows).unwrap_or(usize::MAX));
+        Ok(())
+    }
+
+    /// One transaction: what is in the journal, and what the heart commits. The next position is `next` then.
+    fn transact(
+        &self,
+        db: &Database,
+        pruner: &mut Pruner,
+        journal: &mut Journal,
+        commits: &[Commit],
+        next: u64,
+    ) -> Result<(), WriteError> {
+        let bytes = journal.row_bytes();
         guarded(|| {
             let transaction = db.begin_write()?;
-            if !batch.entries.is_empty() {
+            if !journal.is_empty() {
                 let mut ledger = transaction.open_table(LEDGER)?;
-                let mut row = Vec::with_capacity(1024);
-                for queued in &batch.entries {
-                    if row::entry_row(&queued.entry, &mut row) {
-                        ledger.insert(next, row.as_slice())?;
-                        bytes += row.len();
-                        next += 1;
-                    }
+                for (position, row) in journal.rows() {
+                    ledger.insert(position, row)?;
                 }
             }
-            for commit in &batch.commits {
+            for commit in commits {
                 apply(&transaction, commit)?;
                 if let Some(mark) = self.shared.clock.mark() {
                     put_mark(&transaction, mark)?;
                 }
             }
-            if !batch.commits.is_empty() {
+            if !commits.is_empty() {
                 pruner.note(&transaction, next, bytes, &self.shared.running)?;
             }
             Ok(transaction.commit()?)
         })?;
-        let rows = usize::try_from(next - self.next).unwrap_or(usize::MAX);
-        let plain = batch.entries.iter().all(|queued| is_plain(&queued.entry));
-        pruner.wrote(bytes, next, plain, batch.commits.last());
-        self.remember_running(&batch.entries);
-        self.next = next;
-        self.shared.health.commits.fetch_add(1, Ordering::Relaxed);
-        if !batch.commits.is_empty() {
+        pruner.wrote(bytes, next, journal.is_plain(), commits.last());
+        journal.begin_anew();
+        self.shared.unseen.store(false, Ordering::Release);
+        let mut changes = commits.iter().flat_map(|commit| &commit.changes);
+        if changes.any(|change| matches!(change, Change::Forget(..) | Change::Rewrite)) {
+            journal.erase();
+        }
+        if !commits.is_empty() {
             self.shared.measure();
         }
-        self.shared.health.recorded(rows);
         Ok(())
     }
 
@@ -425,15 +485,6 @@ impl Writer<'_> {
             self.shared.health.set(StoreState::Closed, "the store is closed".to_owned());
         }
         self.shared.feed.close();
-    }
-}
-
-/// Nothing of it is ever pruned but the whole row, by its age.
-fn is_plain(entry: &Entry) -> bool {
-    match entry {
-        Entry::Intent(_) => false,
-        Entry::Begun(_) => true,
-        Entry::Ended(ended) => ended.request.is_none(),
     }
 }
 

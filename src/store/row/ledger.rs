@@ -170,7 +170,7 @@ impl AnswerRow<'_> {
     }
 }
 
-/// Writes the row of an entry over `row`; `false` for what is never stored.
+/// Writes the row of an entry behind what is in `row`; `false` for what is never stored.
 pub(in crate::store) fn entry_row(entry: &Entry, row: &mut Vec<u8>) -> bool {
     let stored = match entry {
         Entry::Begun(_) => return false,
@@ -211,7 +211,6 @@ pub(in crate::store) fn entry_row(entry: &Entry, row: &mut Vec<u8>) -> bool {
             request: ended.request.as_deref().map(RequestRow::from),
         },
     };
-    row.clear();
     write(&stored, row);
     true
 }

@@ -179,8 +179,8 @@ fn a_heart_that_lags_reads_what_it_missed() {
     });
 }
 
-/// What a disk may hold after the power went: everything that was synced, and any part of what was written since.
-fn image(operations: &[Operation], start: &[u8], upto: usize, seed: u64) -> Vec<u8> {
+/// What a disk may hold of a file after the power went: everything that was synced, and any part of what was written since.
+fn image(operations: &[(Part, Operation)], part: Part, start: &[u8], upto: usize, seed: u64) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let mut random = move || {
         state ^= state << 13;
@@ -188,9 +188,14 @@ fn image(operations: &[Operation], start: &[u8], upto: usize, seed: u64) -> Vec<
         state ^= state << 17;
         state
     };
-    let synced = operations[..upto].iter().rposition(|operation| matches!(operation, Operation::Sync));
+    let synced = operations[..upto]
+        .iter()
+        .rposition(|(of, operation)| *of == part && matches!(operation, Operation::Sync));
     let mut disk = start.to_vec();
-    for (index, operation) in operations[..upto].iter().enumerate() {
+    for (index, (of, operation)) in operations[..upto].iter().enumerate() {
+        if *of != part {
+            continue;
+        }
         let unsynced = synced.is_none_or(|synced| index > synced);
         match operation {
             Operation::Sync => {}
@@ -246,7 +251,9 @@ fn power_cuts_lose_nothing_that_was_told() {
     for upto in (0..=operations.len()).step_by(step) {
         let seed = upto as u64 + 1;
         let cut = dir.path().join("cut.redb");
-        std::fs::write(&cut, image(&operations, &start_image, upto, seed)).unwrap();
+        std::fs::write(&cut, image(&operations, Part::Store, &start_image, upto, seed)).unwrap();
+        let journal = image(&operations, Part::Journal, &[], upto, seed);
+        std::fs::write(dir.path().join("cut.redb.journal"), journal).unwrap();
         let expected = told.iter().filter(|(at, _)| *at <= upto).map(|(_, n)| *n).max().unwrap();
         on_one_thread(async {
             let (store, _feed) = start(&cut);

@@ -1,0 +1,341 @@
+//! The journal: what was recorded since the last transaction, in a file beside the store (SPEC 4.5).
+//!
+//! A transaction of redb costs many pages and their bookkeeping, however little is in it, and a bot waits for it. So a batch of the send path
+//! is written here first, as one *frame* behind the other, with one write and one sync. The next transaction (the heart's, one for a reader
+//! who wants to see it all, or one because there is much, or nothing else to do) puts the rows into the ledger, and the journal begins anew,
+//! over itself: it is never longer than one transaction takes, and its blocks are on the disk already.
+//!
+//! Nothing is ever in doubt: rows up to the ledger's last position are there, and those after it are taken in when the file is opened,
+//! frame by frame, up to the first that is not whole. Frames of an earlier round have earlier positions, those of another store
+//! another mark. Where the journal cannot be written, each batch is a transaction, as if there were none.
+
+use std::io;
+
+use redb::StorageBackend;
+use sha2::{Digest, Sha256};
+
+use super::queue::Queued;
+use super::row;
+use crate::domain::ledger::Entry;
+
+/// Most rows that wait for a transaction: so long that its own cost is shared by many, so short that it takes a few milliseconds.
+const ROWS_MAX: usize = 1_024;
+/// Most bytes that wait.
+const BYTES_MAX: usize = 1024 * 1024;
+
+/// A frame's head: digest, position of the first row, bytes that follow.
+const HEAD: usize = DIGEST + 8 + 4;
+const DIGEST: usize = 16;
+/// A row's length stands before it.
+const LENGTH: usize = 4;
+
+/// The journal of an open store.
+pub(super) struct Journal {
+    mark: u64,
+    /// `None` where there can be none.
+    file: Option<Box<dyn StorageBackend>>,
+    /// The frames since it began anew, as the file holds them; the last may not be written yet.
+    frames: Vec<u8>,
+    /// Bytes of `frames` that are on disk.
+    written: usize,
+    rows: usize,
+    row_bytes: usize,
+    /// Neither intents nor requests are in there.
+    plain: bool,
+    failing: bool,
+}
+
+impl Journal {
+    /// A journal in `file`, for the store that has `mark`.
+    pub(super) fn new(file: io::Result<Box<dyn StorageBackend>>, mark: u64) -> Self {
+        let file = file.inspect_err(|error| {
+            tracing::warn!(%error, "there can be no journal beside the store: each batch is a transaction, which takes longer");
+        });
+        Self {
+            mark,
+            file: file.ok(),
+            frames: Vec::new(),
+            written: 0,
+            rows: 0,
+            row_bytes: 0,
+            plain: true,
+            failing: false,
+        }
+    }
+
+    /// Is all that was recorded in the ledger?
+    pub(super) const fn is_empty(&self) -> bool {
+        self.rows == 0
+    }
+
+    /// Are there neither intents nor requests among what waits?
+    pub(super) const fn is_plain(&self) -> bool {
+        self.plain
+    }
+
+    /// Bytes of the rows that wait.
+    pub(super) const fn row_bytes(&self) -> usize {
+        self.row_bytes
+    }
+
+    /// Takes up the rows of a batch under the positions from `first` on; gives how many there are. Not on disk yet.
+    pub(super) fn add(&mut self, first: u64, entries: &[Queued]) -> u64 {
+        let start = self.frames.len();
+        self.frames.resize(start + HEAD, 0);
+        let mut rows = 0;
+        for queued in entries {
+            let at = self.frames.len();
+            self.frames.extend_from_slice(&[0; LENGTH]);
+            if !row::entry_row(&queued.entry, &mut self.frames) {
+                self.frames.truncate(at);
+                continue;
+            }
+            let length = self.frames.len() - at - LENGTH;
+            self.frames[at..at + LENGTH].copy_from_slice(&short(length).to_le_bytes());
+            self.row_bytes += length;
+            self.plain &= is_plain(&queued.entry);
+            rows += 1;
+        }
+        if rows == 0 {
+            self.frames.truncate(start);
+            return 0;
+        }
+        let (head, body) = self.frames[start..].split_at_mut(HEAD);
+        head[DIGEST..DIGEST + 8].copy_from_slice(&first.to_le_bytes());
+        head[DIGEST + 8..].copy_from_slice(&short(body.len()).to_le_bytes());
+        let digest = digest(self.mark, &head[DIGEST..], body);
+        head[..DIGEST].copy_from_slice(&digest);
+        self.rows += rows;
+        rows as u64
+    }
+
+    /// Writes what was taken up, and syncs. `false` where it has to go into a transaction instead: there is too much, or the file cannot be
+    /// written.
+    pub(super) fn keep(&mut self) -> bool {
+        if self.written == self.frames.len() {
+            return true;
+        }
+        if self.rows > ROWS_MAX || self.frames.len() > BYTES_MAX {
+            return false;
+        }
+        let Some(file) = &self.file else { return false };
+        let written = file.write(self.written as u64, &self.frames[self.written..]);
+        let kept = written.and_then(|()| file.sync_data());
+        match &kept {
+            Ok(()) => self.written = self.frames.len(),
+            Err(error) if !self.failing => {
+                tracing::warn!(%error, "the journal beside the store cannot be written: each batch is a transaction, which takes longer");
+            }
+            Err(_) => {}
+        }
+        self.failing = kept.is_err();
+        kept.is_ok()
+    }
+
+    /// Every row that waits for a transaction, under its position.
+    pub(super) fn rows(&self) -> impl Iterator<Item = (u64, &[u8])> {
+        Frames(&self.frames).flat_map(|frame| frame.rows())
+    }
+
+    /// All of it is in the ledger.
+    pub(super) fn begin_anew(&mut self) {
+        self.frames.clear();
+        // One large batch must not be paid for in memory for ever.
+        self.frames.shrink_to(BYTES_MAX);
+        (self.written, self.rows, self.row_bytes, self.plain) = (0, 0, 0, true);
+    }
+
+    /// Leaves nothing in the file of what was in it, which would be written over only in time. All of it must be in the ledger.
+    pub(super) fn erase(&self) {
+        if let Some(file) = &self.file
+            && let Err(error) = file.set_len(0)
+        {
+            tracing::warn!(%error, "the journal beside the store cannot be emptied; what was in it is written over in time");
+        }
+    }
+}
+
+/// The rows in `bytes`, the file of the journal with `mark`, that the ledger lacks, whose last position is `last`.
+pub(super) fn rows_after(bytes: &[u8], mark: u64, last: u64) -> impl Iterator<Item = (u64, &[u8])> {
+    let mut end = last;
+    let whole = Frames(bytes).take_while(move |frame| frame.digest == digest(mark, frame.head, frame.body));
+    let later = whole.skip_while(move |frame| frame.first <= last);
+    let new = later.take_while(move |frame| {
+        let follows = frame.first > end;
+        end = frame.first.saturating_add(frame.rows().count() as u64).saturating_sub(1);
+        follows
+    });
+    new.flat_map(|frame| frame.rows())
+}
+
+struct Frame<'a> {
+    digest: &'a [u8],
+    /// The head without the digest.
+    head: &'a [u8],
+    first: u64,
+    body: &'a [u8],
+}
+
+impl<'a> Frame<'a> {
+    fn rows(&self) -> impl Iterator<Item = (u64, &'a [u8])> + use<'a> {
+        (self.first..).zip(Rows(self.body))
+    }
+}
+
+/// Frames behind each other, as far as their lengths make sense.
+struct Frames<'a>(&'a [u8]);
+
+impl<'a> Iterator for Frames<'a> {
+    type Item = Frame<'a>;
+
+    fn next(&mut self) -> Option<Frame<'a>> {
+        let (whole, rest) = self.0.split_at_checked(HEAD)?;
+        let (digest, head) = whole.split_at(DIGEST);
+        let (first, length) = head.split_first_chunk()?;
+        let length = u32::from_le_bytes(*length.first_chunk()?);
+        let (body, rest) = rest.split_at_checked(usize::try_from(length).ok()?)?;
+        self.0 = rest;
+        Some(Frame { digest, head, first: u64::from_le_bytes(*first), body })
+    }
+}
+
+/// Rows behind each other, each after its length.
+struct Rows<'a>(&'a [u8]);
+
+impl<'a> Iterator for Rows<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let (length, rest) = self.0.split_first_chunk()?;
+        let (row, rest) = rest.split_at_checked(usize::try_from(u32::from_le_bytes(*length)).ok()?)?;
+        self.0 = rest;
+        Some(row)
+    }
+}
+
+fn digest(mark: u64, head: &[u8], body: &[u8]) -> [u8; DIGEST] {
+    let digest =
+        Sha256::new().chain_update(mark.to_le_bytes()).chain_update(head).chain_update(body).finalize();
+    let mut bytes = [0; DIGEST];
+    bytes.copy_from_slice(&digest[..DIGEST]);
+    bytes
+}
+
+/// A batch is a few megabytes at the most.
+fn short(length: usize) -> u32 {
+    u32::try_from(length).unwrap_or(u32::MAX)
+}
+
+/// Nothing of it is ever pruned but the whole row, by its age.
+fn is_plain(entry: &Entry) -> bool {
+    match entry {
+        Entry::Intent(_) => false,
+        Entry::Begun(_) => true,
+        Entry::Ended(ended) => ended.request.is_none(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use redb::backends::InMemoryBackend;
+
+    use super::*;
+    use crate::store::testing::{accepted, intent};
+
+    const MARK: u64 = 7;
+
+    fn batch(numbers: impl Iterator<Item = u64>) -> Vec<Queued> {
+        let entry = |n| if n % 3 == 0 { intent(n, 1) } else { accepted(n) };
+        numbers.map(|n| Queued { entry: entry(n), weight: 0, ticket: n, lane: None }).collect()
+    }
+
+    /// In memory a file does not grow by itself.
+    fn file() -> Box<dyn StorageBackend> {
+        let file = InMemoryBackend::new();
+        file.set_len(4 * 1024 * 1024).unwrap();
+        Box::new(file)
+    }
+
+    fn positions(bytes: &[u8], mark: u64, last: u64) -> Vec<u64> {
+        rows_after(bytes, mark, last).map(|(position, _)| position).collect()
+    }
+
+    /// A file that is written over, round after round, and what the ledger has of it.
+    fn lived(rounds: &[Vec<usize>]) -> (Vec<u8>, u64, u64) {
+        let mut journal = Journal::new(Ok(file()), MARK);
+        let (mut file, mut next, mut ledger) = (Vec::new(), 1, 0);
+        for round in rounds {
+            journal.begin_anew();
+            ledger = next - 1;
+            for rows in round {
+                let written = journal.written;
+                let added = journal.add(next, &batch(next..next + *rows as u64));
+                assert_eq!(added, *rows as u64);
+                assert!(journal.keep());
+                next += added;
+                file.resize(file.len().max(journal.frames.len()), 0);
+                file[written..journal.frames.len()].copy_from_slice(&journal.frames[written..]);
+            }
+        }
+        (file, ledger, next - 1)
+    }
+
+    proptest! {
+        #[test]
+        fn rows_after_the_ledger_are_found_whatever_is_left_of_earlier_rounds(
+            rounds in prop::collection::vec(prop::collection::vec(0usize..5, 0..6), 1..5),
+        ) {
+            let (file, ledger, last) = lived(&rounds);
+            prop_assert_eq!(positions(&file, MARK, ledger), (ledger + 1..=last).collect::<Vec<_>>());
+            prop_assert_eq!(positions(&file, MARK, last), Vec::<u64>::new(), "a transaction took them in, and no more was done");
+            prop_assert_eq!(positions(&file, MARK + 1, ledger), Vec::<u64>::new());
+        }
+
+        #[test]
+        fn what_is_torn_ends_it(
+            rounds in prop::collection::vec(prop::collection::vec(1usize..5, 1..6), 1..4),
+            at in any::<prop::sample::Index>(),
+            bit in 0u8..8,
+            cut in any::<bool>(),
+        ) {
+            let (mut file, ledger, last) = lived(&rounds);
+            let at = at.index(file.len());
+            if cut { file.truncate(at) } else { file[at] ^= 1 << bit }
+            let found = positions(&file, MARK, ledger);
+            // From the first on, without a gap, and nothing that was never written.
+            prop_assert!(found.len() as u64 <= last - ledger);
+            prop_assert_eq!(&found, &(ledger + 1..).take(found.len()).collect::<Vec<_>>());
+        }
+
+        #[test]
+        fn any_bytes_are_no_journal(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            prop_assert_eq!(positions(&bytes, MARK, 0), Vec::<u64>::new());
+        }
+    }
+
+    #[test]
+    fn too_much_is_left_to_a_transaction() {
+        let mut journal = Journal::new(Ok(file()), MARK);
+        journal.add(1, &batch(1..=1_000));
+        assert!(journal.keep());
+        journal.add(1_001, &batch(1_001..=1_100));
+        assert!(!journal.keep());
+        assert_eq!(
+            journal.rows().map(|(position, _)| position).collect::<Vec<_>>(),
+            (1..=1_100).collect::<Vec<_>>()
+        );
+        assert!(!journal.is_plain() && journal.row_bytes() > 100_000);
+        journal.begin_anew();
+        assert!(journal.is_empty() && journal.is_plain() && journal.rows().next().is_none());
+        assert!(journal.keep(), "nothing is kept at once");
+    }
+
+    #[test]
+    fn without_a_file_nothing_is_kept() {
+        let mut journal = Journal::new(Err(io::ErrorKind::PermissionDenied.into()), MARK);
+        journal.add(1, &batch(1..=2));
+        assert!(!journal.keep());
+        assert_eq!(journal.rows().count(), 2);
+    }
+}
