@@ -3,12 +3,14 @@
 //! A transaction of redb costs many pages and their bookkeeping, however little is in it, and a bot waits for it. So a batch of the send path
 //! is written here first, as one *frame* behind the other, with one write and one sync. The next transaction (the heart's, one for a reader
 //! who wants to see it all, or one because there is much, or nothing else to do) puts the rows into the ledger, and the journal begins anew,
-//! over itself: it is never longer than one transaction takes, and its blocks are on the disk already.
+//! over itself: it is never longer than one transaction takes, and its blocks are on the disk already. Intents whose attempt was accepted
+//! meanwhile are left out: the ledger would be rid of them soon after.
 //!
 //! Nothing is ever in doubt: rows up to the ledger's last position are there, and those after it are taken in when the file is opened,
 //! frame by frame, up to the first that is not whole. Frames of an earlier round have earlier positions, those of another store
 //! another mark. Where the journal cannot be written, each batch is a transaction, as if there were none.
 
+use std::collections::HashSet;
 use std::io;
 
 use redb::StorageBackend;
@@ -16,7 +18,8 @@ use sha2::{Digest, Sha256};
 
 use super::queue::Queued;
 use super::row;
-use crate::domain::ledger::Entry;
+use crate::domain::ledger::{AttemptId, Entry};
+use crate::domain::outcome::Outcome;
 
 /// Most rows that wait for a transaction: so long that its own cost is shared by many, so short that it takes a few milliseconds.
 const ROWS_MAX: usize = 1_024;
@@ -39,9 +42,11 @@ pub(super) struct Journal {
     /// Bytes of `frames` that are on disk.
     written: usize,
     rows: usize,
-    row_bytes: usize,
-    /// Neither intents nor requests are in there.
-    plain: bool,
+    /// Intents among them, and whose attempts were accepted since.
+    intents: Vec<(u64, AttemptId)>,
+    accepted: HashSet<AttemptId>,
+    /// An outcome among them holds a request.
+    requests: bool,
     failing: bool,
 }
 
@@ -57,8 +62,9 @@ impl Journal {
             frames: Vec::new(),
             written: 0,
             rows: 0,
-            row_bytes: 0,
-            plain: true,
+            intents: Vec::new(),
+            accepted: HashSet::new(),
+            requests: false,
             failing: false,
         }
     }
@@ -66,16 +72,6 @@ impl Journal {
     /// Is all that was recorded in the ledger?
     pub(super) const fn is_empty(&self) -> bool {
         self.rows == 0
-    }
-
-    /// Are there neither intents nor requests among what waits?
-    pub(super) const fn is_plain(&self) -> bool {
-        self.plain
-    }
-
-    /// Bytes of the rows that wait.
-    pub(super) const fn row_bytes(&self) -> usize {
-        self.row_bytes
     }
 
     /// Takes up the rows of a batch under the positions from `first` on; gives how many there are. Not on disk yet.
@@ -92,8 +88,7 @@ impl Journal {
             }
             let length = self.frames.len() - at - LENGTH;
             self.frames[at..at + LENGTH].copy_from_slice(&short(length).to_le_bytes());
-            self.row_bytes += length;
-            self.plain &= is_plain(&queued.entry);
+            self.heed(first + rows, &queued.entry);
             rows += 1;
         }
         if rows == 0 {
@@ -105,8 +100,22 @@ impl Journal {
         head[DIGEST + 8..].copy_from_slice(&short(body.len()).to_le_bytes());
         let digest = digest(self.mark, &head[DIGEST..], body);
         head[..DIGEST].copy_from_slice(&digest);
-        self.rows += rows;
-        rows as u64
+        self.rows += usize::try_from(rows).unwrap_or(usize::MAX);
+        rows
+    }
+
+    /// Notices what will not be needed.
+    fn heed(&mut self, position: u64, entry: &Entry) {
+        match entry {
+            Entry::Intent(intent) => self.intents.push((position, intent.attempt)),
+            Entry::Ended(ended) => {
+                self.requests |= ended.request.is_some();
+                if ended.outcome == Outcome::Accepted && !self.intents.is_empty() {
+                    self.accepted.insert(ended.attempt);
+                }
+            }
+            Entry::Begun(_) => {}
+        }
     }
 
     /// Writes what was taken up, and syncs. `false` where it has to go into a transaction instead: there is too much, or the file cannot be
@@ -132,9 +141,17 @@ impl Journal {
         kept.is_ok()
     }
 
-    /// Every row that waits for a transaction, under its position.
+    /// What the ledger needs of the rows that wait, under their positions.
     pub(super) fn rows(&self) -> impl Iterator<Item = (u64, &[u8])> {
-        Frames(&self.frames).flat_map(|frame| frame.rows())
+        let needless = |intent: &&(u64, AttemptId)| self.accepted.contains(&intent.1);
+        let mut needless = self.intents.iter().filter(needless).map(|(position, _)| *position).peekable();
+        let rows = Frames(&self.frames).flat_map(|frame| frame.rows());
+        rows.filter(move |(position, _)| needless.next_if_eq(position).is_none())
+    }
+
+    /// Are there neither intents nor requests among them?
+    pub(super) fn is_plain(&self) -> bool {
+        !self.requests && self.intents.iter().all(|(_, attempt)| self.accepted.contains(attempt))
     }
 
     /// All of it is in the ledger.
@@ -142,7 +159,9 @@ impl Journal {
         self.frames.clear();
         // One large batch must not be paid for in memory for ever.
         self.frames.shrink_to(BYTES_MAX);
-        (self.written, self.rows, self.row_bytes, self.plain) = (0, 0, 0, true);
+        (self.written, self.rows, self.requests) = (0, 0, false);
+        self.intents.clear();
+        self.accepted.clear();
     }
 
     /// Leaves nothing in the file of what was in it, which would be written over only in time. All of it must be in the ledger.
@@ -226,22 +245,13 @@ fn short(length: usize) -> u32 {
     u32::try_from(length).unwrap_or(u32::MAX)
 }
 
-/// Nothing of it is ever pruned but the whole row, by its age.
-fn is_plain(entry: &Entry) -> bool {
-    match entry {
-        Entry::Intent(_) => false,
-        Entry::Begun(_) => true,
-        Entry::Ended(ended) => ended.request.is_none(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
     use redb::backends::InMemoryBackend;
 
     use super::*;
-    use crate::store::testing::{accepted, intent};
+    use crate::store::testing::{accepted, ended, failed, intent};
 
     const MARK: u64 = 7;
 
@@ -325,10 +335,35 @@ mod tests {
             journal.rows().map(|(position, _)| position).collect::<Vec<_>>(),
             (1..=1_100).collect::<Vec<_>>()
         );
-        assert!(!journal.is_plain() && journal.row_bytes() > 100_000);
+        assert!(!journal.is_plain());
         journal.begin_anew();
         assert!(journal.is_empty() && journal.is_plain() && journal.rows().next().is_none());
         assert!(journal.keep(), "nothing is kept at once");
+    }
+
+    #[test]
+    fn the_ledger_needs_no_intent_of_what_was_accepted_meanwhile() {
+        let queued = |entry| Queued { entry, weight: 0, ticket: 0, lane: None };
+        let mut journal = Journal::new(Ok(file()), MARK);
+        journal.add(1, &[queued(intent(1, 1)), queued(intent(2, 1)), queued(intent(3, 1))]);
+        journal.add(4, &[queued(accepted(1)), queued(failed(2, 1))]);
+        let needed: Vec<_> = journal.rows().map(|(position, _)| position).collect();
+        assert_eq!(
+            needed,
+            [2, 3, 4, 5],
+            "what failed is sent again from its intent, and the third still runs"
+        );
+        assert!(!journal.is_plain());
+        journal
+            .add(6, &[queued(intent(2, 2)), queued(Entry::Ended(Box::new(ended(2, 2, Outcome::Accepted))))]);
+        let needed: Vec<_> = journal.rows().map(|(position, _)| position).collect();
+        assert_eq!(needed, [2, 3, 4, 5, 7], "each attempt has its own");
+        journal.begin_anew();
+        journal.add(8, &[queued(intent(4, 1)), queued(accepted(4))]);
+        assert!(journal.is_plain() && journal.rows().count() == 1);
+        let positions: Vec<_> =
+            Frames(&journal.frames).flat_map(|frame| frame.rows()).map(|(at, _)| at).collect();
+        assert_eq!(positions, [8, 9], "on disk before it left, all the same");
     }
 
     #[test]

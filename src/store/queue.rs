@@ -22,6 +22,11 @@ const BATCH_ENTRIES: usize = 4_096;
 /// Most bytes of entries in one commit; a single larger entry goes alone.
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
 
+/// Where many share a commit, waiting so long makes it shared by more: it costs each of them less than it spares all.
+const GATHER: Duration = Duration::from_micros(100);
+/// So many are many. A bot that sends one message after the other never waits.
+const MANY: usize = 4;
+
 /// An entry that waits.
 pub(super) struct Queued {
     pub(super) entry: Entry,
@@ -78,6 +83,8 @@ struct Waiting {
     pulses: Vec<oneshot::Sender<()>>,
     readers: Vec<SyncSender<()>>,
     idle: bool,
+    /// Entries in the latest batch.
+    latest: usize,
 }
 
 impl Queue {
@@ -167,6 +174,12 @@ impl Queue {
             waiting = woken.unwrap_or_else(PoisonError::into_inner).0;
             waiting.idle = false;
         }
+        // Pushing wakes nobody meanwhile.
+        if waiting.is_shared() {
+            let gathered = self.arrived.wait_timeout(waiting, GATHER);
+            waiting = gathered.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        waiting.latest = waiting.entries.len();
         waiting.called = false;
         waiting.batch()
     }
@@ -188,6 +201,15 @@ impl Queue {
 impl Waiting {
     fn nothing(&self) -> bool {
         self.entries.is_empty() && self.commits.is_empty() && !self.closing && !self.called
+    }
+
+    /// Will more entries be here in a moment, and does nothing else wait?
+    fn is_shared(&self) -> bool {
+        self.latest >= MANY
+            && self.entries.len() < self.latest
+            && self.commits.is_empty()
+            && !self.closing
+            && !self.called
     }
 
     fn batch(&mut self) -> Batch {

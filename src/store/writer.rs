@@ -391,13 +391,14 @@ impl Writer<'_> {
         commits: &[Commit],
         next: u64,
     ) -> Result<(), WriteError> {
-        let bytes = journal.row_bytes();
+        let mut bytes = 0;
         guarded(|| {
             let transaction = db.begin_write()?;
             if !journal.is_empty() {
                 let mut ledger = transaction.open_table(LEDGER)?;
                 for (position, row) in journal.rows() {
                     ledger.insert(position, row)?;
+                    bytes += row.len();
                 }
             }
             for commit in commits {
