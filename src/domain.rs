@@ -26,6 +26,7 @@ pub mod notification;
 pub mod order;
 pub mod outcome;
 pub mod probe;
+mod recent;
 pub mod recovery;
 pub mod refusal;
 pub mod retention;

@@ -2,8 +2,7 @@
 //!
 //! Pure rules over one case; who is next, and whether the channel is back, is `decide`'s.
 
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
-use std::hash::{BuildHasherDefault, DefaultHasher};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
@@ -15,6 +14,7 @@ use super::forget::Forgotten;
 use super::id::{ChatId, SendId};
 use super::order::{NotificationType, OrderFacts};
 use super::outcome::Outcome;
+use super::recent::Recent;
 use super::time::Timestamp;
 
 /// The rules' numbers.
@@ -199,14 +199,14 @@ impl Recovery {
     }
 }
 
-/// What is asked of each accepted send is hashed: in a tree of so many names each would be compared with fifteen others.
-type Hashing = BuildHasherDefault<DefaultHasher>;
-
 /// Which orders were told of what lately: an order that was told needs no diagnosis, and nothing earlier.
-#[derive(Debug, Default)]
-pub struct Told {
-    by_order: HashMap<SmolStr, (Timestamp, NotificationType), Hashing>,
-    order: VecDeque<(Timestamp, SmolStr)>,
+#[derive(Debug)]
+pub struct Told(Recent<SmolStr, ToldOf>);
+
+#[derive(Debug)]
+struct ToldOf {
+    first_at: Timestamp,
+    latest: NotificationType,
 }
 
 /// So long an order is remembered.
@@ -214,82 +214,71 @@ const TOLD_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 /// So many orders at the most.
 const TOLD_MAX: usize = 20_000;
 
+impl Default for Told {
+    fn default() -> Self {
+        Self(Recent::new(TOLD_MAX))
+    }
+}
+
 impl Told {
     /// An order's customer was told.
     pub fn add(&mut self, order: &OrderFacts, at: Timestamp) {
         let Some(key) = order.key() else { return };
-        let kind = order.notification_type.unwrap_or_default();
-        match self.by_order.get_mut(key) {
-            Some((when, latest)) => (*when, *latest) = (at.max(*when), kind.max(*latest)),
-            None => {
-                let key = SmolStr::new(key);
-                self.by_order.insert(key.clone(), (at, kind));
-                self.order.push_back((at, key));
-            }
-        }
-        while self.order.len() > TOLD_MAX {
-            if let Some((_, key)) = self.order.pop_front() {
-                self.by_order.remove(&key);
-            }
-        }
+        let latest = order.notification_type.unwrap_or_default();
+        let told = self.0.get_or_add(key, || (SmolStr::new(key), ToldOf { first_at: at, latest }));
+        told.latest = told.latest.max(latest);
     }
 
     /// Was this order's customer told this much, or more?
     pub fn knows(&self, order: &OrderFacts) -> bool {
         let kind = order.notification_type.unwrap_or_default();
-        order.key().and_then(|key| self.by_order.get(key)).is_some_and(|(_, latest)| *latest >= kind)
+        self.latest(order).is_some_and(|latest| latest >= kind)
     }
 
     /// Was it told of something later than this?
     pub fn supersedes(&self, order: &OrderFacts) -> bool {
         let kind = order.notification_type.unwrap_or_default();
-        kind != NotificationType::Other
-            && order.key().and_then(|key| self.by_order.get(key)).is_some_and(|(_, latest)| *latest > kind)
+        kind != NotificationType::Other && self.latest(order).is_some_and(|latest| latest > kind)
+    }
+
+    fn latest(&self, order: &OrderFacts) -> Option<NotificationType> {
+        order.key().and_then(|key| self.0.get(key)).map(|told| told.latest)
     }
 
     /// Forgets what is old.
     pub fn forget(&mut self, now: Timestamp) {
-        while self.order.front().is_some_and(|(at, _)| now.since(*at) >= TOLD_FOR) {
-            if let Some((_, key)) = self.order.pop_front() {
-                self.by_order.remove(&key);
-            }
+        while self.0.oldest().is_some_and(|told| now.since(told.first_at) >= TOLD_FOR) {
+            self.0.forget_oldest();
         }
     }
 }
 
 /// Chats that are no new contacts. Bounded; the oldest are forgotten, which only holds more back.
-#[derive(Debug, Default)]
-pub struct Warm {
-    known: HashSet<ChatId, Hashing>,
-    order: VecDeque<ChatId>,
-}
+#[derive(Debug)]
+pub struct Warm(Recent<ChatId, ()>);
 
 const WARM_MAX: usize = 20_000;
+
+impl Default for Warm {
+    fn default() -> Self {
+        Self(Recent::new(WARM_MAX))
+    }
+}
 
 impl Warm {
     /// Something got through there, or came from there.
     pub fn add(&mut self, chat: &ChatId) {
-        if self.known.contains(chat) {
-            return;
-        }
-        self.known.insert(chat.clone());
-        self.order.push_back(chat.clone());
-        if self.order.len() > WARM_MAX
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.known.remove(&oldest);
-        }
+        self.0.get_or_add(chat, || (chat.clone(), ()));
     }
 
     /// As if nothing had ever been heard of them.
     pub fn forget(&mut self, customer: &Forgotten) {
-        self.order.retain(|chat| !customer.is_chat(chat));
-        self.known.retain(|chat| !customer.is_chat(chat));
+        self.0.retain(|chat| !customer.is_chat(chat));
     }
 
     /// Is it no new contact?
     pub fn has(&self, chat: &ChatId) -> bool {
-        self.known.contains(chat)
+        self.0.get(chat).is_some()
     }
 }
 

@@ -1,5 +1,7 @@
 //! The families themselves, one struct for each who counts.
 
+use std::collections::HashMap;
+
 use prometheus::{
     Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
 };
@@ -25,10 +27,13 @@ const SEND_DURATION: [f64; 9] = [0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 30
 const RESOLUTION: [f64; 8] = [60.0, 300.0, 900.0, 1800.0, 3600.0, 10_800.0, 86_400.0, 259_200.0];
 const COMMIT: [f64; 10] = [0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25];
 
+/// The answer to a send that WAHA takes.
+const CREATED: (&str, &str) = ("201", "");
+
 /// Answers that WAHA gives, and what stands in their place where none came.
 const REPLIES: [(&str, &str); 24] = [
     ("200", ""),
-    ("201", ""),
+    CREATED,
     ("201", "body"),
     ("304", ""),
     ("400", ""),
@@ -157,6 +162,34 @@ pub struct HeartMetrics {
     created: IntCounterVec,
     resolved: IntCounterVec,
     resolution: HistogramVec,
+    usual: HashMap<String, Usual>,
+}
+
+/// What a text that WAHA accepted counts in, by session found once: most attempts are that, and finding each costs more than counting.
+struct Usual {
+    requests: IntCounter,
+    request_duration: Histogram,
+    attempts: IntCounter,
+    sends: IntCounter,
+    send_duration: Histogram,
+}
+
+impl Usual {
+    fn is(ended: &Ended) -> bool {
+        ended.via != Via::Latch
+            && ended.outcome == Outcome::Accepted
+            && ended.cause.is_none()
+            && kind_label(ended.what.kind) == KINDS[0]
+            && reply(ended) == CREATED
+    }
+
+    fn count(&self, ended: &Ended) {
+        self.requests.inc();
+        self.request_duration.observe(seconds(ended.ended.since(ended.started)));
+        self.attempts.inc();
+        self.sends.inc();
+        self.send_duration.observe(seconds(ended.ended.since(ended.first_at)));
+    }
 }
 
 impl HeartMetrics {
@@ -164,7 +197,7 @@ impl HeartMetrics {
         let counters = |name: &str, help: &str, labels: &[&str]| counter_vec(registry, name, help, labels);
         let gauges = |name: &str, help: &str, labels: &[&str]| gauge_vec(registry, name, help, labels);
         let float = |name: &str, help: &str| float_vec(registry, name, help, &["session"]);
-        let metrics = Self {
+        let mut metrics = Self {
             status: gauges(
                 "bot_status",
                 "The bot's status: 1 for the present one, 0 for the others.",
@@ -272,9 +305,11 @@ impl HeartMetrics {
                 "From the opening of a failed notification to its settlement.",
                 &RESOLUTION,
             )?,
+            usual: HashMap::new(),
         };
         for session in with_other(sessions) {
             metrics.create(session);
+            metrics.usual.insert(session.to_owned(), metrics.usual(session));
         }
         Ok(metrics)
     }
@@ -316,7 +351,7 @@ impl HeartMetrics {
             self.requests.with_label_values(&[session, usual, code, error]);
         }
         for kind in KINDS {
-            self.requests.with_label_values(&[session, kind, "201", ""]);
+            self.requests.with_label_values(&[session, kind, CREATED.0, CREATED.1]);
             for result in ["accepted", "rejected", "exhausted"] {
                 self.sends.with_label_values(&[session, kind, result]);
             }
@@ -332,8 +367,25 @@ impl HeartMetrics {
         }
     }
 
+    fn usual(&self, session: &str) -> Usual {
+        let (kind, (code, error)) = (KINDS[0], CREATED);
+        let accepted = Outcome::Accepted.as_str();
+        Usual {
+            requests: self.requests.with_label_values(&[session, kind, code, error]),
+            request_duration: self.request_duration.with_label_values(&[session, kind]),
+            attempts: self.attempts.with_label_values(&[session, accepted]),
+            sends: self.sends.with_label_values(&[session, kind, "accepted"]),
+            send_duration: self.send_duration.with_label_values(&[session]),
+        }
+    }
+
     /// An attempt ended.
     pub fn attempt(&self, session: &str, ended: &Ended) {
+        if Usual::is(ended)
+            && let Some(usual) = self.usual.get(session)
+        {
+            return usual.count(ended);
+        }
         if ended.via == Via::Latch {
             self.latched.with_label_values(&[session]).inc();
             return;

@@ -90,6 +90,10 @@ impl WahaClient {
         for certificate in Certificate::from_pem_bundle(ca.unwrap_or_default()).map_err(unusable)? {
             client = client.add_root_certificate(certificate);
         }
+        if !base.get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https:")) {
+            // Reading the system's certificates is a third of the whole start, and here nobody would ask for them.
+            client = client.tls_certs_only([]);
+        }
         Ok(Self { client: client.build().map_err(unusable)?, base, key })
     }
 
