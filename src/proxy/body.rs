@@ -10,9 +10,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use tokio::sync::Notify;
 
 use super::pace::{PROGRESS_MIN, Pace};
+use super::waits::{Over, Wait};
 use crate::domain::refusal::Refusal;
 use crate::waha::request::FieldScan;
 
@@ -72,20 +72,18 @@ impl Body for Limited {
     }
 }
 
-/// How far a passing request body has come; shared by the body, which hyper owns, and whoever waits for the answer.
-#[derive(Debug, Default)]
+/// How far a request body has come, and how long its answer may take; shared by the body, which hyper owns, and whoever waits for the answer.
+#[derive(Debug)]
 pub(super) struct Passage {
-    gone: Cell<bool>,
     fault: Cell<Option<Refusal>>,
-    moved: Notify,
+    wait: Wait,
+    /// How long the answer's head may take once the body has gone; `None` once it has come.
+    limit: Cell<Option<Duration>>,
 }
 
 impl Passage {
-    /// Ready once the body's last byte was handed on, or it broke off.
-    pub(super) async fn gone(&self) {
-        while !self.gone.get() {
-            self.moved.notified().await;
-        }
+    pub(super) const fn new(wait: Wait, limit: Duration) -> Self {
+        Self { fault: Cell::new(None), wait, limit: Cell::new(Some(limit)) }
     }
 
     /// Why the body broke off, if it did.
@@ -93,10 +91,23 @@ impl Passage {
         self.fault.get()
     }
 
+    /// The body's last byte was handed on, or it broke off.
     pub(super) fn end(&self, fault: Option<Refusal>) {
-        self.gone.set(true);
         self.fault.set(fault);
-        self.moved.notify_waiters();
+        if let Some(limit) = self.limit.get() {
+            self.wait.limit(limit);
+        }
+    }
+
+    /// The answer's head has come: what follows has a limit of its own.
+    pub(super) fn answered(&self) {
+        self.limit.set(None);
+        self.wait.unlimit();
+    }
+
+    /// Ready once nobody should wait for the answer any more.
+    pub(super) async fn over(&self) -> Over {
+        self.wait.over().await
     }
 }
 

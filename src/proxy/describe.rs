@@ -14,7 +14,6 @@ use http::uri::PathAndQuery;
 use super::body::Limited;
 use super::headers;
 use super::settings::Settings;
-use crate::domain::extract::extract;
 use crate::domain::id::{ChatId, SessionName};
 use crate::domain::ledger::StoredRequest;
 use crate::domain::live::Call;
@@ -139,7 +138,7 @@ fn known(
 ) -> Description {
     let session = route.session.as_deref().or(fields.session.as_deref()).and_then(SessionName::new);
     let chat = route.chat.as_deref().or(fields.chat.as_deref()).and_then(ChatId::new);
-    let found = fields.text.as_deref().map(|text| extract(&settings.rules, text)).unwrap_or_default();
+    let found = fields.text.as_deref().map(|text| settings.rules.facts(text)).unwrap_or_default();
     let mut order = order.or(found);
     if order.customer_phone.is_none() && order.names_order() {
         order.customer_phone = chat.as_ref().and_then(ChatId::phone);

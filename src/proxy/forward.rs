@@ -20,6 +20,7 @@ use super::body::{DownBody, Limited, Passage, UpBody};
 use super::headers;
 use super::settings::Settings;
 use super::upstream::NoAnswer;
+use super::waits::Over;
 use super::worker::Worker;
 use crate::clock::instant;
 use crate::domain::refusal::Refusal;
@@ -31,7 +32,7 @@ const TUNNELS_MAX: usize = 64;
 
 /// Forwards a call that is not a send.
 pub(super) async fn forward(worker: &Rc<Worker>, parts: Parts, body: Limited) -> Response<DownBody> {
-    let settings = worker.shared.settings.load_full();
+    let settings = worker.settings();
     match exchange(worker, &settings, parts, body, None).await {
         Ok(answer) => pass(answer, &settings),
         Err(refusal) => worker.refuse(refusal),
@@ -45,7 +46,7 @@ pub(super) async fn upgrade(
     body: Limited,
     bot: OnUpgrade,
 ) -> Response<DownBody> {
-    let settings = worker.shared.settings.load_full();
+    let settings = worker.settings();
     if worker.tunnels.len() >= TUNNELS_MAX {
         return worker.refuse(Refusal::Overloaded);
     }
@@ -93,15 +94,11 @@ async fn exchange(
         parts.headers.insert(UPGRADE, protocol);
     }
     parts.version = Version::HTTP_11;
-    let passage = Rc::new(Passage::default());
+    let passage = Rc::new(Passage::new(worker.calls.enter(), settings.response_timeout));
     let request = Request::from_parts(parts, UpBody::passing(VecDeque::new(), body, &passage, None));
     let metrics = &worker.shared.metrics.proxy;
     let started = instant();
     let _running = Running::new(worker);
-    let late = async {
-        passage.gone().await;
-        tokio::time::sleep(settings.response_timeout).await;
-    };
     let call = worker.pool.call(&settings.upstream, request, settings.call_limits());
     let answer = tokio::select! {
         biased;
@@ -110,8 +107,10 @@ async fn exchange(
             NoAnswer::Lost(_) => Refusal::UpstreamLost,
             NoAnswer::Invalid => Refusal::UpstreamInvalid,
         }))?,
-        () = late => return Err(Refusal::UpstreamTimeout),
-        () = worker.kill.cancelled() => return Err(Refusal::Stopping),
+        over = passage.over() => return Err(match over {
+            Over::Late => Refusal::UpstreamTimeout,
+            Over::CalledOff => Refusal::Stopping,
+        }),
     };
     metrics.call(answer.status().as_u16(), instant() - started);
     let sound = (200..=599).contains(&answer.status().as_u16());
