@@ -62,8 +62,7 @@ impl Rules {
 
     /// The facts that they find in `text`; nothing where none matches.
     pub fn facts(&self, text: &str) -> OrderFacts {
-        let end = (0..=text.len().min(TEXT_MAX)).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
-        let text = &text[..end];
+        let text = &text[..text.floor_char_boundary(TEXT_MAX)];
         self.0.iter().find_map(|pattern| pattern.facts(text)).unwrap_or_default()
     }
 }

@@ -196,14 +196,7 @@ impl Body for UpBody {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
-            Self::Passing(passing) => {
-                let before = passing.before.iter().map(|bytes| bytes.len() as u64).sum::<u64>();
-                passing
-                    .rest
-                    .size_hint()
-                    .exact()
-                    .map_or_else(SizeHint::default, |rest| SizeHint::with_exact(before + rest))
-            }
+            Self::Passing(passing) => hint(&passing.before, &passing.rest),
         }
     }
 }
@@ -218,15 +211,19 @@ pub(super) struct AnswerBroke;
 pub(super) enum DownBody {
     /// In memory.
     Whole(Option<Bytes>),
-    /// Passing through: what was read of it already, then the rest.
-    Passing {
-        /// Read already.
-        before: VecDeque<Bytes>,
-        /// Still to come.
-        rest: Incoming,
-        /// WAHA must move on as well.
-        pace: Pace,
-    },
+    /// Passing through. In a box, so that an answer is small wherever it is moved.
+    Passing(Box<PassingDown>),
+}
+
+/// An answer's body that passes through.
+#[derive(Debug)]
+pub(super) struct PassingDown {
+    /// Read already.
+    before: VecDeque<Bytes>,
+    /// Still to come.
+    rest: Incoming,
+    /// WAHA must move on as well.
+    pace: Pace,
 }
 
 impl DownBody {
@@ -235,9 +232,9 @@ impl DownBody {
         Self::Whole(Some(bytes).filter(|bytes| !bytes.is_empty()))
     }
 
-    /// A body that passes through and may pause no longer than `pause`.
-    pub(super) const fn passing(before: VecDeque<Bytes>, rest: Incoming, pause: Duration) -> Self {
-        Self::Passing { before, rest, pace: Pace::new(pause, 1) }
+    /// A body that passes through and may pause no longer than `pause`: what was read of it already, then the rest.
+    pub(super) fn passing(before: VecDeque<Bytes>, rest: Incoming, pause: Duration) -> Self {
+        Self::Passing(Box::new(PassingDown { before, rest, pace: Pace::new(pause, 1) }))
     }
 }
 
@@ -249,9 +246,9 @@ impl Body for DownBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, AnswerBroke>>> {
-        let (before, rest, pace) = match &mut *self {
+        let PassingDown { before, rest, pace } = match &mut *self {
             Self::Whole(bytes) => return Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Self::Passing { before, rest, pace } => (before, rest, pace),
+            Self::Passing(passing) => &mut **passing,
         };
         if let Some(bytes) = before.pop_front() {
             return Poll::Ready(Some(Ok(Frame::data(bytes))));
@@ -273,19 +270,20 @@ impl Body for DownBody {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Whole(bytes) => bytes.is_none(),
-            Self::Passing { before, rest, .. } => before.is_empty() && rest.is_end_stream(),
+            Self::Passing(passing) => passing.before.is_empty() && passing.rest.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
-            Self::Passing { before, rest, .. } => {
-                let before = before.iter().map(|bytes| bytes.len() as u64).sum::<u64>();
-                rest.size_hint()
-                    .exact()
-                    .map_or_else(SizeHint::default, |rest| SizeHint::with_exact(before + rest))
-            }
+            Self::Passing(passing) => hint(&passing.before, &passing.rest),
         }
     }
+}
+
+/// The length of what was read already and of the rest, where that is known.
+fn hint(before: &VecDeque<Bytes>, rest: &impl Body) -> SizeHint {
+    let before = before.iter().map(|bytes| bytes.len() as u64).sum::<u64>();
+    rest.size_hint().exact().map_or_else(SizeHint::default, |rest| SizeHint::with_exact(before + rest))
 }

@@ -144,7 +144,7 @@ async fn handle(worker: Rc<Worker>, mut request: Request<Incoming>) -> Response<
     let body = Limited::new(body, settings.body_max, settings.body_timeout);
     drop(settings);
     match (route, upgrade) {
-        (Some(route), _) => send::send(worker, parts, body, route).await,
+        (Some(route), _) => send::send(worker, Box::new(parts), body, route).await,
         (None, Some(upgrade)) => Box::pin(forward::upgrade(&worker, parts, body, upgrade)).await,
         (None, None) => forward::forward(&worker, parts, body).await,
     }

@@ -30,7 +30,7 @@ impl KeptAnswer {
     pub(super) fn of(response: &Response<DownBody>) -> Self {
         let body = match response.body() {
             DownBody::Whole(Some(body)) if body.len() <= KEEP_MAX => Bytes::copy_from_slice(body),
-            DownBody::Whole(_) | DownBody::Passing { .. } => Bytes::from_static(b"{}"),
+            DownBody::Whole(_) | DownBody::Passing(_) => Bytes::from_static(b"{}"),
         };
         Self { status: response.status(), content_type: response.headers().get(CONTENT_TYPE).cloned(), body }
     }

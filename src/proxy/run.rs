@@ -1,7 +1,6 @@
 //! A send that runs, whoever listens: its attempts made, recorded and joined, its answer handed over.
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,9 +11,9 @@ use hyper::{Request, Response, Version};
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::attempt::{self, Attempted};
-use super::body::{DownBody, Limited, Passage, UpBody};
+use super::body::{DownBody, Passage, UpBody};
 use super::budget::Reserved;
-use super::describe::{self, Repeatable, Taken};
+use super::describe::{self, Beginning, Repeatable, Taken};
 use super::doubt;
 use super::headers;
 use super::kept::KeptAnswer;
@@ -44,7 +43,7 @@ pub(super) struct Run {
     pub(super) what: Arc<Description>,
     /// All that was asked, where that is known.
     pub(super) asked: Option<Content>,
-    pub(super) parts: Parts,
+    pub(super) parts: Box<Parts>,
     pub(super) taken: Taken,
     pub(super) route: Route,
     /// Is its call still there to be told?
@@ -82,7 +81,7 @@ impl Run {
         }
         let repeatable = match &taken {
             Taken::Whole(body) => Some(Repeatable::of(&parts, body)),
-            Taken::Beginning { .. } => None,
+            Taken::Beginning(_) => None,
         };
         headers::for_upstream(&mut parts.headers, settings.upstream.authority());
         parts.version = Version::HTTP_11;
@@ -268,20 +267,20 @@ impl Drop for Place {
 }
 
 /// The request in the form it leaves in.
-#[expect(clippy::large_enum_variant, reason = "one of them at a time, in a task that is boxed anyway")]
 enum Cargo {
-    /// Can be sent again as often as wanted.
-    Whole { parts: Parts, body: Bytes },
+    /// Can be sent again.
+    Whole { parts: Option<Box<Parts>>, body: Bytes },
     /// Passes once.
-    Passing { once: Option<Box<(Parts, VecDeque<Bytes>, Limited)>>, scan: Rc<RefCell<FieldScan>> },
+    Passing { once: Option<(Box<Parts>, Box<Beginning>)>, scan: Rc<RefCell<FieldScan>> },
 }
 
 impl Cargo {
-    fn new(parts: Parts, taken: Taken) -> Self {
+    fn new(parts: Box<Parts>, taken: Taken) -> Self {
         match taken {
-            Taken::Whole(body) => Self::Whole { parts, body },
-            Taken::Beginning { before, scan, rest } => {
-                Self::Passing { once: Some(Box::new((parts, before, rest))), scan }
+            Taken::Whole(body) => Self::Whole { parts: Some(parts), body },
+            Taken::Beginning(beginning) => {
+                let scan = Rc::clone(&beginning.scan);
+                Self::Passing { once: Some((parts, beginning)), scan }
             }
         }
     }
@@ -293,20 +292,19 @@ impl Cargo {
         let again = settings.retry.is_some();
         let (parts, body) = match self {
             Self::Whole { parts, body } => {
-                let empty = || Request::new(()).into_parts().0;
                 passage.end(None);
-                (
-                    if again { parts.clone() } else { std::mem::replace(parts, empty()) },
-                    UpBody::whole(body.clone()),
-                )
+                (if again { parts.clone() } else { parts.take() }, UpBody::whole(body.clone()))
             }
-            Self::Passing { once, scan } => {
-                let once = once.take().unwrap_or_else(|| unreachable!("only whole bodies are tried again"));
-                let (parts, before, rest) = *once;
-                (parts, UpBody::passing(before, rest, &passage, Some(scan)))
-            }
+            Self::Passing { once, scan } => match once.take() {
+                Some((parts, beginning)) => {
+                    let Beginning { before, rest, .. } = *beginning;
+                    (Some(parts), UpBody::passing(before, rest, &passage, Some(scan)))
+                }
+                None => (None, UpBody::Whole(None)),
+            },
         };
-        (Request::from_parts(parts, body), passage)
+        let parts = parts.unwrap_or_else(|| unreachable!("only what can be loaded again is"));
+        (Request::from_parts(*parts, body), passage)
     }
 
     /// What the send is, as far as its body has passed.

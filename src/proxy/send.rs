@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 
 use super::body::{DownBody, Limited};
 use super::budget::Reserved;
-use super::describe::{self, Described, Taken};
+use super::describe::{self, Beginning, Described, Taken};
 use super::headers;
 use super::kept::KeptAnswer;
 use super::outlive::{Outlive, Panicked};
@@ -42,7 +42,7 @@ const LOOKS: u32 = 12;
 /// Forwards a send and answers its bot.
 pub(super) async fn send(
     worker: Rc<Worker>,
-    parts: Parts,
+    parts: Box<Parts>,
     body: Limited,
     route: Route,
 ) -> Response<DownBody> {
@@ -100,7 +100,7 @@ pub(super) async fn send(
         first_at,
         began,
         ask_first,
-        what: Arc::new(what),
+        what,
         asked: call.and_then(|call| call.content),
         parts,
         taken,
@@ -148,7 +148,8 @@ async fn take(
         if length > hold_max || (!kept && length >= BEGINNING) {
             let mut scan = describe::scan(parts);
             frames.iter().for_each(|bytes| scan.feed(bytes));
-            return Ok(Taken::Beginning { before: frames, scan: Rc::new(RefCell::new(scan)), rest: body });
+            let beginning = Beginning { before: frames, scan: Rc::new(RefCell::new(scan)), rest: body };
+            return Ok(Taken::Beginning(Box::new(beginning)));
         }
     }
     Ok(Taken::Whole(match frames.pop_front() {
@@ -169,7 +170,7 @@ async fn latched(
     attempt: AttemptId,
     first_at: Timestamp,
     started: Timestamp,
-    what: Description,
+    what: Arc<Description>,
     answer: KeptAnswer,
 ) -> Response<DownBody> {
     let identity = what.identity;
@@ -179,7 +180,7 @@ async fn latched(
         first_at,
         started,
         ended: worker.shared.clock.now(),
-        what: Arc::new(what),
+        what,
         outcome: Outcome::Accepted,
         cause: None,
         status: Some(answer.status().as_u16()),
