@@ -41,7 +41,7 @@ pub(super) struct Attempted {
 pub(super) async fn attempt(
     worker: &Rc<Worker>,
     settings: &Settings,
-    request: Request<UpBody>,
+    request: Box<Request<UpBody>>,
     passage: &Passage,
 ) -> Attempted {
     let inflight = InFlight::new(worker);

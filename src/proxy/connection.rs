@@ -141,10 +141,11 @@ async fn handle(worker: Rc<Worker>, mut request: Request<Incoming>) -> Response<
     let upgrade = websocket.then(|| hyper::upgrade::on(&mut request));
     let route = classify(request.method(), request.uri().path(), &settings.extra_send_paths);
     let (parts, body) = request.into_parts();
-    let body = Limited::new(body, settings.body_max, settings.body_timeout);
+    // In a box, so that what waits for its answer is small.
+    let (parts, body) = (Box::new(parts), Limited::new(body, settings.body_max, settings.body_timeout));
     drop(settings);
     match (route, upgrade) {
-        (Some(route), _) => send::send(worker, Box::new(parts), body, route).await,
+        (Some(route), _) => send::send(worker, parts, body, route).await,
         (None, Some(upgrade)) => Box::pin(forward::upgrade(&worker, parts, body, upgrade)).await,
         (None, None) => forward::forward(&worker, parts, body).await,
     }

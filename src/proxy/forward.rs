@@ -31,7 +31,7 @@ const TUNNEL_IDLE: Duration = Duration::from_secs(180);
 const TUNNELS_MAX: usize = 64;
 
 /// Forwards a call that is not a send.
-pub(super) async fn forward(worker: &Rc<Worker>, parts: Parts, body: Limited) -> Response<DownBody> {
+pub(super) async fn forward(worker: &Rc<Worker>, parts: Box<Parts>, body: Limited) -> Response<DownBody> {
     let settings = worker.settings();
     match exchange(worker, &settings, parts, body, None).await {
         Ok(answer) => pass(answer, &settings),
@@ -42,7 +42,7 @@ pub(super) async fn forward(worker: &Rc<Worker>, parts: Parts, body: Limited) ->
 /// Forwards a call that asks for a WebSocket; where WAHA agrees, what follows passes both ways.
 pub(super) async fn upgrade(
     worker: &Rc<Worker>,
-    parts: Parts,
+    parts: Box<Parts>,
     body: Limited,
     bot: OnUpgrade,
 ) -> Response<DownBody> {
@@ -83,7 +83,7 @@ pub(super) async fn upgrade(
 async fn exchange(
     worker: &Rc<Worker>,
     settings: &Settings,
-    mut parts: Parts,
+    mut parts: Box<Parts>,
     body: Limited,
     upgrade: Option<HeaderValue>,
 ) -> Result<Response<Incoming>, Refusal> {
@@ -95,7 +95,8 @@ async fn exchange(
     }
     parts.version = Version::HTTP_11;
     let passage = Rc::new(Passage::new(worker.calls.enter(), settings.response_timeout));
-    let request = Request::from_parts(parts, UpBody::passing(VecDeque::new(), body, &passage, None));
+    let body = UpBody::passing(VecDeque::new(), body, &passage, None);
+    let request = Box::new(Request::from_parts(*parts, body));
     let metrics = &worker.shared.metrics.proxy;
     let started = instant();
     let _running = Running::new(worker);

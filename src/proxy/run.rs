@@ -55,24 +55,33 @@ pub(super) struct Run {
 }
 
 impl Run {
-    /// Runs to the end.
-    pub(super) async fn run(self) -> Response<DownBody> {
+    /// Runs to the end. In a box, since a future holds what it is given twice.
+    pub(super) async fn run(self: Box<Self>) -> Response<DownBody> {
         let Self {
-            worker, settings, mut attempt, first_at, began, what, asked, taken, route, listens, ..
-        } = self;
-        let (mut parts, _reserved, _counted) = (self.parts, self.reserved, self.counted);
+            worker,
+            settings,
+            mut attempt,
+            first_at,
+            began,
+            ask_first,
+            what,
+            asked,
+            mut parts,
+            taken,
+            route,
+            listens,
+            reserved: _reserved,
+            counted: _counted,
+        } = *self;
         let place = Place::new(&worker, what.identity, attempt.send);
         let turn = match (&settings.retry, &what.chat) {
             (Some(_), Some(chat)) => Some(worker.shared.order.turn(what.session.as_ref(), chat).await),
             _ => None,
         };
-        let arrived = if self.ask_first {
-            Box::pin(doubt::arrived(&worker, attempt, first_at, &what)).await
-        } else {
-            None
-        };
+        let arrived =
+            if ask_first { Box::pin(doubt::arrived(&worker, attempt, first_at, &what)).await } else { None };
         // Whoever looked while it waited may have found it as well.
-        let waited = self.ask_first || turn.is_some();
+        let waited = ask_first || turn.is_some();
         let said = |message| what.chat.as_ref().map_or_else(String::new, |chat| sent_already(chat, message));
         let answer = arrived.as_ref().map(|message| KeptAnswer::json(201, said(message)));
         if let Some(answer) = answer.or_else(|| waited.then(|| place.found()).flatten()) {
@@ -286,7 +295,7 @@ impl Cargo {
     }
 
     /// The request to send.
-    fn load(&mut self, worker: &Worker, settings: &Settings) -> (Request<UpBody>, Rc<Passage>) {
+    fn load(&mut self, worker: &Worker, settings: &Settings) -> (Box<Request<UpBody>>, Rc<Passage>) {
         let passage = Rc::new(Passage::new(worker.calls.enter(), settings.response_timeout));
         // Another may follow.
         let again = settings.retry.is_some();
@@ -304,7 +313,7 @@ impl Cargo {
             },
         };
         let parts = parts.unwrap_or_else(|| unreachable!("only what can be loaded again is"));
-        (Request::from_parts(*parts, body), passage)
+        (Box::new(Request::from_parts(*parts, body)), passage)
     }
 
     /// What the send is, as far as its body has passed.

@@ -93,7 +93,7 @@ pub(super) async fn send(
         send: attempt.send,
         listens: Rc::clone(&listens),
     };
-    let run = Run {
+    let run = Box::new(Run {
         worker: Rc::clone(&worker),
         settings,
         attempt,
@@ -108,7 +108,7 @@ pub(super) async fn send(
         listens,
         reserved,
         counted: worker.tasks.token(),
-    };
+    });
     match Outlive::new(run.run()).await {
         Ok(response) => {
             listening.heard();

@@ -100,7 +100,7 @@ impl Pool {
     pub(super) async fn call(
         self: &Rc<Self>,
         upstream: &Arc<Upstream>,
-        mut request: Request<UpBody>,
+        mut request: Box<Request<UpBody>>,
         limits: CallLimits,
     ) -> Result<Response<Incoming>, NoAnswer> {
         loop {
@@ -109,14 +109,14 @@ impl Pool {
                 // Rare and large: in a box, so that the future of every call stays small.
                 None => (Box::pin(connect(upstream, limits)).await.map_err(NoAnswer::NotSent)?, true),
             };
-            match one.sender.try_send_request(request).await {
+            match one.sender.try_send_request(*request).await {
                 Ok(response) => {
                     self.rest(one);
                     return Ok(response);
                 }
                 Err(mut failed) => match failed.take_message() {
                     // Nothing was written: a connection that WAHA had just closed. The next one is tried, a fresh one at the last.
-                    Some(unsent) if !fresh => request = unsent,
+                    Some(unsent) if !fresh => request = Box::new(unsent),
                     Some(_) => return Err(NoAnswer::NotSent(Cause::ConnectionRefused)),
                     None if failed.error().is_parse() => return Err(NoAnswer::Invalid),
                     None => return Err(NoAnswer::Lost(Cause::ConnectionLost)),
