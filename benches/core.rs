@@ -20,7 +20,7 @@ use waha_watchdog::domain::decide::{Event, State};
 use waha_watchdog::domain::extract::{Rule, Rules};
 use waha_watchdog::domain::id::{ChatId, SendId, SessionName};
 use waha_watchdog::domain::ledger::{AttemptId, Ended, Entry, Position, Via};
-use waha_watchdog::domain::live::{Begin, Call, LivePolicy, LiveSends, RunEnd, Standing};
+use waha_watchdog::domain::live::{Begin, Call, LivePolicy, LiveSends, Standing};
 use waha_watchdog::domain::order::{NotificationType, OrderFacts};
 use waha_watchdog::domain::outcome::{Cause, Outcome, Reply, judge};
 use waha_watchdog::domain::retention::RetentionPolicy;

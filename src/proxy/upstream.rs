@@ -116,7 +116,7 @@ impl Pool {
                 }
                 Err(mut failed) => match failed.take_message() {
                     // Nothing was written: a connection that WAHA had just closed. The next one is tried, a fresh one at the last.
-                    Some(unsent) if !fresh => request = Box::new(unsent),
+                    Some(unsent) if !fresh => *request = unsent,
                     Some(_) => return Err(NoAnswer::NotSent(Cause::ConnectionRefused)),
                     None if failed.error().is_parse() => return Err(NoAnswer::Invalid),
                     None => return Err(NoAnswer::Lost(Cause::ConnectionLost)),
