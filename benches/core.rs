@@ -17,10 +17,10 @@ use tokio::task::LocalSet;
 use waha_watchdog::clock::Clock;
 use waha_watchdog::config::Config;
 use waha_watchdog::domain::decide::{Event, State};
-use waha_watchdog::domain::extract::{Rule, extract};
+use waha_watchdog::domain::extract::{Rule, Rules};
 use waha_watchdog::domain::id::{ChatId, SendId, SessionName};
 use waha_watchdog::domain::ledger::{AttemptId, Ended, Entry, Position, Via};
-use waha_watchdog::domain::live::{Begin, Call, LivePolicy, LiveSends, RunEnd, Standing};
+use waha_watchdog::domain::live::{Begin, Call, LivePolicy, LiveSends, Standing};
 use waha_watchdog::domain::order::{NotificationType, OrderFacts};
 use waha_watchdog::domain::outcome::{Cause, Outcome, Reply, judge};
 use waha_watchdog::domain::retention::RetentionPolicy;
@@ -100,19 +100,16 @@ fn scan(c: &mut Criterion) {
 
 fn extraction(c: &mut Criterion) {
     let rules = Config::default().extract;
-    let rules: Vec<_> = rules
-        .into_iter()
-        .map(|rule| Rule {
-            kind: NotificationType::parse(&rule.notification_type.to_string()).unwrap(),
-            pattern: rule.pattern,
-            when: rule.when,
-        })
-        .collect();
+    let rules = Rules::new(rules.into_iter().map(|rule| Rule {
+        kind: NotificationType::parse(&rule.notification_type.to_string()).unwrap(),
+        pattern: rule.pattern,
+        when: rule.when,
+    }));
     let mut group = c.benchmark_group("extract");
     let chat = "Hola, ¿tienen tallas grandes? Gracias. ".repeat(20);
     for (name, text) in [("order", TEXT), ("no_order", &chat)] {
         group.throughput(Throughput::Bytes(text.len() as u64));
-        group.bench_function(name, |b| b.iter(|| extract(&rules, black_box(text))));
+        group.bench_function(name, |b| b.iter(|| rules.facts(black_box(text))));
     }
     group.finish();
 }
@@ -185,8 +182,7 @@ fn live(c: &mut Criterion) {
                     let Begin::Forward { attempt, .. } = table.begin(call, fresh, now, || ()) else {
                         unreachable!("a new send is forwarded")
                     };
-                    table.end(call.identity, attempt.send, now, RunEnd::Accepted(()));
-                    table.release(call.identity, attempt.send);
+                    table.end_heard(call.identity, attempt.send);
                 },
                 BatchSize::SmallInput,
             );

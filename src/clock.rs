@@ -75,7 +75,12 @@ impl Clock {
 
     /// A fresh name for a send: a version 7 UUID, so that names sort by creation to the millisecond.
     pub fn send_id(&self) -> SendId {
-        let millis = u64::try_from(self.now().millis()).unwrap_or(0);
+        self.send_id_at(self.now())
+    }
+
+    /// The same for a send that begins `now`.
+    pub fn send_id_at(&self, now: Timestamp) -> SendId {
+        let millis = u64::try_from(now.millis()).unwrap_or(0);
         let mut random = [0; 10];
         rand::rng().fill_bytes(&mut random);
         SendId::from_bytes(

@@ -1,8 +1,8 @@
 //! The bot's side: an invisible HTTP/1.1 proxy before WAHA that records how each send ended (SPEC 4).
 //!
 //! One single-threaded runtime per core; connections are dealt out to them in turn and stay where they are. Plain calls are streamed and
-//! counted ([`forward`]); sends are recognized, joined, recorded and answered ([`send`]). A send runs in a task of its own, because
-//! WAHA does not stop when its client goes away, so neither do we.
+//! counted ([`forward`]); sends are recognized, joined, recorded and answered ([`send`]). A send outlives its connection, because WAHA does
+//! not stop when its client goes away, so neither do we.
 //!
 //! What is not here: what follows from an outcome. That is the heart's, behind the store.
 
@@ -17,6 +17,7 @@ mod guard;
 mod headers;
 mod kept;
 mod order;
+mod outlive;
 mod pace;
 mod run;
 mod send;
@@ -24,6 +25,7 @@ mod settings;
 mod synthetic;
 mod thread;
 mod upstream;
+mod waits;
 mod worker;
 
 use std::collections::BTreeMap;

@@ -16,7 +16,7 @@ use crate::config::{
 use crate::domain::backoff::Backoff;
 use crate::domain::decide::{AlertPolicy, Liveness, Policy, Retries};
 use crate::domain::delivery::Steady;
-use crate::domain::extract::Rule;
+use crate::domain::extract::{Rule, Rules};
 use crate::domain::id::ChatId;
 use crate::domain::live::LivePolicy;
 use crate::domain::order::NotificationType;
@@ -71,7 +71,7 @@ pub(super) fn proxy(config: &Config) -> anyhow::Result<Settings> {
             budget: retry.budget,
             backoff,
         }),
-        rules: rules.collect(),
+        rules: Rules::new(rules),
     })
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Rules are tried in order; the first that matches decides type and facts. What headers say goes before what rules find.
 
-use regex::Regex;
+use regex::{Captures, Regex};
 
 use super::id::Phone;
 use super::order::{NotificationType, OrderFacts, fact};
@@ -21,33 +21,91 @@ pub struct Rule {
     pub when: Option<Regex>,
 }
 
-/// The facts that `rules` find in `text`; nothing where none matches.
-pub fn extract(rules: &[Rule], text: &str) -> OrderFacts {
-    let end = (0..=text.len().min(TEXT_MAX)).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
-    let text = &text[..end];
-    rules.iter().find_map(|rule| rule.apply(text)).unwrap_or_default()
+/// The rules in the order they are tried.
+#[derive(Debug, Clone, Default)]
+pub struct Rules(Vec<Pattern>);
+
+/// An expression, and the rules that follow each other with it: it runs once for them all.
+#[derive(Debug, Clone)]
+struct Pattern {
+    expression: Regex,
+    groups: Groups,
+    /// What a match announces, by what else must match.
+    kinds: Vec<(Option<Regex>, NotificationType)>,
 }
 
-impl Rule {
-    fn apply(&self, text: &str) -> Option<OrderFacts> {
-        if self.when.as_ref().is_some_and(|when| !when.is_match(text)) {
-            return None;
+/// Where the facts are in a match, found once by their names.
+#[derive(Debug, Clone)]
+struct Groups {
+    order_id: Option<usize>,
+    order_number: Option<usize>,
+    order_total: Option<usize>,
+    customer_name: Option<usize>,
+    customer_phone: Option<usize>,
+}
+
+impl Rules {
+    /// These, in this order.
+    pub fn new(rules: impl IntoIterator<Item = Rule>) -> Self {
+        let mut patterns: Vec<Pattern> = Vec::new();
+        for Rule { kind, pattern, when } in rules {
+            match patterns.last_mut() {
+                Some(last) if last.expression.as_str() == pattern.as_str() => last.kinds.push((when, kind)),
+                Some(_) | None => {
+                    let groups = Groups::of(&pattern);
+                    patterns.push(Pattern { expression: pattern, groups, kinds: vec![(when, kind)] });
+                }
+            }
         }
-        let found = self.pattern.captures(text)?;
-        let group = |name| found.name(name).and_then(|value| fact(value.as_str()));
-        Some(OrderFacts {
-            order_id: group("order_id"),
-            order_number: group("order_number"),
-            order_total: group("order_total"),
-            customer_name: group("customer_name"),
-            customer_phone: group("customer_phone").and_then(|phone| Phone::new(&phone)),
-            notification_type: Some(self.kind),
-        })
+        Self(patterns)
+    }
+
+    /// The facts that they find in `text`; nothing where none matches.
+    pub fn facts(&self, text: &str) -> OrderFacts {
+        let text = &text[..text.floor_char_boundary(TEXT_MAX)];
+        self.0.iter().find_map(|pattern| pattern.facts(text)).unwrap_or_default()
+    }
+}
+
+impl Pattern {
+    fn facts(&self, text: &str) -> Option<OrderFacts> {
+        // Most texts name no order: then what else must match is not looked at.
+        let found = self.expression.captures(text)?;
+        let fits = |when: &Option<Regex>| when.as_ref().is_none_or(|when| when.is_match(text));
+        let (_, kind) = self.kinds.iter().find(|(when, _)| fits(when))?;
+        Some(self.groups.facts(&found, *kind))
+    }
+}
+
+impl Groups {
+    fn of(expression: &Regex) -> Self {
+        let named = |name| expression.capture_names().position(|group| group == Some(name));
+        Self {
+            order_id: named("order_id"),
+            order_number: named("order_number"),
+            order_total: named("order_total"),
+            customer_name: named("customer_name"),
+            customer_phone: named("customer_phone"),
+        }
+    }
+
+    fn facts(&self, found: &Captures<'_>, kind: NotificationType) -> OrderFacts {
+        let group = |at: Option<usize>| fact(found.get(at?)?.as_str());
+        OrderFacts {
+            order_id: group(self.order_id),
+            order_number: group(self.order_number),
+            order_total: group(self.order_total),
+            customer_name: group(self.customer_name),
+            customer_phone: group(self.customer_phone).and_then(|phone| Phone::new(&phone)),
+            notification_type: Some(kind),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn rule(kind: NotificationType, when: Option<&str>) -> Rule {
@@ -63,26 +121,63 @@ mod tests {
 
     #[test]
     fn first_matching_rule_decides() {
-        let rules = [
+        let rules = Rules::new([
             rule(NotificationType::OrderShipped, Some("(?i)enviad")),
             rule(NotificationType::OrderReceived, None),
-        ];
-        let facts = extract(&rules, "🤝 *Hemos recibido tu orden*\n\n*Orden:* ORD-123\n*Total:* $45.00\n");
+        ]);
+        let facts = rules.facts("🤝 *Hemos recibido tu orden*\n\n*Orden:* ORD-123\n*Total:* $45.00\n");
         assert_eq!(facts.order_number.as_deref(), Some("ORD-123"));
         assert_eq!(facts.order_total.as_deref(), Some("$45.00"));
         assert_eq!(facts.notification_type, Some(NotificationType::OrderReceived));
-        let facts = extract(&rules, "Tu pedido fue enviado. *Orden:* ORD-9");
+        let facts = rules.facts("Tu pedido fue enviado. *Orden:* ORD-9");
         assert_eq!(facts.notification_type, Some(NotificationType::OrderShipped));
         assert_eq!(facts.order_total, None);
-        assert_eq!(extract(&rules, "hola"), OrderFacts::default());
+        assert_eq!(rules.facts("hola"), OrderFacts::default());
     }
 
     #[test]
     fn a_long_text_is_cut_between_characters() {
         let text = format!("*Orden:* ORD-1 {}", "ñ".repeat(TEXT_MAX));
-        assert_eq!(
-            extract(&[rule(NotificationType::Other, None)], &text).order_number.as_deref(),
-            Some("ORD-1")
-        );
+        let rules = Rules::new([rule(NotificationType::Other, None)]);
+        assert_eq!(rules.facts(&text).order_number.as_deref(), Some("ORD-1"));
+    }
+
+    /// One rule after the other, as they are told.
+    fn plainly(rules: &[Rule], text: &str) -> OrderFacts {
+        let facts = |rule: &Rule| {
+            if rule.when.as_ref().is_some_and(|when| !when.is_match(text)) {
+                return None;
+            }
+            let found = rule.pattern.captures(text)?;
+            let group = |name| found.name(name).and_then(|value| fact(value.as_str()));
+            Some(OrderFacts {
+                order_id: group("order_id"),
+                order_number: group("order_number"),
+                order_total: group("order_total"),
+                customer_name: group("customer_name"),
+                customer_phone: group("customer_phone").and_then(|phone| Phone::new(&phone)),
+                notification_type: Some(rule.kind),
+            })
+        };
+        rules.iter().find_map(facts).unwrap_or_default()
+    }
+
+    proptest! {
+        #[test]
+        fn patterns_that_run_once_find_the_same(
+            rules in proptest::collection::vec((0..3usize, proptest::option::of("[ab]{1,2}"), 0..4usize), 0..8),
+            text in "[ab1# ]{0,12}",
+        ) {
+            let patterns =
+                [r"#(?P<order_number>\d+)", r"(?P<order_id>a+)(?: (?P<customer_name>b+))?", r"(?P<customer_phone>1+)|(b)"];
+            let rules: Vec<Rule> = (rules.into_iter())
+                .map(|(pattern, when, kind)| Rule {
+                    kind: NotificationType::ALL[kind],
+                    pattern: Regex::new(patterns[pattern]).unwrap(),
+                    when: when.map(|when| Regex::new(&when).unwrap()),
+                })
+                .collect();
+            prop_assert!(plainly(&rules, &text) == Rules::new(rules).facts(&text));
+        }
     }
 }

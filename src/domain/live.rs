@@ -241,7 +241,8 @@ impl<W, A: Clone> LiveSends<W, A> {
         let Call { identity, named, content, looked } = call;
         let running =
             || Phase::Running { since: now, listening: true, named, waiting: Vec::new(), found: None };
-        let lives = self.by_identity.entry(identity).or_default();
+        // Nearly always the only one.
+        let lives = self.by_identity.entry(identity).or_insert_with(|| Vec::with_capacity(1));
         for live in lives.iter_mut() {
             let first_at = live.first_at;
             let attempt = AttemptId { send: live.send, number: live.attempts.saturating_add(1) };
@@ -340,11 +341,8 @@ impl<W, A: Clone> LiveSends<W, A> {
                 waiting.into_iter().map(|waiter| (waiter, None)).collect()
             }
             RunEnd::Accepted(answer) => {
-                let numbered = waiting.into_iter().map(|waiter| {
-                    live.attempts = live.attempts.saturating_add(1);
-                    (waiter, Some(AttemptId { send, number: live.attempts }))
-                });
-                let numbered = numbered.collect();
+                let numbered =
+                    live.number(waiting).map(|(waiter, attempt)| (waiter, Some(attempt))).collect();
                 if listening {
                     live.phase = Phase::Answered { since, ended: now, answer };
                 } else {
@@ -356,6 +354,19 @@ impl<W, A: Clone> LiveSends<W, A> {
         };
         self.keep_within_bounds();
         waiting
+    }
+
+    /// The run ended with success, and its call hears so in the same breath: as [`Self::end`] and [`Self::release`] in one. Gives the calls that
+    /// waited for it.
+    pub fn end_heard(&mut self, identity: Identity, send: SendId) -> Vec<(W, AttemptId)> {
+        let Some(live) = self.find(identity, send) else { return Vec::new() };
+        let waiting = match &mut live.phase {
+            Phase::Running { waiting, .. } => std::mem::take(waiting),
+            Phase::Answered { .. } | Phase::Unsuccessful { .. } | Phase::Unheard { .. } => Vec::new(),
+        };
+        let numbered = live.number(waiting).collect();
+        self.release(identity, send);
+        numbered
     }
 
     /// The bot has heard of the success, or the record was resolved: the identity is free.
@@ -574,6 +585,14 @@ impl<W, A> Live<W, A> {
     fn new(attempt: AttemptId, content: Option<Content>, first_at: Timestamp, phase: Phase<W, A>) -> Self {
         let (send, attempts) = (attempt.send, attempt.number);
         Self { send, content, first_at, attempts, ended: 0, standing: Standing::default(), phase }
+    }
+
+    /// Each call that waited for a success is an attempt that stands beside it.
+    fn number(&mut self, waiting: Vec<W>) -> impl Iterator<Item = (W, AttemptId)> {
+        waiting.into_iter().map(|waiter| {
+            self.attempts = self.attempts.saturating_add(1);
+            (waiter, AttemptId { send: self.send, number: self.attempts })
+        })
     }
 }
 

@@ -88,9 +88,7 @@ impl OrderFacts {
 /// One fact from untrusted text: trimmed, cut at [`FACT_MAX`] on a character's edge, `None` where nothing is left.
 pub fn fact(text: &str) -> Option<SmolStr> {
     let text = text.trim();
-    let end =
-        text.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|end| *end <= FACT_MAX).last()?;
-    Some(SmolStr::new(&text[..end]))
+    (!text.is_empty()).then(|| SmolStr::new(&text[..text.floor_char_boundary(FACT_MAX)]))
 }
 
 /// Order numbers may be shown; the customer may not.

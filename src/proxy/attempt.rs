@@ -1,25 +1,26 @@
 //! One attempt: the request goes to WAHA, what comes back is held as far as it tells the outcome, and judged.
 
-use std::cell::Cell;
 use std::collections::VecDeque;
+use std::future::{Future as _, poll_fn};
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::Method;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderValue};
-use http_body_util::BodyExt as _;
+use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::{Request, Response};
-use tokio::time::timeout_at;
+use tokio::time::sleep;
 
 use super::body::{DownBody, Passage, UpBody};
 use super::headers;
-use super::kept::KeptAnswer;
 use super::settings::Settings;
 use super::upstream::NoAnswer;
+use super::waits::Over;
 use super::worker::Worker;
-use crate::clock::instant;
 use crate::domain::outcome::{Cause, Outcome, Reply, judge};
 use crate::domain::refusal::Refusal;
 use crate::waha::reply::{LOOK_MAX, Reading, read};
@@ -34,42 +35,33 @@ pub(super) struct Attempted {
     pub(super) status: Option<u16>,
     pub(super) reading: Reading,
     pub(super) response: Response<DownBody>,
-    /// The answer in a form that can be given again; `None` where it is too large.
-    pub(super) kept: Option<KeptAnswer>,
 }
 
 /// Makes one attempt. Ends when its outcome is known, or at the latest when `worker.kill` says so.
 pub(super) async fn attempt(
     worker: &Rc<Worker>,
     settings: &Settings,
-    request: Request<UpBody>,
+    request: Box<Request<UpBody>>,
     passage: &Passage,
 ) -> Attempted {
     let inflight = InFlight::new(worker);
-    let head_came = Cell::new(false);
     let asked_for_head = *request.method() == Method::HEAD;
     let whole = async {
         match worker.pool.call(&settings.upstream, request, settings.call_limits()).await {
             Ok(answer) => {
-                head_came.set(true);
+                passage.answered();
                 answered(worker, answer, asked_for_head, settings).await
             }
             Err(missing) => unanswered(worker, missing, passage),
         }
     };
-    let late = async {
-        passage.gone().await;
-        tokio::time::sleep(settings.response_timeout).await;
-        // From its head on, an answer has a limit of its own.
-        if head_came.get() {
-            std::future::pending::<()>().await;
-        }
-    };
     let attempted = tokio::select! {
         biased;
         attempted = whole => attempted,
-        () = late => without_answer(worker, Reply::Lost(Cause::ResponseTimeout), Refusal::UpstreamTimeout),
-        () = worker.kill.cancelled() => without_answer(worker, Reply::Lost(Cause::Interrupted), Refusal::Stopping),
+        over = passage.over() => match over {
+            Over::Late => without_answer(worker, Reply::Lost(Cause::ResponseTimeout), Refusal::UpstreamTimeout),
+            Over::CalledOff => without_answer(worker, Reply::Lost(Cause::Interrupted), Refusal::Stopping),
+        },
     };
     drop(inflight);
     attempted
@@ -94,7 +86,7 @@ fn unanswered(worker: &Worker, missing: NoAnswer, passage: &Passage) -> Attempte
 fn without_answer(worker: &Worker, reply: Reply, refusal: Refusal) -> Attempted {
     let (outcome, cause) = judge(reply);
     let response = worker.refuse(refusal);
-    Attempted { outcome, cause, status: None, reading: Reading::default(), response, kept: None }
+    Attempted { outcome, cause, status: None, reading: Reading::default(), response }
 }
 
 async fn answered(
@@ -135,20 +127,18 @@ async fn answered(
             if !asked_for_head && !bytes.is_empty() {
                 head.headers.insert(CONTENT_LENGTH, HeaderValue::from(bytes.len()));
             }
-            let kept = KeptAnswer::of(&head, &bytes);
-            judged(status, reading, Response::from_parts(head, DownBody::whole(bytes)), kept)
+            judged(status, reading, Response::from_parts(head, DownBody::whole(bytes)))
         }
         Held::Beginning(frames, rest) => {
-            let kept = KeptAnswer::of(&head, &Bytes::new());
             let body = DownBody::passing(VecDeque::from(frames), rest, settings.response_timeout);
-            judged(status, reading, Response::from_parts(head, body), kept)
+            judged(status, reading, Response::from_parts(head, body))
         }
     }
 }
 
-fn judged(status: u16, reading: Reading, response: Response<DownBody>, kept: KeptAnswer) -> Attempted {
+fn judged(status: u16, reading: Reading, response: Response<DownBody>) -> Attempted {
     let (outcome, cause) = judge(Reply::Answer { status, said: reading.said });
-    Attempted { outcome, cause, status: Some(status), reading, response, kept: Some(kept) }
+    Attempted { outcome, cause, status: Some(status), reading, response }
 }
 
 /// An answer read as far as it is worth holding.
@@ -163,22 +153,31 @@ enum Held {
 
 /// Holds the answer whole up to [`HOLD_MAX`], for no longer than `limit`.
 async fn hold(mut body: Incoming, limit: Duration) -> Held {
-    let until = instant() + limit;
     let mut frames: Vec<Bytes> = Vec::new();
     let mut length = 0;
+    // Made where it is needed: most answers come with their head.
+    let mut late = None;
     loop {
-        match timeout_at(until, body.frame()).await {
+        let next = poll_fn(|cx| match Pin::new(&mut body).poll_frame(cx) {
+            Poll::Ready(frame) => Poll::Ready(Ok(frame)),
+            Poll::Pending => late.get_or_insert_with(|| Box::pin(sleep(limit))).as_mut().poll(cx).map(Err),
+        });
+        match next.await {
             Ok(None) => return Held::Whole(gather(&frames, usize::MAX)),
             Ok(Some(Ok(frame))) => {
                 if let Ok(bytes) = frame.into_data() {
                     length += bytes.len();
+                    // Most answers are one frame.
+                    if frames.is_empty() && length <= HOLD_MAX && body.is_end_stream() {
+                        return Held::Whole(bytes);
+                    }
                     frames.push(bytes);
                 }
                 if length > HOLD_MAX {
                     return Held::Beginning(frames, body);
                 }
             }
-            Ok(Some(Err(_))) | Err(_) => return Held::Broken(gather(&frames, LOOK_MAX)),
+            Ok(Some(Err(_))) | Err(()) => return Held::Broken(gather(&frames, LOOK_MAX)),
         }
     }
 }

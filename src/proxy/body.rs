@@ -10,9 +10,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use tokio::sync::Notify;
 
 use super::pace::{PROGRESS_MIN, Pace};
+use super::waits::{Over, Wait};
 use crate::domain::refusal::Refusal;
 use crate::waha::request::FieldScan;
 
@@ -72,20 +72,18 @@ impl Body for Limited {
     }
 }
 
-/// How far a passing request body has come; shared by the body, which hyper owns, and whoever waits for the answer.
-#[derive(Debug, Default)]
+/// How far a request body has come, and how long its answer may take; shared by the body, which hyper owns, and whoever waits for the answer.
+#[derive(Debug)]
 pub(super) struct Passage {
-    gone: Cell<bool>,
     fault: Cell<Option<Refusal>>,
-    moved: Notify,
+    wait: Wait,
+    /// How long the answer's head may take once the body has gone; `None` once it has come.
+    limit: Cell<Option<Duration>>,
 }
 
 impl Passage {
-    /// Ready once the body's last byte was handed on, or it broke off.
-    pub(super) async fn gone(&self) {
-        while !self.gone.get() {
-            self.moved.notified().await;
-        }
+    pub(super) const fn new(wait: Wait, limit: Duration) -> Self {
+        Self { fault: Cell::new(None), wait, limit: Cell::new(Some(limit)) }
     }
 
     /// Why the body broke off, if it did.
@@ -93,10 +91,23 @@ impl Passage {
         self.fault.get()
     }
 
+    /// The body's last byte was handed on, or it broke off.
     pub(super) fn end(&self, fault: Option<Refusal>) {
-        self.gone.set(true);
         self.fault.set(fault);
-        self.moved.notify_waiters();
+        if let Some(limit) = self.limit.get() {
+            self.wait.limit(limit);
+        }
+    }
+
+    /// The answer's head has come: what follows has a limit of its own.
+    pub(super) fn answered(&self) {
+        self.limit.set(None);
+        self.wait.unlimit();
+    }
+
+    /// Ready once nobody should wait for the answer any more.
+    pub(super) async fn over(&self) -> Over {
+        self.wait.over().await
     }
 }
 
@@ -185,14 +196,7 @@ impl Body for UpBody {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
-            Self::Passing(passing) => {
-                let before = passing.before.iter().map(|bytes| bytes.len() as u64).sum::<u64>();
-                passing
-                    .rest
-                    .size_hint()
-                    .exact()
-                    .map_or_else(SizeHint::default, |rest| SizeHint::with_exact(before + rest))
-            }
+            Self::Passing(passing) => hint(&passing.before, &passing.rest),
         }
     }
 }
@@ -207,15 +211,19 @@ pub(super) struct AnswerBroke;
 pub(super) enum DownBody {
     /// In memory.
     Whole(Option<Bytes>),
-    /// Passing through: what was read of it already, then the rest.
-    Passing {
-        /// Read already.
-        before: VecDeque<Bytes>,
-        /// Still to come.
-        rest: Incoming,
-        /// WAHA must move on as well.
-        pace: Pace,
-    },
+    /// Passing through. In a box, so that an answer is small wherever it is moved.
+    Passing(Box<PassingDown>),
+}
+
+/// An answer's body that passes through.
+#[derive(Debug)]
+pub(super) struct PassingDown {
+    /// Read already.
+    before: VecDeque<Bytes>,
+    /// Still to come.
+    rest: Incoming,
+    /// WAHA must move on as well.
+    pace: Pace,
 }
 
 impl DownBody {
@@ -224,9 +232,9 @@ impl DownBody {
         Self::Whole(Some(bytes).filter(|bytes| !bytes.is_empty()))
     }
 
-    /// A body that passes through and may pause no longer than `pause`.
-    pub(super) const fn passing(before: VecDeque<Bytes>, rest: Incoming, pause: Duration) -> Self {
-        Self::Passing { before, rest, pace: Pace::new(pause, 1) }
+    /// A body that passes through and may pause no longer than `pause`: what was read of it already, then the rest.
+    pub(super) fn passing(before: VecDeque<Bytes>, rest: Incoming, pause: Duration) -> Self {
+        Self::Passing(Box::new(PassingDown { before, rest, pace: Pace::new(pause, 1) }))
     }
 }
 
@@ -238,9 +246,9 @@ impl Body for DownBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, AnswerBroke>>> {
-        let (before, rest, pace) = match &mut *self {
+        let PassingDown { before, rest, pace } = match &mut *self {
             Self::Whole(bytes) => return Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Self::Passing { before, rest, pace } => (before, rest, pace),
+            Self::Passing(passing) => &mut **passing,
         };
         if let Some(bytes) = before.pop_front() {
             return Poll::Ready(Some(Ok(Frame::data(bytes))));
@@ -262,19 +270,20 @@ impl Body for DownBody {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Whole(bytes) => bytes.is_none(),
-            Self::Passing { before, rest, .. } => before.is_empty() && rest.is_end_stream(),
+            Self::Passing(passing) => passing.before.is_empty() && passing.rest.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
-            Self::Passing { before, rest, .. } => {
-                let before = before.iter().map(|bytes| bytes.len() as u64).sum::<u64>();
-                rest.size_hint()
-                    .exact()
-                    .map_or_else(SizeHint::default, |rest| SizeHint::with_exact(before + rest))
-            }
+            Self::Passing(passing) => hint(&passing.before, &passing.rest),
         }
     }
+}
+
+/// The length of what was read already and of the rest, where that is known.
+fn hint(before: &VecDeque<Bytes>, rest: &impl Body) -> SizeHint {
+    let before = before.iter().map(|bytes| bytes.len() as u64).sum::<u64>();
+    rest.size_hint().exact().map_or_else(SizeHint::default, |rest| SizeHint::with_exact(before + rest))
 }

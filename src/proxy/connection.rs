@@ -93,7 +93,8 @@ async fn turn_away(mut stream: TcpStream) {
 pub(super) async fn serve(worker: Rc<Worker>, dealt: Dealt) {
     let Dealt { stream, permit: _permit } = dealt;
     let Ok(stream) = TcpStream::from_std(stream) else { return };
-    let settings = worker.shared.settings.load_full();
+    let settings = worker.settings();
+    let stopping = worker.guests.enter();
     let gauge = &worker.shared.metrics.proxy.connections;
     gauge.inc();
     let turns = Arc::new(Turns::new(&settings));
@@ -116,11 +117,12 @@ pub(super) async fn serve(worker: Rc<Worker>, dealt: Dealt) {
     builder.timer(TokioTimer::new()).header_read_timeout(None);
     builder.auto_date_header(false).preserve_header_case(true).max_buf_size(settings.head_max + HEAD_SLACK);
     let mut connection = std::pin::pin!(builder.serve_connection(io, service).with_upgrades());
-    let ended = tokio::select! {
-        ended = connection.as_mut() => Some(ended),
-        () = worker.stop.cancelled() => None,
+    let stopped = tokio::select! {
+        biased;
+        _ = connection.as_mut() => false,
+        _ = stopping.over() => true,
     };
-    if ended.is_none() {
+    if stopped {
         Pin::new(&mut *connection).graceful_shutdown();
         let _ = connection.await;
     }
@@ -131,7 +133,7 @@ pub(super) async fn serve(worker: Rc<Worker>, dealt: Dealt) {
 const HEAD_SLACK: usize = 16 * 1024;
 
 async fn handle(worker: Rc<Worker>, mut request: Request<Incoming>) -> Response<DownBody> {
-    let settings = worker.shared.settings.load();
+    let settings = worker.settings();
     if let Err(refusal) = guard::check(&request, settings.head_max, settings.body_max) {
         return worker.refuse(refusal);
     }
@@ -139,7 +141,8 @@ async fn handle(worker: Rc<Worker>, mut request: Request<Incoming>) -> Response<
     let upgrade = websocket.then(|| hyper::upgrade::on(&mut request));
     let route = classify(request.method(), request.uri().path(), &settings.extra_send_paths);
     let (parts, body) = request.into_parts();
-    let body = Limited::new(body, settings.body_max, settings.body_timeout);
+    // In a box, so that what waits for its answer is small.
+    let (parts, body) = (Box::new(parts), Limited::new(body, settings.body_max, settings.body_timeout));
     drop(settings);
     match (route, upgrade) {
         (Some(route), _) => send::send(worker, parts, body, route).await,

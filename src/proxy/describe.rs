@@ -14,7 +14,6 @@ use http::uri::PathAndQuery;
 use super::body::Limited;
 use super::headers;
 use super::settings::Settings;
-use crate::domain::extract::extract;
 use crate::domain::id::{ChatId, SessionName};
 use crate::domain::ledger::StoredRequest;
 use crate::domain::live::Call;
@@ -28,12 +27,19 @@ pub(super) enum Taken {
     /// All of it.
     Whole(Bytes),
     /// Its beginning; the rest will pass by the scan.
-    Beginning { before: VecDeque<Bytes>, scan: Rc<RefCell<FieldScan>>, rest: Limited },
+    Beginning(Box<Beginning>),
+}
+
+/// The beginning of a body that is too large to be kept.
+pub(super) struct Beginning {
+    pub(super) before: VecDeque<Bytes>,
+    pub(super) scan: Rc<RefCell<FieldScan>>,
+    pub(super) rest: Limited,
 }
 
 /// A send as far as it is known before it leaves.
 pub(super) struct Described {
-    pub(super) what: Description,
+    pub(super) what: Arc<Description>,
     /// What joins the call to its send; `None` where nothing can.
     pub(super) call: Option<Call>,
 }
@@ -42,7 +48,7 @@ pub(super) struct Described {
 pub(super) fn describe(parts: &Parts, route: &Route, taken: &Taken, settings: &Settings) -> Described {
     let fields = match taken {
         Taken::Whole(body) => whole_fields(parts, route, body),
-        Taken::Beginning { scan, .. } => scan.borrow().fields(),
+        Taken::Beginning(beginning) => beginning.scan.borrow().fields(),
     };
     let order = headers::order_facts(&parts.headers);
     let mut what = known(parts.uri.path(), route, &fields, order, settings);
@@ -51,11 +57,11 @@ pub(super) fn describe(parts: &Parts, route: &Route, taken: &Taken, settings: &S
     let content = match taken {
         // Without the key: what is kept to be sent again has none either, and must be known as the same.
         Taken::Whole(body) => Some(Content::of(parts.method.as_str(), &without_key(target(parts)), body)),
-        Taken::Beginning { .. } => None,
+        Taken::Beginning(_) => None,
     };
     let call =
         what.identity.map(|identity| Call { identity, named: by_bot.is_some(), content, looked: false });
-    Described { what, call }
+    Described { what: Arc::new(what), call }
 }
 
 fn target(parts: &Parts) -> &str {
@@ -139,7 +145,7 @@ fn known(
 ) -> Description {
     let session = route.session.as_deref().or(fields.session.as_deref()).and_then(SessionName::new);
     let chat = route.chat.as_deref().or(fields.chat.as_deref()).and_then(ChatId::new);
-    let found = fields.text.as_deref().map(|text| extract(&settings.rules, text)).unwrap_or_default();
+    let found = fields.text.as_deref().map(|text| settings.rules.facts(text)).unwrap_or_default();
     let mut order = order.or(found);
     if order.customer_phone.is_none() && order.names_order() {
         order.customer_phone = chat.as_ref().and_then(ChatId::phone);
@@ -152,11 +158,11 @@ fn by_content(parts: &Parts, taken: &Taken, what: &Description) -> Option<Identi
     let (session, chat, target) = (what.session.as_ref(), what.chat.as_ref(), target(parts));
     match taken {
         Taken::Whole(body) => Some(Identity::content(session, chat, target, body.len() as u64, body)),
-        Taken::Beginning { before, .. } => {
+        Taken::Beginning(read) => {
             let length = parts.headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()?;
             chat?;
             let mut beginning = Vec::with_capacity(BEGINNING);
-            for bytes in before {
+            for bytes in &read.before {
                 let room = BEGINNING - beginning.len();
                 beginning.extend_from_slice(&bytes[..bytes.len().min(room)]);
             }

@@ -20,6 +20,7 @@ use super::body::{DownBody, Limited, Passage, UpBody};
 use super::headers;
 use super::settings::Settings;
 use super::upstream::NoAnswer;
+use super::waits::Over;
 use super::worker::Worker;
 use crate::clock::instant;
 use crate::domain::refusal::Refusal;
@@ -30,8 +31,8 @@ const TUNNEL_IDLE: Duration = Duration::from_secs(180);
 const TUNNELS_MAX: usize = 64;
 
 /// Forwards a call that is not a send.
-pub(super) async fn forward(worker: &Rc<Worker>, parts: Parts, body: Limited) -> Response<DownBody> {
-    let settings = worker.shared.settings.load_full();
+pub(super) async fn forward(worker: &Rc<Worker>, parts: Box<Parts>, body: Limited) -> Response<DownBody> {
+    let settings = worker.settings();
     match exchange(worker, &settings, parts, body, None).await {
         Ok(answer) => pass(answer, &settings),
         Err(refusal) => worker.refuse(refusal),
@@ -41,11 +42,11 @@ pub(super) async fn forward(worker: &Rc<Worker>, parts: Parts, body: Limited) ->
 /// Forwards a call that asks for a WebSocket; where WAHA agrees, what follows passes both ways.
 pub(super) async fn upgrade(
     worker: &Rc<Worker>,
-    parts: Parts,
+    parts: Box<Parts>,
     body: Limited,
     bot: OnUpgrade,
 ) -> Response<DownBody> {
-    let settings = worker.shared.settings.load_full();
+    let settings = worker.settings();
     if worker.tunnels.len() >= TUNNELS_MAX {
         return worker.refuse(Refusal::Overloaded);
     }
@@ -82,7 +83,7 @@ pub(super) async fn upgrade(
 async fn exchange(
     worker: &Rc<Worker>,
     settings: &Settings,
-    mut parts: Parts,
+    mut parts: Box<Parts>,
     body: Limited,
     upgrade: Option<HeaderValue>,
 ) -> Result<Response<Incoming>, Refusal> {
@@ -93,15 +94,12 @@ async fn exchange(
         parts.headers.insert(UPGRADE, protocol);
     }
     parts.version = Version::HTTP_11;
-    let passage = Rc::new(Passage::default());
-    let request = Request::from_parts(parts, UpBody::passing(VecDeque::new(), body, &passage, None));
+    let passage = Rc::new(Passage::new(worker.calls.enter(), settings.response_timeout));
+    let body = UpBody::passing(VecDeque::new(), body, &passage, None);
+    let request = Box::new(Request::from_parts(*parts, body));
     let metrics = &worker.shared.metrics.proxy;
     let started = instant();
     let _running = Running::new(worker);
-    let late = async {
-        passage.gone().await;
-        tokio::time::sleep(settings.response_timeout).await;
-    };
     let call = worker.pool.call(&settings.upstream, request, settings.call_limits());
     let answer = tokio::select! {
         biased;
@@ -110,8 +108,10 @@ async fn exchange(
             NoAnswer::Lost(_) => Refusal::UpstreamLost,
             NoAnswer::Invalid => Refusal::UpstreamInvalid,
         }))?,
-        () = late => return Err(Refusal::UpstreamTimeout),
-        () = worker.kill.cancelled() => return Err(Refusal::Stopping),
+        over = passage.over() => return Err(match over {
+            Over::Late => Refusal::UpstreamTimeout,
+            Over::CalledOff => Refusal::Stopping,
+        }),
     };
     metrics.call(answer.status().as_u16(), instant() - started);
     let sound = (200..=599).contains(&answer.status().as_u16());

@@ -1,8 +1,7 @@
 //! Headers on their way: what belongs to one connection is taken out, what the bot says to us alone is read and removed.
 
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderName, HeaderValue, TRANSFER_ENCODING, UPGRADE,
 };
 use http::{HeaderMap, Method};
 use percent_encoding::percent_decode;
@@ -11,9 +10,6 @@ use crate::domain::id::{Phone, SendId};
 use crate::domain::order::{NotificationType, OrderFacts, fact};
 use crate::domain::outcome::Outcome;
 
-const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
-const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 /// All of ours begin so.
 const OURS: &str = "x-watchdog-";
 /// The bot's name for a send; the second, which others know too, is forwarded as it is.
@@ -29,30 +25,36 @@ pub(super) fn strip(headers: &mut HeaderMap) {
     if headers.contains_key(TRANSFER_ENCODING) {
         headers.remove(CONTENT_LENGTH);
     }
+    // Most messages name none but the fixed ones: then nothing is allocated.
     let named = headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
-    let named = named.flat_map(|value| value.split(',')).filter_map(|name| name.trim().parse().ok());
-    // Most messages have none of these: then nothing is allocated.
-    let gone: Vec<HeaderName> =
-        headers.keys().filter(|name| stays_here(name)).cloned().chain(named).collect();
-    for name in gone {
+    let named = named.flat_map(|value| value.split(',')).map(str::trim).filter(|name| !is_fixed(name));
+    let named: Vec<HeaderName> = named.filter_map(|name| name.parse().ok()).collect();
+    while let Some(name) = headers.keys().find(|name| stays_here(name.as_str())).cloned() {
+        headers.remove(name);
+    }
+    for name in named {
         headers.remove(name);
     }
 }
 
-fn stays_here(name: &HeaderName) -> bool {
-    // One for all: as a constant it would be made anew for each name that is looked at.
-    static FIXED: [HeaderName; 9] = [
-        CONNECTION,
-        KEEP_ALIVE,
-        PROXY_CONNECTION,
-        PROXY_AUTHENTICATE,
-        PROXY_AUTHORIZATION,
-        TE,
-        TRANSFER_ENCODING,
-        UPGRADE,
-        HTTP2_SETTINGS,
-    ];
-    FIXED.contains(name) || name.as_str().starts_with(OURS)
+fn stays_here(name: &str) -> bool {
+    is_fixed(name) || name.starts_with(OURS)
+}
+
+/// Spelled small, as in a map.
+fn is_fixed(name: &str) -> bool {
+    matches!(
+        name,
+        "connection"
+            | "keep-alive"
+            | "proxy-connection"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+            | "te"
+            | "transfer-encoding"
+            | "upgrade"
+            | "http2-settings"
+    )
 }
 
 /// Makes a bot's request headers WAHA's: `upstream` as Host, nothing of this connection, nothing of ours.
@@ -75,6 +77,8 @@ pub(super) fn asks_for_websocket(method: &Method, headers: &HeaderMap) -> bool {
 /// The name the bot gave its send, and the header it gave it in. A blank one is none.
 pub(super) fn send_name(headers: &HeaderMap) -> Option<(&'static str, &[u8])> {
     let given = |name: &'static str| Some((name, headers.get(name)?.as_bytes().trim_ascii()));
+    // Most calls have neither, and to look a name up costs more than to see that it is not there.
+    headers.keys().find(|name| SEND_NAMES.contains(&name.as_str()))?;
     SEND_NAMES.into_iter().filter_map(given).find(|(_, value)| !value.is_empty())
 }
 

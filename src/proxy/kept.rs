@@ -2,7 +2,6 @@
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue};
-use http::response::Parts;
 use hyper::{Response, StatusCode};
 
 use super::body::DownBody;
@@ -28,12 +27,12 @@ impl std::fmt::Debug for KeptAnswer {
 
 impl KeptAnswer {
     /// Copied, so that it does not hold a connection's buffer. Of a large answer only that it was a success is kept.
-    pub(super) fn of(head: &Parts, body: &Bytes) -> Self {
-        let body = match body.len() {
-            1..=KEEP_MAX => Bytes::copy_from_slice(body),
-            _ => Bytes::from_static(b"{}"),
+    pub(super) fn of(response: &Response<DownBody>) -> Self {
+        let body = match response.body() {
+            DownBody::Whole(Some(body)) if body.len() <= KEEP_MAX => Bytes::copy_from_slice(body),
+            DownBody::Whole(_) | DownBody::Passing(_) => Bytes::from_static(b"{}"),
         };
-        Self { status: head.status, content_type: head.headers.get(CONTENT_TYPE).cloned(), body }
+        Self { status: response.status(), content_type: response.headers().get(CONTENT_TYPE).cloned(), body }
     }
 
     /// JSON of our own, where WAHA's answer never came.

@@ -1,7 +1,6 @@
 //! A send that runs, whoever listens: its attempts made, recorded and joined, its answer handed over.
 
-use std::cell::RefCell;
-use std::collections::VecDeque;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,13 +8,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::request::Parts;
 use hyper::{Request, Response, Version};
-use tokio::sync::oneshot;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use super::Shared;
 use super::attempt::{self, Attempted};
-use super::body::{DownBody, Limited, Passage, UpBody};
+use super::body::{DownBody, Passage, UpBody};
 use super::budget::Reserved;
-use super::describe::{self, Repeatable, Taken};
+use super::describe::{self, Beginning, Repeatable, Taken};
 use super::doubt;
 use super::headers;
 use super::kept::KeptAnswer;
@@ -32,61 +30,74 @@ use crate::waha::compose::sent_already;
 use crate::waha::request::FieldScan;
 use crate::waha::route::Route;
 
-/// What a run hands to the call that waits for it.
-pub(super) struct Told {
-    pub(super) response: Response<DownBody>,
-    pub(super) outcome: Outcome,
-}
-
 /// A send that is about to run.
 pub(super) struct Run {
     pub(super) worker: Rc<Worker>,
-    pub(super) settings: Arc<Settings>,
+    pub(super) settings: Rc<Settings>,
     pub(super) attempt: AttemptId,
     pub(super) first_at: Timestamp,
+    /// When it begins.
+    pub(super) began: Timestamp,
     /// An earlier attempt of ours may have arrived: that is found out first.
     pub(super) ask_first: bool,
     pub(super) what: Arc<Description>,
     /// All that was asked, where that is known.
     pub(super) asked: Option<Content>,
-    pub(super) parts: Parts,
+    pub(super) parts: Box<Parts>,
     pub(super) taken: Taken,
     pub(super) route: Route,
-    pub(super) tell: oneshot::Sender<Told>,
+    /// Is its call still there to be told?
+    pub(super) listens: Rc<Cell<bool>>,
+    /// The memory its body takes.
+    pub(super) reserved: Reserved,
+    /// What is drained waits for it.
+    pub(super) counted: TaskTrackerToken,
 }
 
 impl Run {
-    /// Runs to the end. `reserved` is the memory its body takes.
-    pub(super) async fn run(self, reserved: Reserved) {
-        let _reserved = reserved;
+    /// Runs to the end. In a box, since a future holds what it is given twice.
+    pub(super) async fn run(self: Box<Self>) -> Response<DownBody> {
         let Self {
-            worker, settings, mut attempt, first_at, what, asked, mut parts, taken, route, tell, ..
-        } = self;
-        let mut place = Place::new(&worker.shared, what.identity, attempt.send);
-        let began = worker.shared.clock.now();
+            worker,
+            settings,
+            mut attempt,
+            first_at,
+            began,
+            ask_first,
+            what,
+            asked,
+            mut parts,
+            taken,
+            route,
+            listens,
+            reserved: _reserved,
+            counted: _counted,
+        } = *self;
+        let place = Place::new(&worker, what.identity, attempt.send);
         let turn = match (&settings.retry, &what.chat) {
             (Some(_), Some(chat)) => Some(worker.shared.order.turn(what.session.as_ref(), chat).await),
             _ => None,
         };
         let arrived =
-            if self.ask_first { doubt::arrived(&worker, attempt, first_at, &what).await } else { None };
+            if ask_first { Box::pin(doubt::arrived(&worker, attempt, first_at, &what)).await } else { None };
         // Whoever looked while it waited may have found it as well.
-        let waited = self.ask_first || turn.is_some();
+        let waited = ask_first || turn.is_some();
         let said = |message| what.chat.as_ref().map_or_else(String::new, |chat| sent_already(chat, message));
         let answer = arrived.as_ref().map(|message| KeptAnswer::json(201, said(message)));
         if let Some(answer) = answer.or_else(|| waited.then(|| place.found()).flatten()) {
-            return answer_found(&worker, place, attempt, first_at, what, asked, arrived, answer, tell).await;
+            let found = Found { attempt, first_at, what, asked, message: arrived, answer };
+            return Box::pin(found.tell(&worker, place, &listens)).await;
         }
         let repeatable = match &taken {
             Taken::Whole(body) => Some(Repeatable::of(&parts, body)),
-            Taken::Beginning { .. } => None,
+            Taken::Beginning(_) => None,
         };
         headers::for_upstream(&mut parts.headers, settings.upstream.authority());
         parts.version = Version::HTTP_11;
         let mut cargo = Cargo::new(parts, taken);
         let (mut tries, mut via) = (1, Via::Bot);
+        let mut started = if waited { worker.shared.clock.now() } else { began };
         loop {
-            let started = worker.shared.clock.now();
             let holds = wants_intent(&settings, &what);
             if holds {
                 let request = repeatable.as_ref().and_then(Repeatable::stored);
@@ -96,12 +107,12 @@ impl Run {
                 // Not recorded, but the heart must know that the bot has not given up.
                 worker.lane.note(Entry::Begun(attempt));
             }
-            let (request, passage) = cargo.load(settings.retry.is_some());
+            let (request, passage) = cargo.load(&worker, &settings);
             let attempted = attempt::attempt(&worker, &settings, request, &passage).await;
             let ended = worker.shared.clock.now();
             let again = next_try(&worker, &settings, &attempted, repeatable.is_some(), tries, began, ended);
             let accepted = attempted.outcome == Outcome::Accepted;
-            let unheard = attempted.kept.as_ref().filter(|_| accepted && tell.is_closed()).zip(asked);
+            let unheard = asked.filter(|_| accepted && !listens.get());
             let entry = Ended {
                 attempt,
                 via,
@@ -115,65 +126,67 @@ impl Run {
                 detail: attempted.reading.detail,
                 message_id: attempted.reading.message_id,
                 given_up: settings.retry.is_some() && !accepted && again.is_none(),
-                unheard: unheard.map(|(kept, asked)| Arc::new(kept.stored(asked))),
+                unheard: unheard.map(|asked| Arc::new(KeptAnswer::of(&attempted.response).stored(asked))),
                 request: repeatable.as_ref().filter(|_| !accepted && !holds).and_then(Repeatable::stored),
             };
             let recorded = worker.lane.record(Entry::Ended(Box::new(entry))).await;
             if let Some(delay) = again {
                 tokio::time::sleep(delay).await;
                 attempt = place.again(attempt);
-                (tries, via) = (tries + 1, Via::Retry);
+                (tries, via, started) = (tries + 1, Via::Retry, worker.shared.clock.now());
                 continue;
             }
             let mut response = attempted.response;
+            if accepted {
+                place.leave_accepted(ended, &listens, &response);
+            } else {
+                let doubtful = attempted.outcome == Outcome::Ambiguous;
+                place.leave(ended, RunEnd::Unsuccessful { doubtful });
+            }
             headers::mark(response.headers_mut(), attempt.send, attempted.outcome, recorded);
-            let doubtful = accepted || attempted.outcome == Outcome::Ambiguous;
-            let kept = attempted.kept.filter(|_| accepted);
-            place.leave(ended, kept.map_or(RunEnd::Unsuccessful { doubtful }, RunEnd::Accepted));
-            // Where nobody listens any more, the answer stays for whoever asks next.
-            let _ = tell.send(Told { response, outcome: attempted.outcome });
-            return;
+            return response;
         }
     }
 }
 
 /// An earlier attempt had gone out: the bot hears so, and nothing is sent.
-#[expect(clippy::too_many_arguments, reason = "what a run has, but for what it would send")]
-async fn answer_found(
-    worker: &Worker,
-    mut place: Place,
+struct Found {
     attempt: AttemptId,
     first_at: Timestamp,
     what: Arc<Description>,
     asked: Option<Content>,
+    /// What it made, where WAHA says so.
     message: Option<MessageId>,
     answer: KeptAnswer,
-    tell: oneshot::Sender<Told>,
-) {
-    let now = worker.shared.clock.now();
-    let unheard = asked.filter(|_| tell.is_closed()).map(|asked| Arc::new(answer.stored(asked)));
-    let entry = Ended {
-        attempt,
-        via: Via::Look,
-        first_at,
-        started: now,
-        ended: now,
-        what,
-        outcome: Outcome::Accepted,
-        cause: None,
-        status: None,
-        detail: None,
-        message_id: message.map(|message| message.as_str().into()),
-        given_up: false,
-        unheard,
-        request: None,
-    };
-    let recorded = worker.lane.record(Entry::Ended(Box::new(entry))).await;
-    let mut response = answer.clone().response();
-    headers::mark(response.headers_mut(), attempt.send, Outcome::Accepted, recorded);
-    place.leave(now, RunEnd::Accepted(answer));
-    // Where nobody listens any more, the answer stays for whoever asks next.
-    let _ = tell.send(Told { response, outcome: Outcome::Accepted });
+}
+
+impl Found {
+    async fn tell(self, worker: &Worker, place: Place, listens: &Cell<bool>) -> Response<DownBody> {
+        let Self { attempt, first_at, what, asked, message, answer } = self;
+        let now = worker.shared.clock.now();
+        let unheard = asked.filter(|_| !listens.get()).map(|asked| Arc::new(answer.stored(asked)));
+        let entry = Ended {
+            attempt,
+            via: Via::Look,
+            first_at,
+            started: now,
+            ended: now,
+            what,
+            outcome: Outcome::Accepted,
+            cause: None,
+            status: None,
+            detail: None,
+            message_id: message.map(|message| message.as_str().into()),
+            given_up: false,
+            unheard,
+            request: None,
+        };
+        let recorded = worker.lane.record(Entry::Ended(Box::new(entry))).await;
+        let mut response = answer.response();
+        place.leave_accepted(now, listens, &response);
+        headers::mark(response.headers_mut(), attempt.send, Outcome::Accepted, recorded);
+        response
+    }
 }
 
 /// Must this send be on disk before it leaves (SPEC 4.5)?
@@ -206,81 +219,101 @@ fn next_try(
 
 /// A run's place among the live sends. Where the run ends without leaving it (a bug), it counts as one that may have arrived.
 struct Place {
-    shared: Arc<Shared>,
+    worker: Rc<Worker>,
     identity: Option<Identity>,
     send: SendId,
     held: bool,
 }
 
 impl Place {
-    fn new(shared: &Arc<Shared>, identity: Option<Identity>, send: SendId) -> Self {
-        Self { shared: Arc::clone(shared), identity, send, held: true }
+    fn new(worker: &Rc<Worker>, identity: Option<Identity>, send: SendId) -> Self {
+        Self { worker: Rc::clone(worker), identity, send, held: true }
     }
 
     fn again(&self, attempt: AttemptId) -> AttemptId {
-        let joined = self.identity.and_then(|identity| self.shared.live().again(identity, self.send));
+        let joined = self.identity.and_then(|identity| self.worker.shared.live().again(identity, self.send));
         joined.unwrap_or(AttemptId { number: attempt.number.saturating_add(1), ..attempt })
     }
 
     /// An earlier attempt turned out to have gone out: the answer that says so.
     fn found(&self) -> Option<KeptAnswer> {
-        self.shared.live().found(self.identity?, self.send)
+        self.worker.shared.live().found(self.identity?, self.send)
     }
 
-    fn leave(&mut self, now: Timestamp, end: RunEnd<KeptAnswer>) {
+    fn leave(mut self, now: Timestamp, end: RunEnd<KeptAnswer>) {
+        self.end(now, end);
+    }
+
+    /// It was accepted, as `response` says. Where its call listens, the bot hears so in the same breath. Where nobody listens any more, the answer
+    /// stays for whoever asks next.
+    fn leave_accepted(mut self, now: Timestamp, listens: &Cell<bool>, response: &Response<DownBody>) {
+        if !listens.get() {
+            return self.end(now, RunEnd::Accepted(KeptAnswer::of(response)));
+        }
         self.held = false;
         let Some(identity) = self.identity else { return };
-        self.shared.finish_run(identity, self.send, now, end);
+        let waiting = self.worker.shared.live().end_heard(identity, self.send);
+        for (wake, attempt) in waiting {
+            // Whoever waited may have gone.
+            let _gone = wake.send(Some((attempt, KeptAnswer::of(response))));
+        }
+    }
+
+    fn end(&mut self, now: Timestamp, end: RunEnd<KeptAnswer>) {
+        self.held = false;
+        let Some(identity) = self.identity else { return };
+        self.worker.shared.finish_run(identity, self.send, now, end);
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         if self.held {
-            let now = self.shared.clock.now();
-            self.leave(now, RunEnd::Unsuccessful { doubtful: true });
+            let now = self.worker.shared.clock.now();
+            self.end(now, RunEnd::Unsuccessful { doubtful: true });
         }
     }
 }
 
 /// The request in the form it leaves in.
-#[expect(clippy::large_enum_variant, reason = "one of them at a time, in a task that is boxed anyway")]
 enum Cargo {
-    /// Can be sent again as often as wanted.
-    Whole { parts: Parts, body: Bytes },
+    /// Can be sent again.
+    Whole { parts: Option<Box<Parts>>, body: Bytes },
     /// Passes once.
-    Passing { once: Option<Box<(Parts, VecDeque<Bytes>, Limited)>>, scan: Rc<RefCell<FieldScan>> },
+    Passing { once: Option<(Box<Parts>, Box<Beginning>)>, scan: Rc<RefCell<FieldScan>> },
 }
 
 impl Cargo {
-    fn new(parts: Parts, taken: Taken) -> Self {
+    fn new(parts: Box<Parts>, taken: Taken) -> Self {
         match taken {
-            Taken::Whole(body) => Self::Whole { parts, body },
-            Taken::Beginning { before, scan, rest } => {
-                Self::Passing { once: Some(Box::new((parts, before, rest))), scan }
+            Taken::Whole(body) => Self::Whole { parts: Some(parts), body },
+            Taken::Beginning(beginning) => {
+                let scan = Rc::clone(&beginning.scan);
+                Self::Passing { once: Some((parts, beginning)), scan }
             }
         }
     }
 
-    /// The request to send; `again` where another may follow.
-    fn load(&mut self, again: bool) -> (Request<UpBody>, Rc<Passage>) {
-        let passage = Rc::new(Passage::default());
+    /// The request to send.
+    fn load(&mut self, worker: &Worker, settings: &Settings) -> (Box<Request<UpBody>>, Rc<Passage>) {
+        let passage = Rc::new(Passage::new(worker.calls.enter(), settings.response_timeout));
+        // Another may follow.
+        let again = settings.retry.is_some();
         let (parts, body) = match self {
             Self::Whole { parts, body } => {
-                let empty = || Request::new(()).into_parts().0;
                 passage.end(None);
-                (
-                    if again { parts.clone() } else { std::mem::replace(parts, empty()) },
-                    UpBody::whole(body.clone()),
-                )
+                (if again { parts.clone() } else { parts.take() }, UpBody::whole(body.clone()))
             }
-            Self::Passing { once, scan } => {
-                let once = once.take().unwrap_or_else(|| unreachable!("only whole bodies are tried again"));
-                let (parts, before, rest) = *once;
-                (parts, UpBody::passing(before, rest, &passage, Some(scan)))
-            }
+            Self::Passing { once, scan } => match once.take() {
+                Some((parts, beginning)) => {
+                    let Beginning { before, rest, .. } = *beginning;
+                    (Some(parts), UpBody::passing(before, rest, &passage, Some(scan)))
+                }
+                None => (None, UpBody::Whole(None)),
+            },
         };
-        (Request::from_parts(parts, body), passage)
+        let parts = parts.unwrap_or_else(|| unreachable!("only what can be loaded again is"));
+        (Box::new(Request::from_parts(*parts, body)), passage)
     }
 
     /// What the send is, as far as its body has passed.

@@ -1,9 +1,9 @@
 //! A send arrives: its body is taken, its place among the live sends found, and its bot told how it went.
 //!
-//! The way of one send is told in `docs/ARCHITECTURE.md`. Once a send has its place it runs in a task of its own (`run`), so that a bot that
-//! goes away changes nothing but who hears the answer.
+//! The way of one send is told in `docs/ARCHITECTURE.md`. Once a send has its place it runs to its end (`run`, `outlive`), so that a bot that goes
+//! away changes nothing but who hears the answer.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -16,13 +16,13 @@ use http_body_util::BodyExt as _;
 use hyper::Response;
 use tokio::sync::oneshot;
 
-use super::Shared;
 use super::body::{DownBody, Limited};
 use super::budget::Reserved;
-use super::describe::{self, Described, Taken};
+use super::describe::{self, Beginning, Described, Taken};
 use super::headers;
 use super::kept::KeptAnswer;
-use super::run::{Run, Told};
+use super::outlive::{Outlive, Panicked};
+use super::run::Run;
 use super::settings::Settings;
 use super::worker::Worker;
 use crate::domain::id::SendId;
@@ -42,11 +42,11 @@ const LOOKS: u32 = 12;
 /// Forwards a send and answers its bot.
 pub(super) async fn send(
     worker: Rc<Worker>,
-    parts: Parts,
+    parts: Box<Parts>,
     body: Limited,
     route: Route,
 ) -> Response<DownBody> {
-    let settings = worker.shared.settings.load_full();
+    let settings = worker.settings();
     let mut reserved = Reserved::none(Arc::clone(&worker.shared.budget));
     let taken = match take(&parts, body, &settings, &mut reserved).await {
         Ok(taken) => taken,
@@ -54,10 +54,10 @@ pub(super) async fn send(
     };
     let Described { what, mut call } = describe::describe(&parts, &route, &taken, &settings);
     let mut looks = 0;
-    let (attempt, first_at, ask_first) = loop {
+    let (attempt, first_at, began, ask_first) = loop {
         let now = worker.shared.clock.now();
-        let fresh = worker.shared.clock.send_id();
-        let Some(call) = &mut call else { break (AttemptId { send: fresh, number: 1 }, now, false) };
+        let fresh = worker.shared.clock.send_id_at(now);
+        let Some(call) = &mut call else { break (AttemptId { send: fresh, number: 1 }, now, now, false) };
         let mut waker = None;
         let begin = worker.shared.live().begin(*call, fresh, now, || {
             let (wake, woken) = oneshot::channel();
@@ -65,9 +65,9 @@ pub(super) async fn send(
             wake
         });
         match begin {
-            Begin::Forward { attempt, first_at, ask_first } => break (attempt, first_at, ask_first),
+            Begin::Forward { attempt, first_at, ask_first } => break (attempt, first_at, now, ask_first),
             Begin::Answer { attempt, first_at, answer } => {
-                return latched(&worker, attempt, first_at, now, what, answer).await;
+                return Box::pin(latched(&worker, attempt, first_at, now, what, answer)).await;
             }
             Begin::Look => {
                 tokio::time::sleep(LOOK_EVERY).await;
@@ -81,32 +81,40 @@ pub(super) async fn send(
                 };
                 // Where the one it waited for did not succeed, it is this call's turn.
                 if let Some((attempt, answer)) = answer {
-                    return latched(&worker, attempt, first_at, now, what, answer).await;
+                    return Box::pin(latched(&worker, attempt, first_at, now, what, answer)).await;
                 }
             }
         }
     };
-    let (tell, told) = oneshot::channel();
-    let shared = Arc::clone(&worker.shared);
-    let listening = Listening { shared, identity: what.identity, send: attempt.send, heard: false };
-    let asked = call.and_then(|call| call.content);
-    let run = Run {
+    let listens = Rc::new(Cell::new(true));
+    let listening = Listening {
+        worker: Rc::clone(&worker),
+        identity: what.identity,
+        send: attempt.send,
+        listens: Rc::clone(&listens),
+    };
+    let run = Box::new(Run {
         worker: Rc::clone(&worker),
         settings,
         attempt,
         first_at,
+        began,
         ask_first,
-        what: Arc::new(what),
-        asked,
+        what,
+        asked: call.and_then(|call| call.content),
         parts,
         taken,
         route,
-        tell,
-    };
-    worker.tasks.spawn_local(run.run(reserved));
-    match told.await {
-        Ok(told) => listening.hear(told),
-        Err(_) => {
+        listens,
+        reserved,
+        counted: worker.tasks.token(),
+    });
+    match Outlive::new(run.run()).await {
+        Ok(response) => {
+            listening.heard();
+            response
+        }
+        Err(Panicked) => {
             worker.shared.metrics.proxy.panics.inc();
             worker.refuse(Refusal::Internal)
         }
@@ -140,7 +148,8 @@ async fn take(
         if length > hold_max || (!kept && length >= BEGINNING) {
             let mut scan = describe::scan(parts);
             frames.iter().for_each(|bytes| scan.feed(bytes));
-            return Ok(Taken::Beginning { before: frames, scan: Rc::new(RefCell::new(scan)), rest: body });
+            let beginning = Beginning { before: frames, scan: Rc::new(RefCell::new(scan)), rest: body };
+            return Ok(Taken::Beginning(Box::new(beginning)));
         }
     }
     Ok(Taken::Whole(match frames.pop_front() {
@@ -161,7 +170,7 @@ async fn latched(
     attempt: AttemptId,
     first_at: Timestamp,
     started: Timestamp,
-    what: Description,
+    what: Arc<Description>,
     answer: KeptAnswer,
 ) -> Response<DownBody> {
     let identity = what.identity;
@@ -171,7 +180,7 @@ async fn latched(
         first_at,
         started,
         ended: worker.shared.clock.now(),
-        what: Arc::new(what),
+        what,
         outcome: Outcome::Accepted,
         cause: None,
         status: Some(answer.status().as_u16()),
@@ -192,28 +201,25 @@ async fn latched(
 
 /// The call that waits for a run. Where it is dropped before it heard the answer, its client has gone.
 struct Listening {
-    shared: Arc<Shared>,
+    worker: Rc<Worker>,
     identity: Option<Identity>,
     send: SendId,
-    heard: bool,
+    /// Asked by the run, which has ended where it was heard.
+    listens: Rc<Cell<bool>>,
 }
 
 impl Listening {
-    fn hear(mut self, told: Told) -> Response<DownBody> {
-        self.heard = true;
-        if let Some(identity) = self.identity.filter(|_| told.outcome == Outcome::Accepted) {
-            self.shared.live().release(identity, self.send);
-        }
-        told.response
+    fn heard(self) {
+        self.listens.set(false);
     }
 }
 
 impl Drop for Listening {
     fn drop(&mut self) {
-        if !self.heard {
-            self.shared.metrics.proxy.clients_gone.inc();
+        if self.listens.replace(false) {
+            self.worker.shared.metrics.proxy.clients_gone.inc();
             if let Some(identity) = self.identity {
-                self.shared.live().orphan(identity, self.send);
+                self.worker.shared.live().orphan(identity, self.send);
             }
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::upstream::{CallLimits, Upstream};
 use crate::domain::backoff::Backoff;
-use crate::domain::extract::Rule;
+use crate::domain::extract::Rules;
 
 /// The proxy's settings.
 #[derive(Debug, Clone)]
@@ -41,7 +41,7 @@ pub struct Settings {
     /// `retry.mode = "proxy"`, with its numbers; `None` where the bot retries.
     pub retry: Option<Retry>,
     /// `[[extract]]`.
-    pub rules: Vec<Rule>,
+    pub rules: Rules,
 }
 
 impl Settings {

@@ -11,7 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use super::Shared;
 use super::connection::{Dealer, Dealt, serve};
-use super::worker::Worker;
+use super::worker::{SettingsOfThread, Worker};
 use crate::store::Store;
 
 /// After `kill`, what is cut off has so long to write down how it ended.
@@ -51,10 +51,15 @@ impl Start {
             lane: store.lane(),
             tasks: TaskTracker::new(),
             tunnels: TaskTracker::new(),
+            settings: SettingsOfThread::new(&shared),
             shared,
             stop: stop.clone(),
             kill: kill.clone(),
+            guests: Rc::default(),
+            calls: Rc::default(),
         });
+        tokio::task::spawn_local(Rc::clone(&worker.guests).keep(stop.clone()));
+        tokio::task::spawn_local(Rc::clone(&worker.calls).keep(kill.clone()));
         if let Some(dealer) = dealer {
             tokio::task::spawn_local(dealer.deal(Arc::clone(&worker.shared), stop.clone()));
         }
@@ -94,6 +99,6 @@ async fn sweep(worker: Rc<Worker>, number: usize) {
     loop {
         every.tick().await;
         worker.shared.beat(number);
-        worker.pool.sweep(worker.shared.settings.load().upstream_idle_timeout);
+        worker.pool.sweep(worker.settings().upstream_idle_timeout);
     }
 }

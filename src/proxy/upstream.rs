@@ -100,23 +100,23 @@ impl Pool {
     pub(super) async fn call(
         self: &Rc<Self>,
         upstream: &Arc<Upstream>,
-        mut request: Request<UpBody>,
+        mut request: Box<Request<UpBody>>,
         limits: CallLimits,
     ) -> Result<Response<Incoming>, NoAnswer> {
         loop {
-            let (mut sender, fresh) = match self.take(upstream, limits.idle) {
-                Some(sender) => (sender, false),
+            let (mut one, fresh) = match self.take(upstream, limits.idle) {
+                Some(one) => (one, false),
                 // Rare and large: in a box, so that the future of every call stays small.
                 None => (Box::pin(connect(upstream, limits)).await.map_err(NoAnswer::NotSent)?, true),
             };
-            match sender.try_send_request(request).await {
+            match one.sender.try_send_request(*request).await {
                 Ok(response) => {
-                    self.rest(sender, upstream);
+                    self.rest(one);
                     return Ok(response);
                 }
                 Err(mut failed) => match failed.take_message() {
                     // Nothing was written: a connection that WAHA had just closed. The next one is tried, a fresh one at the last.
-                    Some(unsent) if !fresh => request = unsent,
+                    Some(unsent) if !fresh => *request = unsent,
                     Some(_) => return Err(NoAnswer::NotSent(Cause::ConnectionRefused)),
                     None if failed.error().is_parse() => return Err(NoAnswer::Invalid),
                     None => return Err(NoAnswer::Lost(Cause::ConnectionLost)),
@@ -126,13 +126,14 @@ impl Pool {
     }
 
     /// The connection that rested least, if it is fresh enough. One whose answer is still being read is not ready yet and stays.
-    fn take(&self, upstream: &Arc<Upstream>, idle: Duration) -> Option<SendRequest<UpBody>> {
+    fn take(&self, upstream: &Arc<Upstream>, idle: Duration) -> Option<Resting> {
         let mut resting = self.resting.borrow_mut();
+        let now = instant();
         let mut at = resting.len();
         while at > 0 {
             at -= 1;
             let one = &resting[at];
-            if (instant() - one.since) >= idle {
+            if now - one.since >= idle {
                 // All below have rested longer.
                 resting.drain(..=at);
                 return None;
@@ -140,22 +141,23 @@ impl Pool {
             if one.sender.is_closed() || !Arc::ptr_eq(&one.upstream, upstream) {
                 resting.remove(at);
             } else if one.sender.is_ready() {
-                return Some(resting.remove(at).sender);
+                return Some(resting.remove(at));
             }
         }
         None
     }
 
-    fn rest(&self, sender: SendRequest<UpBody>, upstream: &Arc<Upstream>) {
+    fn rest(&self, one: Resting) {
         let mut resting = self.resting.borrow_mut();
         if resting.len() < RESTING_MAX {
-            resting.push(Resting { sender, since: instant(), upstream: Arc::clone(upstream) });
+            resting.push(Resting { since: instant(), ..one });
         }
     }
 
     /// Lets go of connections that rested too long, so that WAHA sees them close in time.
     pub(super) fn sweep(&self, idle: Duration) {
-        self.resting.borrow_mut().retain(|one| (instant() - one.since) < idle && !one.sender.is_closed());
+        let now = instant();
+        self.resting.borrow_mut().retain(|one| now - one.since < idle && !one.sender.is_closed());
     }
 }
 
@@ -168,7 +170,7 @@ const fn cause(none: NoConnection) -> Cause {
     }
 }
 
-async fn connect(upstream: &Arc<Upstream>, limits: CallLimits) -> Result<SendRequest<UpBody>, Cause> {
+async fn connect(upstream: &Arc<Upstream>, limits: CallLimits) -> Result<Resting, Cause> {
     let handshake = async {
         let stream = upstream.target.connect().await.map_err(cause)?;
         http1::Builder::new()
@@ -183,5 +185,5 @@ async fn connect(upstream: &Arc<Upstream>, limits: CallLimits) -> Result<SendReq
         // How a connection ends shows in the call that used it.
         let _ = connection.with_upgrades().await;
     });
-    Ok(sender)
+    Ok(Resting { sender, since: instant(), upstream: Arc::clone(upstream) })
 }

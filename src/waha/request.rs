@@ -22,7 +22,6 @@ pub struct SendFields {
 
 /// Reads the fields of a body that passes by.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "one for each send, on its own task's stack")]
 pub enum FieldScan {
     /// A JSON body.
     Json(Scan),

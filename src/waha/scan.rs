@@ -6,17 +6,16 @@
 
 use std::fmt;
 
-use memchr::memchr2;
+use memchr::{memchr, memchr2};
 
 /// Deepest nesting followed; deeper JSON yields nothing more.
 const DEPTH_MAX: usize = 128;
 /// Longest path that can be asked for.
 const PATH_MAX: usize = 3;
+/// Most paths that can be asked for at once.
+const WANTED_MAX: usize = u16::BITS as usize;
 /// Longest key looked at; longer ones are none of ours.
 const KEY_MAX: usize = 32;
-
-/// Room for the tokens of most messages, so that none is moved while it grows.
-const TOKEN_USUAL: usize = 256;
 
 /// A value to pick: the keys that lead to it.
 pub type Path = &'static [&'static str];
@@ -35,11 +34,13 @@ pub enum Value {
 pub struct Scan {
     wanted: &'static [Path],
     value_max: usize,
-    found: Vec<Option<Value>>,
+    /// What was found, by the number of its path.
+    found: Vec<(usize, Value)>,
     open: Containers,
-    keys: [Key; PATH_MAX],
+    /// Which wanted paths go through the present key at each depth, a bit each; at the top all do.
+    ways: [u16; PATH_MAX + 1],
     state: State,
-    /// The string or bare token being read, without quotes; cut at its limit.
+    /// What was held of the string or bare token being read, without quotes, cut at its limit: empty where a token lies whole in one piece.
     token: Vec<u8>,
     keep: Keep,
 }
@@ -77,24 +78,6 @@ impl Containers {
     }
 }
 
-/// A key, cut at its limit.
-#[derive(Debug, Clone, Copy, Default)]
-struct Key {
-    bytes: [u8; KEY_MAX],
-    length: usize,
-}
-
-impl Key {
-    fn as_slice(&self) -> &[u8] {
-        &self.bytes[..self.length]
-    }
-
-    fn set(&mut self, key: &[u8]) {
-        self.length = key.len().min(KEY_MAX);
-        self.bytes[..self.length].copy_from_slice(&key[..self.length]);
-    }
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     /// Between tokens; in an object, `key` says that a key comes next.
@@ -118,58 +101,59 @@ enum Keep {
 impl Scan {
     /// A scan for `wanted`, each value cut at `value_max` bytes.
     pub fn new(wanted: &'static [Path], value_max: usize) -> Self {
+        debug_assert!(wanted.len() <= WANTED_MAX && wanted.iter().all(|path| path.len() <= PATH_MAX));
+        let mut ways = [0; PATH_MAX + 1];
+        ways[0] = u16::MAX >> WANTED_MAX.saturating_sub(wanted.len());
         Self {
             wanted,
             value_max,
-            found: vec![None; wanted.len()],
+            found: Vec::new(),
             open: Containers::default(),
-            keys: Default::default(),
+            ways,
             state: State::Between { key: false },
-            token: Vec::with_capacity(TOKEN_USUAL),
+            token: Vec::new(),
             keep: Keep::Nothing,
         }
     }
 
     /// The next piece of the stream.
     pub fn feed(&mut self, mut bytes: &[u8]) {
-        while let Some((&byte, rest)) = bytes.split_first() {
-            match self.state {
+        while let Some(&byte) = bytes.first() {
+            let read = match self.state {
                 State::Lost => return,
-                State::Text { escaped: false } => {
-                    // The long way through a string is skipped in one step.
-                    let run = memchr2(b'"', b'\\', bytes).unwrap_or(bytes.len());
-                    self.hold(&bytes[..run]);
-                    bytes = &bytes[run..];
-                    let Some((&byte, rest)) = bytes.split_first() else { return };
-                    bytes = rest;
-                    if byte == b'"' {
-                        self.end_text();
-                    } else {
-                        self.hold(b"\\");
-                        self.state = State::Text { escaped: true };
-                    }
-                    continue;
-                }
+                State::Text { escaped: false } => self.text_goes_on(bytes),
                 State::Text { escaped: true } => {
                     self.hold(&[byte]);
                     self.state = State::Text { escaped: false };
+                    1
                 }
-                State::Bare if byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.') => {
-                    self.hold(&[byte])
+                State::Bare => self.bare_goes_on(bytes),
+                State::Between { .. } if self.nothing_here() => {
+                    // The long way through what nobody asked for is skipped: only where it ends matters, and strings, which may look like that.
+                    let run = bytes.iter().position(|byte| matches!(byte, b'"' | b'{' | b'[' | b'}' | b']'));
+                    let run = run.unwrap_or(bytes.len());
+                    if let Some(&byte) = bytes.get(run) {
+                        self.structure(byte);
+                    }
+                    run + 1
                 }
-                State::Bare => {
-                    self.end_bare();
+                State::Between { .. } if byte.is_ascii_alphanumeric() || byte == b'-' => {
+                    self.begin_token(false);
+                    self.state = State::Bare;
+                    0
+                }
+                State::Between { .. } => {
                     self.structure(byte);
+                    1
                 }
-                State::Between { .. } => self.structure(byte),
-            }
-            bytes = rest;
+            };
+            bytes = bytes.get(read..).unwrap_or_default();
         }
     }
 
     /// The value of the wanted path number `index`, if it passed by.
     pub fn get(&self, index: usize) -> Option<&Value> {
-        self.found.get(index).and_then(Option::as_ref)
+        self.found.iter().find(|(found, _)| *found == index).map(|(_, value)| value)
     }
 
     /// The same where it is a string.
@@ -182,7 +166,8 @@ impl Scan {
 
     /// The same, taken out.
     pub fn take_text(&mut self, index: usize) -> Option<String> {
-        match self.found.get_mut(index)?.take()? {
+        let at = self.found.iter().position(|(found, _)| *found == index)?;
+        match self.found.swap_remove(at).1 {
             Value::Text(text) => Some(text),
             Value::Bare(_) => None,
         }
@@ -196,93 +181,147 @@ impl Scan {
         }
     }
 
+    /// Can nothing that begins here be wanted? Where the way to here leads to nothing, that holds until the container ends.
+    fn nothing_here(&self) -> bool {
+        let depth = self.open.depth;
+        depth > PATH_MAX || self.open.in_any_array() || (depth > 0 && self.ways[depth - 1] == 0)
+    }
+
+    /// A byte between tokens.
     fn structure(&mut self, byte: u8) {
-        let in_object = self.open.in_object();
         match byte {
             b'"' => {
-                let key = matches!(self.state, State::Between { key: true });
-                self.begin_token(key);
+                self.begin_token(matches!(self.state, State::Between { key: true }));
                 self.state = State::Text { escaped: false };
             }
-            b'{' | b'[' => {
-                if self.open.depth == DEPTH_MAX {
-                    self.state = State::Lost;
-                    return;
-                }
-                let object = byte == b'{';
-                self.open.push(!object);
-                if let Some(key) = self.keys.get_mut(self.open.depth - 1) {
-                    key.length = 0;
-                }
-                self.state = State::Between { key: object };
-            }
+            b'{' | b'[' => self.begin_container(byte == b'['),
             b'}' | b']' => {
                 self.open.pop();
                 self.state = State::Between { key: false };
             }
-            b',' => self.state = State::Between { key: in_object },
+            b',' => self.state = State::Between { key: self.open.in_object() },
             b':' => self.state = State::Between { key: false },
-            byte if byte.is_ascii_alphanumeric() || byte == b'-' => {
-                self.begin_token(false);
-                self.state = State::Bare;
-                self.hold(&[byte]);
-            }
             _ => {}
         }
+    }
+
+    fn begin_container(&mut self, array: bool) {
+        let depth = self.open.depth;
+        if depth == DEPTH_MAX {
+            self.state = State::Lost;
+            return;
+        }
+        if let Some([outside, inside]) = self.ways.get_mut(depth..depth + 2) {
+            // Only the longer paths lead into it, and it has no key yet.
+            *outside = bits(*outside).filter(|way| self.wanted[*way].len() > depth).map(|way| 1 << way).sum();
+            *inside = 0;
+        }
+        self.open.push(array);
+        self.state = State::Between { key: !array };
     }
 
     fn begin_token(&mut self, key: bool) {
         self.token.clear();
         self.keep = match (key, self.open.depth) {
+            _ if self.nothing_here() => Keep::Nothing,
             (true, 1..=PATH_MAX) => Keep::Key,
-            (false, 1..=PATH_MAX) => self.wanted_here().map_or(Keep::Nothing, Keep::Wanted),
+            (false, depth @ 1..=PATH_MAX) => {
+                let ends_here = |way: &usize| self.wanted[*way].len() == depth;
+                bits(self.ways[depth]).find(ends_here).map_or(Keep::Nothing, Keep::Wanted)
+            }
             _ => Keep::Nothing,
         };
     }
 
-    /// The wanted path that the present value lies at.
-    fn wanted_here(&self) -> Option<usize> {
-        let depth = self.open.depth;
-        if self.open.in_any_array() {
-            return None;
+    /// More of a string. So much of it was read.
+    fn text_goes_on(&mut self, bytes: &[u8]) -> usize {
+        let Some(run) = memchr2(b'"', b'\\', bytes) else {
+            self.hold(bytes);
+            return bytes.len();
+        };
+        if bytes[run] == b'"' {
+            self.end_token(&bytes[..run]);
+        } else {
+            self.hold(&bytes[..=run]);
+            self.state = State::Text { escaped: true };
         }
-        self.wanted.iter().position(|path| {
-            path.len() == depth
-                && path.iter().zip(&self.keys).all(|(wanted, key)| wanted.as_bytes() == key.as_slice())
-        })
+        run + 1
+    }
+
+    /// More of a number or word. So much of it was read.
+    fn bare_goes_on(&mut self, bytes: &[u8]) -> usize {
+        let run = bytes.iter().position(|byte| !is_bare(*byte)).unwrap_or(bytes.len());
+        if run < bytes.len() {
+            self.end_token(&bytes[..run]);
+        } else {
+            self.hold(bytes);
+        }
+        run
+    }
+
+    fn limit(&self) -> usize {
+        match self.keep {
+            Keep::Nothing => 0,
+            Keep::Key => KEY_MAX,
+            Keep::Wanted(_) => self.value_max,
+        }
     }
 
     fn hold(&mut self, bytes: &[u8]) {
-        let limit = match self.keep {
-            Keep::Nothing => return,
-            Keep::Key => KEY_MAX,
-            Keep::Wanted(_) => self.value_max,
-        };
-        let room = limit.saturating_sub(self.token.len());
+        let room = self.limit().saturating_sub(self.token.len());
         self.token.extend_from_slice(&bytes[..bytes.len().min(room)]);
     }
 
-    fn end_text(&mut self) {
+    fn end_token(&mut self, last: &[u8]) {
+        let mut held = std::mem::take(&mut self.token);
+        let room = self.limit().saturating_sub(held.len());
+        let last = &last[..last.len().min(room)];
+        let token = if held.is_empty() {
+            last
+        } else {
+            held.extend_from_slice(last);
+            &held
+        };
         match self.keep {
-            Keep::Key => {
-                if let Some(slot) = self.keys.get_mut(self.open.depth - 1) {
-                    slot.set(&self.token);
-                }
-            }
-            Keep::Wanted(index) => self.found[index] = unescape(&self.token).map(Value::Text),
             Keep::Nothing => {}
+            Keep::Key => self.pass_key(token),
+            Keep::Wanted(way) => {
+                let value = match self.state {
+                    State::Bare => std::str::from_utf8(token).ok().map(|word| Value::Bare(word.to_owned())),
+                    State::Between { .. } | State::Text { .. } | State::Lost => {
+                        unescape(token).map(Value::Text)
+                    }
+                };
+                self.found.retain(|(found, _)| *found != way);
+                self.found.extend(value.map(|value| (way, value)));
+            }
         }
+        self.token = held;
         self.keep = Keep::Nothing;
         self.state = State::Between { key: false };
     }
 
-    fn end_bare(&mut self) {
-        if let Keep::Wanted(index) = self.keep {
-            self.found[index] = String::from_utf8(std::mem::take(&mut self.token)).ok().map(Value::Bare);
-        }
-        self.keep = Keep::Nothing;
-        self.state = State::Between { key: false };
+    /// The next value lies at `key`.
+    fn pass_key(&mut self, key: &[u8]) {
+        let depth = self.open.depth;
+        let through =
+            |way: &usize| self.wanted[*way].get(depth - 1).is_some_and(|wanted| wanted.as_bytes() == key);
+        self.ways[depth] = bits(self.ways[depth - 1]).filter(through).map(|way| 1 << way).sum();
     }
+}
+
+/// Part of a number or word?
+const fn is_bare(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.')
+}
+
+/// The numbers of the bits that are set.
+fn bits(mut set: u16) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let lowest = set.trailing_zeros();
+        set &= set.checked_sub(1)?;
+        Some(lowest as usize)
+    })
 }
 
 /// The text of a JSON string's inside. A cut may have split an escape or a character: up to twelve bytes are given up for that.
@@ -292,6 +331,9 @@ fn unescape(raw: &[u8]) -> Option<String> {
     {
         return Some(text.to_owned());
     }
+    if let Some(text) = unescape_simple(raw) {
+        return Some(text);
+    }
     (0..=12.min(raw.len())).find_map(|cut| {
         let mut quoted = Vec::with_capacity(raw.len() + 2);
         quoted.push(b'"');
@@ -299,6 +341,29 @@ fn unescape(raw: &[u8]) -> Option<String> {
         quoted.push(b'"');
         serde_json::from_slice(&quoted).ok()
     })
+}
+
+/// The same where all escapes are those of two characters, as in most messages; `None` where it is not so simple.
+fn unescape_simple(raw: &[u8]) -> Option<String> {
+    let mut text = Vec::with_capacity(raw.len());
+    let mut rest = raw;
+    while let Some(at) = memchr(b'\\', rest) {
+        text.extend_from_slice(&rest[..at]);
+        text.push(match rest.get(at + 1)? {
+            same @ (b'"' | b'\\' | b'/') => *same,
+            b'n' => b'\n',
+            b't' => b'\t',
+            b'r' => b'\r',
+            b'b' => 8,
+            b'f' => 12,
+            _ => return None,
+        });
+        rest = &rest[at + 2..];
+    }
+    text.extend_from_slice(rest);
+    // A bare control character is not JSON, and nobody's to judge here.
+    let sound = !raw.iter().any(|byte| *byte < b' ');
+    String::from_utf8(text).ok().filter(|_| sound)
 }
 
 #[cfg(test)]
@@ -372,6 +437,20 @@ mod tests {
             let cut = |whole: &str, got: Option<&str>| got.is_some_and(|got| whole.starts_with(got) && (got == whole || whole.len() > 10));
             prop_assert!(cut(&session, scan.text(0)));
             prop_assert!(cut(&text, scan.text(1)));
+        }
+
+        #[test]
+        fn simple_escapes_are_read_as_a_parser_reads_them(raw in r#"([a-z ñ\n]|\\[nrtbf/u"0-9\\]){0,12}"#) {
+            if let Some(simple) = unescape_simple(raw.as_bytes()) {
+                let parsed: Option<String> = serde_json::from_str(&format!("\"{raw}\"")).ok();
+                prop_assert_eq!(parsed, Some(simple));
+            }
+        }
+
+        #[test]
+        fn pieces_make_no_difference(json in r#"([{}\[\],:]|"(session|text|a|b|c|x|)"|-?[0-9]{1,2}| ){0,60}"#, step in 1usize..20) {
+            let (whole, pieces) = (scan(&json, usize::MAX), scan(&json, step));
+            prop_assert!((0..WANTED.len()).all(|index| whole.get(index) == pieces.get(index)));
         }
 
         #[test]

@@ -79,6 +79,20 @@ fn a_retry_latches_onto_an_orphan_and_gets_its_answer() {
 }
 
 #[test]
+fn a_success_heard_in_the_same_breath_frees_its_identity() {
+    let mut live = table();
+    let named = Call { named: true, ..call(1) };
+    live.begin(named, send(1), at(0), || 0);
+    assert_eq!(live.begin(named, send(2), at(1), || 7), Begin::Wait { first_at: at(0) });
+    assert_eq!(live.end_heard(identity(1), send(1)), [(7, AttemptId { send: send(1), number: 2 })]);
+    assert!(live.is_empty());
+    let late = AttemptId { send: send(1), number: 1 };
+    let begun = live.begin_replay(identity(1), call(1).content, late, at(0), at(2));
+    assert_eq!(begun, None, "it needed a second attempt: the heart may not know of its success yet");
+    assert_eq!(live.end_heard(identity(1), send(1)), []);
+}
+
+#[test]
 fn equal_calls_at_once_are_two_messages_unless_named_alike() {
     let mut live = table();
     live.begin(call(1), send(1), at(0), || 0);
