@@ -120,7 +120,8 @@ impl Bench {
         self.table.told.lock().unwrap().clone()
     }
 
-    /// What the ledger says of how replays ended; before each its intent.
+    /// What the ledger says of how replays ended; before each its intent, but for what was accepted so soon that its intent was in the journal
+    /// alone.
     fn ledger(&self) -> Vec<Ended> {
         let entries = self.store.reader().entries(Position(1), Position(u64::MAX), 100).unwrap();
         let (mut intents, mut ended) = (0, Vec::new());
@@ -134,7 +135,8 @@ impl Bench {
                 Entry::Begun(_) => {}
             }
         }
-        assert_eq!(intents, ended.len());
+        let needed = ended.iter().filter(|end| end.outcome != Outcome::Accepted).count();
+        assert!((needed..=ended.len()).contains(&intents), "{intents}");
         ended
     }
 }
