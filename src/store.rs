@@ -200,14 +200,14 @@ impl Shared {
         self.suspected.load(Ordering::Relaxed) && self.suspected.swap(false, Ordering::Relaxed)
     }
 
-    /// Has what is in the journal put where readers see it, and waits for that as long as a send would.
-    fn show_all(&self) {
-        if self.unseen.load(Ordering::Acquire) && self.health.is_recording() {
-            let (seen, shown) = mpsc::sync_channel(1);
-            self.queue.show(seen);
-            // Where the writer has trouble, what is older is better than nothing.
-            let _older = shown.recv_timeout(self.settings.commit_wait);
+    /// Has what is in the journal put where readers see it, and waits for that as long as a send would. `false` where it is not there yet.
+    fn show_all(&self) -> bool {
+        if !self.unseen.load(Ordering::Acquire) {
+            return true;
         }
+        let (seen, shown) = mpsc::sync_channel(1);
+        self.queue.show(seen);
+        shown.recv_timeout(self.settings.commit_wait).is_ok()
     }
 
     fn measure(&self) {

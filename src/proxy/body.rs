@@ -94,7 +94,7 @@ impl Passage {
     /// The body's last byte was handed on, or it broke off.
     pub(super) fn end(&self, fault: Option<Refusal>) {
         self.fault.set(fault);
-        if let Some(limit) = self.limit.get() {
+        if let Some(limit) = self.limit.take() {
             self.wait.limit(limit);
         }
     }
@@ -142,9 +142,12 @@ impl UpBody {
         passage: &Rc<Passage>,
         scan: Option<&Rc<RefCell<FieldScan>>>,
     ) -> Self {
-        if before.is_empty() && rest.is_end_stream() {
+        if rest.is_end_stream() {
+            // What is left lies in memory: nobody will look at the end of the rest again.
             passage.end(None);
-            return Self::Whole(None);
+            if before.is_empty() {
+                return Self::Whole(None);
+            }
         }
         Self::Passing(Box::new(Passing {
             before,

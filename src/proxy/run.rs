@@ -137,13 +137,13 @@ impl Run {
                 continue;
             }
             let mut response = attempted.response;
+            headers::mark(response.headers_mut(), attempt.send, attempted.outcome, recorded);
             if accepted {
                 place.leave_accepted(ended, &listens, &response);
             } else {
                 let doubtful = attempted.outcome == Outcome::Ambiguous;
                 place.leave(ended, RunEnd::Unsuccessful { doubtful });
             }
-            headers::mark(response.headers_mut(), attempt.send, attempted.outcome, recorded);
             return response;
         }
     }
@@ -183,8 +183,8 @@ impl Found {
         };
         let recorded = worker.lane.record(Entry::Ended(Box::new(entry))).await;
         let mut response = answer.response();
-        place.leave_accepted(now, listens, &response);
         headers::mark(response.headers_mut(), attempt.send, Outcome::Accepted, recorded);
+        place.leave_accepted(now, listens, &response);
         response
     }
 }

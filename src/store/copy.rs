@@ -18,7 +18,7 @@ impl Reader {
     /// # Errors
     /// Where the store cannot be read, or the file not written.
     pub fn copy_to(&self, file: File) -> Result<(), ReadError> {
-        self.guarded(|_, from| {
+        self.complete(|_, from| {
             let copied = || -> Result<(), redb::Error> {
                 let mut builder = Builder::new();
                 builder.set_cache_size(CACHE_BYTES);

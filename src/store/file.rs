@@ -259,13 +259,15 @@ impl Place {
         let names = (0u32..).map(|n| if n == 0 { stamp.clone() } else { format!("{stamp}-{n}") });
         let name = names.map(|name| self.sibling(&name)).find(|name| name.symlink_metadata().is_err());
         let name = name.unwrap_or_else(|| self.sibling(&stamp));
-        // First, since it means nothing beside another store.
-        match fs::rename(self.journal_path(), journal_beside(&name)) {
-            Ok(()) => {}
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(error) => return Err(self.failure(&error)),
-        }
+        let journal = self.journal_path();
         fs::rename(&self.path, &name).map_err(|error| self.failure(&error))?;
+        // Nobody takes it for the next store's: that has another mark.
+        match fs::rename(journal, journal_beside(&name)) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                tracing::warn!(%error, "the journal of the broken store stays where it was");
+            }
+            _ => {}
+        }
         let _best_effort = File::open(directory).and_then(|directory| directory.sync_all());
         Ok(name)
     }
@@ -274,15 +276,19 @@ impl Place {
         beside(&self.path, suffix)
     }
 
+    /// Beside the file itself, where the path is a link.
     fn journal_path(&self) -> PathBuf {
-        journal_beside(&self.path)
+        journal_beside(&fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone()))
     }
 
     /// The file of the journal, made where there is none. For whoever has the store open, who has its journal alone too.
     pub(super) fn journal(&self) -> io::Result<Box<dyn StorageBackend>> {
         let mut options = OpenOptions::new();
         let file = options.read(true).write(true).create(true).truncate(false).mode(0o600);
-        let file = FileBackend::new(file.open(self.journal_path())?).map_err(io::Error::other)?;
+        let path = self.journal_path();
+        let file = FileBackend::new(file.open(&path)?).map_err(io::Error::other)?;
+        // Its name must survive as what is in it does.
+        File::open(path.parent().unwrap_or(Path::new("/")))?.sync_all()?;
         #[cfg(test)]
         if let Some(wrap) = &self.wrap {
             return Ok(Box::new(wrap(file, super::testing::Part::Journal)));
@@ -310,18 +316,28 @@ impl Place {
         }
         let transaction = db.begin_write()?;
         let mut ledger = transaction.open_table(table::LEDGER)?;
+        let mut count = 0;
         for (position, row) in rows {
             ledger.insert(position, row)?;
+            count += 1;
         }
         drop(ledger);
-        Ok(transaction.commit()?)
+        transaction.commit()?;
+        tracing::info!(
+            rows = count,
+            "what was recorded right before the end of the last process is taken in"
+        );
+        Ok(())
     }
 
     fn read_journal(&self) -> io::Result<Option<Vec<u8>>> {
-        match fs::read(self.journal_path()) {
+        let path = self.journal_path();
+        match fs::read(&path) {
             Ok(bytes) => Ok(Some(bytes)),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
+            Err(error) => {
+                Err(io::Error::new(error.kind(), format!("its journal {}: {error}", path.display())))
+            }
         }
     }
 
@@ -484,10 +500,11 @@ fn version(db: &impl ReadableDatabase) -> Result<Option<u64>, Trouble> {
     Ok(redb::ReadableTable::get(&meta, table::VERSION)?.map(|version| version.value()))
 }
 
-/// The mark of the journal, and the last position of the ledger.
+/// The mark of the journal, and the last position that was ever in the ledger: what is pruned was applied before.
 fn ends(transaction: &redb::ReadTransaction) -> Result<(u64, u64), Trouble> {
-    let last = query::last(&transaction.open_table(table::LEDGER)?)?;
-    Ok((query::meta(transaction, table::JOURNAL)?, last.0))
+    let last = query::last(&transaction.open_table(table::LEDGER)?)?.0;
+    let applied = query::meta(transaction, table::APPLIED)?;
+    Ok((query::meta(transaction, table::JOURNAL)?, last.max(applied)))
 }
 
 /// A store made at another moment has another journal.

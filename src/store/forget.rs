@@ -94,7 +94,7 @@ impl Reader {
 
     /// How many rows of all tables hold the number, whoever they are about.
     pub fn rows_naming(&self, who: &Forgotten) -> Result<usize, ReadError> {
-        self.guarded(|_, transaction| {
+        self.complete(|_, transaction| {
             let mut count = 0;
             macro_rules! look_through {
                 ($($table:ident)+) => { $(count += rows_naming(transaction, who, table::$table)?;)+ };

@@ -167,7 +167,7 @@ impl Journal {
     /// Leaves nothing in the file of what was in it, which would be written over only in time. All of it must be in the ledger.
     pub(super) fn erase(&self) {
         if let Some(file) = &self.file
-            && let Err(error) = file.set_len(0)
+            && let Err(error) = file.set_len(0).and_then(|()| file.sync_data())
         {
             tracing::warn!(%error, "the journal beside the store cannot be emptied; what was in it is written over in time");
         }

@@ -202,7 +202,6 @@ impl Reader {
     fn begin(&self) -> Result<ReadTransaction, ReadError> {
         Ok(match &self.0 {
             Source::Live(shared) => {
-                shared.show_all();
                 let db = shared.db.read().unwrap_or_else(PoisonError::into_inner);
                 let db = db.as_ref().ok_or_else(|| ReadError::Unavailable(shared.health.look().reason))?;
                 db.begin_read()?
@@ -237,9 +236,36 @@ impl Reader {
         }
     }
 
+    /// The same where the ledger is read and nothing of it may be missing: what is in the journal alone is put there first.
+    pub(super) fn complete<T>(
+        &self,
+        read: impl FnOnce(&Health, &ReadTransaction) -> Result<T, ReadError>,
+    ) -> Result<T, ReadError> {
+        if !self.show_all() {
+            return Err(ReadError::Unavailable("the disk answers too slowly".to_owned()));
+        }
+        self.guarded(read)
+    }
+
+    /// The same for people, to whom something older is better than nothing.
+    pub(super) fn latest<T>(
+        &self,
+        read: impl FnOnce(&Health, &ReadTransaction) -> Result<T, ReadError>,
+    ) -> Result<T, ReadError> {
+        let _older = self.show_all();
+        self.guarded(read)
+    }
+
+    fn show_all(&self) -> bool {
+        match &self.0 {
+            Source::Live(shared) => shared.show_all(),
+            Source::Offline(_) => true,
+        }
+    }
+
     /// What the heart starts from. The entries after `applied` come from [`Self::entries`].
     pub fn load(&self) -> Result<Loaded, ReadError> {
-        self.guarded(|health, transaction| {
+        self.complete(|health, transaction| {
             let cases = transaction.open_table(table::CASES)?;
             let mut loaded =
                 Loaded { applied: meta(transaction, table::APPLIED)?.into(), ..Loaded::default() };
@@ -299,7 +325,7 @@ impl Reader {
         upto: Position,
         limit: usize,
     ) -> Result<Vec<(Position, Entry)>, ReadError> {
-        self.guarded(|health, transaction| {
+        self.complete(|health, transaction| {
             let ledger = transaction.open_table(table::LEDGER)?;
             let mut entries = Vec::new();
             if from > upto {
@@ -406,7 +432,7 @@ impl Reader {
 
     /// How much there is. Costs next to nothing.
     pub fn stats(&self) -> Result<StoreStats, ReadError> {
-        self.guarded(|_, transaction| {
+        self.latest(|_, transaction| {
             let ledger = transaction.open_table(table::LEDGER)?;
             Ok(StoreStats {
                 ledger_rows: ledger.len()?,

@@ -144,7 +144,7 @@ impl Reader {
 
     /// What was accepted from `from` on and when, the newest first and a bounded number of them.
     pub fn accepted_since(&self, from: Timestamp) -> Result<Vec<(Arc<Description>, Timestamp)>, ReadError> {
-        self.guarded(|health, transaction| {
+        self.complete(|health, transaction| {
             let ledger = transaction.open_table(table::LEDGER)?;
             let mut accepted = Vec::new();
             let mut older = 0;

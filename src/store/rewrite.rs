@@ -55,7 +55,7 @@ impl Place {
 
     /// The same for a store that is open, and stays so until its process lets go of the old file.
     pub(super) fn rewrite_of(&self, reader: &Reader) -> Result<(), ReadError> {
-        reader.guarded(|_, from| {
+        reader.complete(|_, from| {
             let failed =
                 |error: redb::Error| ReadError::Unavailable(format!("it cannot be written anew: {error}"));
             self.replace(from).map_err(failed)

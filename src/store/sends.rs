@@ -95,7 +95,7 @@ impl Reader {
         limit: usize,
         wanted: impl Fn(&SendSummary) -> bool,
     ) -> Result<Page<SendSummary, Position>, ReadError> {
-        self.guarded(|health, transaction| {
+        self.latest(|health, transaction| {
             let view = View::open(self, transaction)?;
             let range: (Bound<u64>, Bound<u64>) = match (order, after) {
                 (_, None) => (Bound::Unbounded, Bound::Unbounded),
@@ -129,7 +129,7 @@ impl Reader {
     /// One send; `None` where nothing is known of it. Looks at its case and at what the heart has not applied yet, so an old send that
     /// was accepted at once is not found.
     pub fn send(&self, send: SendId) -> Result<Option<SendSummary>, ReadError> {
-        self.guarded(|_, transaction| {
+        self.latest(|_, transaction| {
             let view = View::open(self, transaction)?;
             if let Some((summary, _)) = view.recent.get(&send) {
                 return Ok(Some(summary.clone()));

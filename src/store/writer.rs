@@ -217,14 +217,15 @@ impl Writer<'_> {
             }
         };
         *self.shared.db.write().unwrap_or_else(PoisonError::into_inner) = None;
+        // While the store is ours: whoever opens it next has a journal of its own.
+        if !matches!(end, End::Broken(_)) {
+            self.shared.place.remove_journal();
+        }
         // Readers hold it only while they begin; their transactions outlive it.
         if let Some(db) = Arc::into_inner(db)
             && let Err(error) = guarded(|| Ok(db.close()?))
         {
             tracing::warn!("closing the store: {error}");
-        }
-        if !matches!(end, End::Broken(_)) {
-            self.shared.place.remove_journal();
         }
         end
     }
@@ -238,6 +239,8 @@ impl Writer<'_> {
     ) -> Result<(Pruner, Journal), WriteError> {
         let Found { last, mark, running, mut pruner } = found;
         let mut journal = Journal::new(self.shared.place.journal(), mark);
+        // What was in it has been taken in.
+        journal.erase();
         self.shared.unseen.store(false, Ordering::Release);
         *self.shared.running.lock().unwrap_or_else(PoisonError::into_inner) = running;
         if let Some((first, entries)) = self.unsure.take() {
@@ -371,7 +374,7 @@ impl Writer<'_> {
         let rows = journal.add(self.next, &batch.entries);
         let next = self.next + rows;
         if batch.commits.is_empty() && journal.keep() {
-            self.shared.unseen.store(true, Ordering::Release);
+            self.shared.unseen.store(!journal.is_empty(), Ordering::Release);
         } else {
             self.transact(db, pruner, journal, &batch.commits, next)?;
         }

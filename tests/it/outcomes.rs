@@ -13,6 +13,16 @@ async fn recorded(sidecar: &Sidecar, answer: &Answer) -> (String, Value, Value) 
     (send["outcome"].as_str().unwrap().to_owned(), send["cause"].clone(), send["status"].clone())
 }
 
+/// A body that is not kept, and has come as a whole, must not keep the limit for its answer from running.
+#[tokio::test]
+async fn a_hang_ends_where_nothing_of_the_body_is_kept() {
+    let config = Config::new().set("proxy.response_timeout", "1s").set("sends.copy_max", "0B");
+    let (waha, sidecar) = pair(config).await;
+    waha.faults().add(Fault::always(FaultKind::Hang));
+    let answer = sidecar.bot().text("584241234567@c.us", "hola").await;
+    assert_eq!((answer.status, answer.error(), answer.outcome()), (504, "upstream_timeout", "ambiguous"));
+}
+
 #[tokio::test]
 async fn every_fault_has_its_outcome() {
     let config = Config::new().set("proxy.response_timeout", "1s");

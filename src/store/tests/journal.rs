@@ -60,6 +60,8 @@ fn what_is_only_in_the_journal_is_taken_in_after_a_crash_and_read_without_a_proc
             let (second, _feed) = start(&killed);
             assert!(matches!(second.ready().await, Opening::Ready(report) if report.last == Position(n)));
             assert_eq!(ledger(&second.reader()), (1..=n).collect::<Vec<_>>());
+            let journal = killed.with_extension("redb.journal");
+            assert_eq!(fs::metadata(journal).unwrap().len(), 0, "what it held is not left there");
             assert!(second.lane().record(accepted(100)).await);
             assert_eq!(second.reader().stats().unwrap().last, Position(n + 1));
             second.close().await;
@@ -68,6 +70,27 @@ fn what_is_only_in_the_journal_is_taken_in_after_a_crash_and_read_without_a_proc
         assert_eq!(ledger(&store.reader()), (1..=8).collect::<Vec<_>>(), "a reader sees what was recorded");
         assert!(lane.record(accepted(9)).await);
         at_rest(&path, &alone, 9).await;
+        store.close().await;
+    });
+}
+
+#[test]
+fn who_must_see_everything_is_told_where_that_cannot_be() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = Disk::default();
+    on_one_thread(async {
+        let (store, _feed) = start_on(&dir.path().join("store.redb"), &disk);
+        store.ready().await;
+        assert!(store.lane().record(accepted(1)).await);
+        disk.set_stalled(true);
+        let (reader, everything) = (store.reader(), Position(u64::MAX));
+        let read = reader.entries(Position(1), everything, 10);
+        assert!(matches!(read, Err(crate::store::ReadError::Unavailable(_))), "{read:?}");
+        assert!(reader.load().is_err());
+        assert!(reader.stats().is_ok(), "older is better than nothing");
+        disk.set_stalled(false);
+        settled(&store).await;
+        assert_eq!(ledger(&reader), [1]);
         store.close().await;
     });
 }
