@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::io;
+use std::mem::MaybeUninit;
 use std::net::TcpListener;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -116,6 +117,9 @@ pub(super) async fn serve(worker: Rc<Worker>, dealt: Dealt) {
     // hyper's own limit counts the rest between calls as well; ours are in `Turns`.
     builder.timer(TokioTimer::new()).header_read_timeout(None);
     builder.auto_date_header(false).preserve_header_case(true).max_buf_size(settings.head_max + HEAD_SLACK);
+    // hyper would read on while a call is served, to see its client going, into a second buffer beside the one that holds the call: we look
+    // for that ourselves (`TimedReads`).
+    builder.half_close(true);
     let mut connection = std::pin::pin!(builder.serve_connection(io, service).with_upgrades());
     let stopped = tokio::select! {
         biased;
@@ -191,6 +195,11 @@ impl Turns {
         }
     }
 
+    /// A call is being served.
+    fn are_ours(&self) -> bool {
+        matches!(*self.now(), TurnOf::Ours)
+    }
+
     /// Until when the bot must have sent something.
     fn until(&self) -> Option<Instant> {
         match *self.now() {
@@ -226,7 +235,7 @@ impl Drop for Turn {
     }
 }
 
-/// A socket that gives up when the bot lets its turn pass.
+/// A socket that gives up when the bot lets its turn pass, and when the bot goes while its call is served.
 struct TimedReads {
     stream: TcpStream,
     turns: Arc<Turns>,
@@ -274,6 +283,17 @@ impl AsyncRead for TimedReads {
 /// How often it is looked whose turn it is, while it is ours.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
+impl TimedReads {
+    /// The bot has closed its side, and all it sent has been read. Its next call, which may come before this one's answer, stays where it is.
+    fn has_ended(&self, cx: &mut Context<'_>) -> io::Result<bool> {
+        let mut next = [MaybeUninit::uninit()];
+        match self.stream.poll_peek(cx, &mut ReadBuf::uninit(&mut next)) {
+            Poll::Ready(bytes) => Ok(bytes? == 0),
+            Poll::Pending => Ok(false),
+        }
+    }
+}
+
 impl AsyncWrite for TimedReads {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, buf)
@@ -291,7 +311,11 @@ impl AsyncWrite for TimedReads {
         self.stream.is_write_vectored()
     }
 
+    /// hyper flushes whenever it is woken: here it is seen that nobody will read the answer.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.turns.are_ours() && self.has_ended(cx)? {
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the client has gone")));
+        }
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 
