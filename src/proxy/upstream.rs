@@ -181,9 +181,7 @@ async fn connect(upstream: &Arc<Upstream>, limits: CallLimits) -> Result<Resting
     };
     let (sender, connection) =
         timeout(limits.connect, handshake).await.map_err(|_| Cause::ConnectTimeout)??;
-    tokio::task::spawn_local(async move {
-        // How a connection ends shows in the call that used it.
-        let _ = connection.with_upgrades().await;
-    });
+    // How a connection ends shows in the call that used it. Not in an async block, which would hold the connection twice.
+    tokio::task::spawn_local(connection.with_upgrades());
     Ok(Resting { sender, since: instant(), upstream: Arc::clone(upstream) })
 }
