@@ -24,6 +24,7 @@ mod send;
 mod settings;
 mod synthetic;
 mod thread;
+mod turnstile;
 mod upstream;
 mod waits;
 mod worker;

@@ -47,6 +47,8 @@ pub(super) async fn attempt(
     let inflight = InFlight::new(worker);
     let asked_for_head = *request.method() == Method::HEAD;
     let whole = async {
+        // Until its answer is held: then its connection is free.
+        let _passed = worker.turnstile.pass().await;
         match worker.pool.call(&settings.upstream, request, settings.call_limits()).await {
             Ok(answer) => {
                 passage.answered();

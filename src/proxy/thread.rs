@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use super::Shared;
 use super::connection::{Dealer, Dealt, serve};
+use super::turnstile::Turnstile;
 use super::worker::{SettingsOfThread, Worker};
 use crate::store::Store;
 
@@ -48,6 +49,7 @@ impl Start {
         let Self { number, shared, store, mut inbox, dealer, stop, kill } = self;
         let worker = Rc::new(Worker {
             pool: Rc::default(),
+            turnstile: Turnstile::default(),
             lane: store.lane(),
             tasks: TaskTracker::new(),
             tunnels: TaskTracker::new(),

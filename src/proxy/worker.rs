@@ -10,6 +10,7 @@ use tokio_util::task::TaskTracker;
 
 use super::body::DownBody;
 use super::settings::Settings;
+use super::turnstile::Turnstile;
 use super::upstream::Pool;
 use super::waits::Waits;
 use super::{Shared, synthetic};
@@ -20,6 +21,8 @@ use crate::store::Lane;
 pub(super) struct Worker {
     pub(super) shared: Arc<Shared>,
     pub(super) pool: Rc<Pool>,
+    /// Sends on their way to WAHA pass here.
+    pub(super) turnstile: Turnstile,
     pub(super) lane: Lane,
     /// Sends that run.
     pub(super) tasks: TaskTracker,
