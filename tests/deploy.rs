@@ -288,6 +288,15 @@ fn the_image_fits_the_program() {
         Regex::new(r#"rust-version = "([^"]+)""#).unwrap().captures(&manifest).unwrap()[1].to_owned();
     assert!(image.contains(&format!("FROM rust:{version}-")), "the image is built with Rust {version}");
     assert!(image.contains("cargo build --release --locked"));
+    // What builds the program as it is shipped finds what it asks for.
+    assert!(image.contains("deploy/release/build /out"));
+    let packages = |text: &str| -> BTreeSet<String> {
+        let install =
+            Regex::new(r"apt-get install (?:--\S+ )*([^\n\\]+)").unwrap().captures(text).unwrap()[1].to_owned();
+        install.split_whitespace().map(str::to_owned).collect()
+    };
+    let (here, asked) = (packages(&image), packages(&read("deploy/release/build")));
+    assert!(here.is_superset(&asked), "the image lacks {:?}", asked.difference(&here));
     let service = &services()["watchdog"];
     let user = service["user"].as_str().unwrap();
     let end = image.rsplit_once("\nFROM ").unwrap().1;
