@@ -1,4 +1,4 @@
-//! Long runs of the simulation: `cargo run --release --example simulate -- --seeds 100000`.
+//! Long runs of the simulation: `cargo run --profile simulation --example simulate -- --seeds 100000`.
 //!
 //! `--month 30` lives thirty ordinary days, and the same days with ten planted outages, and lets `promtool` judge both by the shipped rules.
 //!
