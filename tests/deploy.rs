@@ -291,8 +291,9 @@ fn the_image_fits_the_program() {
     // What builds the program as it is shipped finds what it asks for.
     assert!(image.contains("deploy/release/build /out"));
     let packages = |text: &str| -> BTreeSet<String> {
-        let install =
-            Regex::new(r"apt-get install (?:--\S+ )*([^\n\\]+)").unwrap().captures(text).unwrap()[1].to_owned();
+        let install = Regex::new(r"apt-get install (?:--\S+ )*([^\n\\]+)").unwrap().captures(text).unwrap()
+            [1]
+        .to_owned();
         install.split_whitespace().map(str::to_owned).collect()
     };
     let (here, asked) = (packages(&image), packages(&read("deploy/release/build")));
