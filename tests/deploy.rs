@@ -290,11 +290,9 @@ fn the_image_fits_the_program() {
     assert!(image.contains("cargo build --release --locked"));
     // What builds the program as it is shipped finds what it asks for.
     assert!(image.contains("deploy/release/build /out"));
+    let install = Regex::new(r"apt-get install (?:--\S+ )*([^\n\\]+)").unwrap();
     let packages = |text: &str| -> BTreeSet<String> {
-        let install = Regex::new(r"apt-get install (?:--\S+ )*([^\n\\]+)").unwrap().captures(text).unwrap()
-            [1]
-        .to_owned();
-        install.split_whitespace().map(str::to_owned).collect()
+        install.captures(text).unwrap()[1].split_whitespace().map(str::to_owned).collect()
     };
     let (here, asked) = (packages(&image), packages(&read("deploy/release/build")));
     assert!(here.is_superset(&asked), "the image lacks {:?}", asked.difference(&here));
