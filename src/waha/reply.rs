@@ -6,7 +6,7 @@
 
 use smol_str::SmolStr;
 
-use super::scan::{Path, Scan};
+use super::scan::{Pick, Scan};
 use crate::domain::ledger::DETAIL_MAX;
 use crate::domain::order::fact;
 use crate::domain::outcome::{Cause, Said};
@@ -32,22 +32,30 @@ const SUCCESS: usize = 12;
 const STATUS: usize = 13;
 const EXCEPTION_TYPE: usize = 14;
 
-const WANTED: &[Path] = &[
-    &["id"],
-    &["key", "id"],
-    &["id", "_serialized"],
-    &["id", "id"],
-    &["_data", "id", "_serialized"],
-    &["_data", "Info", "ID"],
-    &["exception", "message"],
-    &["exception", "name"],
-    &["error"],
-    &["message"],
-    &["statusCode"],
-    &["ack"],
-    &["success"],
-    &["status"],
-    &["exception", "type"],
+const WANTED: &[Pick] = &[
+    Pick::value_or_object("id", ID, &[Pick::value("_serialized", ID_SERIALIZED), Pick::value("id", ID_ID)]),
+    Pick::object("key", &[Pick::value("id", KEY_ID)]),
+    Pick::object(
+        "_data",
+        &[
+            Pick::object("id", &[Pick::value("_serialized", DATA_SERIALIZED)]),
+            Pick::object("Info", &[Pick::value("ID", INFO_ID)]),
+        ],
+    ),
+    Pick::object(
+        "exception",
+        &[
+            Pick::value("message", EXCEPTION_MESSAGE),
+            Pick::value("name", EXCEPTION_NAME),
+            Pick::value("type", EXCEPTION_TYPE),
+        ],
+    ),
+    Pick::value("error", ERROR),
+    Pick::value("message", MESSAGE),
+    Pick::value("statusCode", STATUS_CODE),
+    Pick::value("ack", ACK),
+    Pick::value("success", SUCCESS),
+    Pick::value("status", STATUS),
 ];
 
 /// What an answer says.

@@ -2,11 +2,24 @@
 
 use std::borrow::Cow;
 
-use super::scan::{Path, Scan};
+use super::scan::{Pick, Scan};
 use crate::domain::extract::TEXT_MAX;
 
-const WANTED: &[Path] =
-    &[&["session"], &["chatId"], &["text"], &["caption"], &["body"], &["message", "description"], &["phone"]];
+const SESSION: usize = 0;
+/// The chat, by the names it has.
+const CHAT: [usize; 2] = [1, 2];
+/// What a person reads, by the names it has.
+const TEXT: [usize; 4] = [3, 4, 5, 6];
+
+const WANTED: &[Pick] = &[
+    Pick::value("session", SESSION),
+    Pick::value("chatId", CHAT[0]),
+    Pick::value("phone", CHAT[1]),
+    Pick::value("text", TEXT[0]),
+    Pick::value("caption", TEXT[1]),
+    Pick::value("body", TEXT[2]),
+    Pick::object("message", &[Pick::value("description", TEXT[3])]),
+];
 
 /// What was found; everything may be missing.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -49,22 +62,22 @@ impl FieldScan {
     /// What was found so far.
     pub fn fields(&self) -> SendFields {
         let Self::Json(scan) = self else { return SendFields::default() };
-        let text = |index| scan.text(index).map(str::to_owned);
+        let text = |number| scan.text(number).map(str::to_owned);
         SendFields {
-            session: text(0),
-            chat: text(1).or_else(|| text(6)),
-            text: text(2).or_else(|| text(3)).or_else(|| text(4)).or_else(|| text(5)),
+            session: text(SESSION),
+            chat: CHAT.into_iter().find_map(text),
+            text: TEXT.into_iter().find_map(text),
         }
     }
 
     /// What was found, at the end.
     pub fn into_fields(self) -> SendFields {
         let Self::Json(mut scan) = self else { return SendFields::default() };
-        let mut text = |index| scan.take_text(index);
+        let mut text = |number| scan.take_text(number);
         SendFields {
-            session: text(0),
-            chat: text(1).or_else(|| text(6)),
-            text: text(2).or_else(|| text(3)).or_else(|| text(4)).or_else(|| text(5)),
+            session: text(SESSION),
+            chat: CHAT.into_iter().find_map(&mut text),
+            text: TEXT.into_iter().find_map(&mut text),
         }
     }
 }

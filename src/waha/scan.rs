@@ -8,17 +8,37 @@ use std::fmt;
 
 use memchr::{memchr, memchr2};
 
-/// Deepest nesting followed; deeper JSON yields nothing more.
-const DEPTH_MAX: usize = 128;
-/// Longest path that can be asked for.
-const PATH_MAX: usize = 3;
-/// Most paths that can be asked for at once.
-const WANTED_MAX: usize = u16::BITS as usize;
+/// Most objects in each other that are looked into.
+const DEPTH_MAX: usize = 3;
 /// Longest key looked at; longer ones are none of ours.
 const KEY_MAX: usize = 32;
 
-/// A value to pick: the keys that lead to it.
-pub type Path = &'static [&'static str];
+/// A key whose value is wanted, or something inside it.
+#[derive(Debug)]
+pub struct Pick {
+    key: &'static str,
+    /// Under which number its value is kept, where that is a string or bare.
+    number: Option<usize>,
+    /// What is wanted of it where it is an object.
+    inside: &'static [Self],
+}
+
+impl Pick {
+    /// The value of `key`, to be kept under `number`.
+    pub const fn value(key: &'static str, number: usize) -> Self {
+        Self { key, number: Some(number), inside: &[] }
+    }
+
+    /// What is `inside` the object at `key`.
+    pub const fn object(key: &'static str, inside: &'static [Self]) -> Self {
+        Self { key, number: None, inside }
+    }
+
+    /// Either: engines differ in what they put at `key`.
+    pub const fn value_or_object(key: &'static str, number: usize, inside: &'static [Self]) -> Self {
+        Self { key, number: Some(number), inside }
+    }
+}
 
 /// A picked value.
 #[derive(Clone, PartialEq, Eq)]
@@ -32,13 +52,17 @@ pub enum Value {
 
 /// The scan. Prints nothing of what it found.
 pub struct Scan {
-    wanted: &'static [Path],
     value_max: usize,
-    /// What was found, by the number of its path.
+    /// What was found, by its number.
     found: Vec<(usize, Value)>,
-    open: Containers,
-    /// Which wanted paths go through the present key at each depth, a bit each; at the top all do.
-    ways: [u16; PATH_MAX + 1],
+    /// What is wanted at each depth: first of the whole, then of each open object that is looked into.
+    wanted: [&'static [Pick]; DEPTH_MAX + 1],
+    /// How many such objects are open.
+    depth: usize,
+    /// How many containers are open in which nobody wants anything. They lie in the innermost of those.
+    skipped: usize,
+    /// What is wanted of the value that comes next.
+    pick: Option<&'static Pick>,
     state: State,
     /// What was held of the string or bare token being read, without quotes, cut at its limit: empty where a token lies whole in one piece.
     token: Vec<u8>,
@@ -51,43 +75,14 @@ impl fmt::Debug for Scan {
     }
 }
 
-/// The containers that are open, a bit each: set for an array. One that holds no memory, since every send has two scans.
-#[derive(Debug, Default)]
-struct Containers {
-    arrays: u128,
-    depth: usize,
-}
-
-impl Containers {
-    fn push(&mut self, array: bool) {
-        self.arrays = (self.arrays << 1) | u128::from(array);
-        self.depth += 1;
-    }
-
-    fn pop(&mut self) {
-        self.arrays >>= 1;
-        self.depth = self.depth.saturating_sub(1);
-    }
-
-    const fn in_object(&self) -> bool {
-        self.depth > 0 && self.arrays & 1 == 0
-    }
-
-    const fn in_any_array(&self) -> bool {
-        self.arrays != 0
-    }
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// Between tokens; in an object, `key` says that a key comes next.
+    /// Between tokens; `key` says that a key comes next.
     Between { key: bool },
     /// Inside a string; `escaped` after a backslash.
     Text { escaped: bool },
     /// Inside a number or word.
     Bare,
-    /// Too deep or broken: nothing more is looked at.
-    Lost,
 }
 
 /// What the token is kept for.
@@ -99,17 +94,15 @@ enum Keep {
 }
 
 impl Scan {
-    /// A scan for `wanted`, each value cut at `value_max` bytes.
-    pub fn new(wanted: &'static [Path], value_max: usize) -> Self {
-        debug_assert!(wanted.len() <= WANTED_MAX && wanted.iter().all(|path| path.len() <= PATH_MAX));
-        let mut ways = [0; PATH_MAX + 1];
-        ways[0] = u16::MAX >> WANTED_MAX.saturating_sub(wanted.len());
+    /// A scan for what is `wanted` of an object, each value cut at `value_max` bytes.
+    pub fn new(wanted: &'static [Pick], value_max: usize) -> Self {
         Self {
-            wanted,
             value_max,
             found: Vec::new(),
-            open: Containers::default(),
-            ways,
+            wanted: [wanted, &[], &[], &[]],
+            depth: 0,
+            skipped: 0,
+            pick: None,
             state: State::Between { key: false },
             token: Vec::new(),
             keep: Keep::Nothing,
@@ -120,7 +113,6 @@ impl Scan {
     pub fn feed(&mut self, mut bytes: &[u8]) {
         while let Some(&byte) = bytes.first() {
             let read = match self.state {
-                State::Lost => return,
                 State::Text { escaped: false } => self.text_goes_on(bytes),
                 State::Text { escaped: true } => {
                     self.hold(&[byte]);
@@ -128,45 +120,29 @@ impl Scan {
                     1
                 }
                 State::Bare => self.bare_goes_on(bytes),
-                State::Between { .. } if self.nothing_here() => {
-                    // The long way through what nobody asked for is skipped: only where it ends matters, and strings, which may look like that.
-                    let run = bytes.iter().position(|byte| matches!(byte, b'"' | b'{' | b'[' | b'}' | b']'));
-                    let run = run.unwrap_or(bytes.len());
-                    if let Some(&byte) = bytes.get(run) {
-                        self.structure(byte);
-                    }
-                    run + 1
-                }
-                State::Between { .. } if byte.is_ascii_alphanumeric() || byte == b'-' => {
-                    self.begin_token(false);
-                    self.state = State::Bare;
-                    0
-                }
-                State::Between { .. } => {
-                    self.structure(byte);
-                    1
-                }
+                State::Between { .. } if self.skipped > 0 => self.skip(bytes),
+                State::Between { key } => self.look(byte, key, bytes),
             };
             bytes = bytes.get(read..).unwrap_or_default();
         }
     }
 
-    /// The value of the wanted path number `index`, if it passed by.
-    pub fn get(&self, index: usize) -> Option<&Value> {
-        self.found.iter().find(|(found, _)| *found == index).map(|(_, value)| value)
+    /// The value that is kept under `number`, if it passed by.
+    pub fn get(&self, number: usize) -> Option<&Value> {
+        self.found.iter().find(|(found, _)| *found == number).map(|(_, value)| value)
     }
 
     /// The same where it is a string.
-    pub fn text(&self, index: usize) -> Option<&str> {
-        match self.get(index) {
+    pub fn text(&self, number: usize) -> Option<&str> {
+        match self.get(number) {
             Some(Value::Text(text)) => Some(text),
             Some(Value::Bare(_)) | None => None,
         }
     }
 
     /// The same, taken out.
-    pub fn take_text(&mut self, index: usize) -> Option<String> {
-        let at = self.found.iter().position(|(found, _)| *found == index)?;
+    pub fn take_text(&mut self, number: usize) -> Option<String> {
+        let at = self.found.iter().position(|(found, _)| *found == number)?;
         match self.found.swap_remove(at).1 {
             Value::Text(text) => Some(text),
             Value::Bare(_) => None,
@@ -174,63 +150,83 @@ impl Scan {
     }
 
     /// The same where it is a number, `true`, `false` or `null`.
-    pub fn bare(&self, index: usize) -> Option<&str> {
-        match self.get(index) {
+    pub fn bare(&self, number: usize) -> Option<&str> {
+        match self.get(number) {
             Some(Value::Bare(word)) => Some(word),
             Some(Value::Text(_)) | None => None,
         }
     }
 
-    /// Can nothing that begins here be wanted? Where the way to here leads to nothing, that holds until the container ends.
-    fn nothing_here(&self) -> bool {
-        let depth = self.open.depth;
-        depth > PATH_MAX || self.open.in_any_array() || (depth > 0 && self.ways[depth - 1] == 0)
-    }
-
-    /// A byte between tokens.
-    fn structure(&mut self, byte: u8) {
+    /// A byte between tokens, where something may be wanted. So much was read.
+    fn look(&mut self, byte: u8, key: bool, bytes: &[u8]) -> usize {
         match byte {
             b'"' => {
-                self.begin_token(matches!(self.state, State::Between { key: true }));
+                self.keep = if key { Keep::Key } else { self.kept_value() };
                 self.state = State::Text { escaped: false };
+                return 1 + self.text_goes_on(&bytes[1..]);
             }
-            b'{' | b'[' => self.begin_container(byte == b'['),
+            b'{' => {
+                let wanted = if self.depth == 0 {
+                    self.wanted[0]
+                } else {
+                    self.pick.map_or(&[][..], |pick| pick.inside)
+                };
+                match self.wanted.get_mut(self.depth + 1) {
+                    Some(inside) if !wanted.is_empty() => {
+                        *inside = wanted;
+                        self.depth += 1;
+                    }
+                    Some(_) | None => self.skipped = 1,
+                }
+                self.state = State::Between { key: true };
+            }
+            b'[' => self.skipped = 1,
             b'}' | b']' => {
-                self.open.pop();
-                self.state = State::Between { key: false };
+                self.depth = self.depth.saturating_sub(1);
+                self.next(false);
             }
-            b',' => self.state = State::Between { key: self.open.in_object() },
+            b',' => self.next(self.depth > 0),
             b':' => self.state = State::Between { key: false },
+            _ if byte.is_ascii_alphanumeric() || byte == b'-' => {
+                self.keep = self.kept_value();
+                self.state = State::Bare;
+                return 0;
+            }
             _ => {}
         }
+        1
     }
 
-    fn begin_container(&mut self, array: bool) {
-        let depth = self.open.depth;
-        if depth == DEPTH_MAX {
-            self.state = State::Lost;
-            return;
-        }
-        if let Some([outside, inside]) = self.ways.get_mut(depth..depth + 2) {
-            // Only the longer paths lead into it, and it has no key yet.
-            *outside = bits(*outside).filter(|way| self.wanted[*way].len() > depth).map(|way| 1 << way).sum();
-            *inside = 0;
-        }
-        self.open.push(array);
-        self.state = State::Between { key: !array };
+    /// Another key or value comes.
+    fn next(&mut self, key: bool) {
+        self.pick = None;
+        self.state = State::Between { key };
     }
 
-    fn begin_token(&mut self, key: bool) {
-        self.token.clear();
-        self.keep = match (key, self.open.depth) {
-            _ if self.nothing_here() => Keep::Nothing,
-            (true, 1..=PATH_MAX) => Keep::Key,
-            (false, depth @ 1..=PATH_MAX) => {
-                let ends_here = |way: &usize| self.wanted[*way].len() == depth;
-                bits(self.ways[depth]).find(ends_here).map_or(Keep::Nothing, Keep::Wanted)
+    fn kept_value(&self) -> Keep {
+        self.pick.and_then(|pick| pick.number).map_or(Keep::Nothing, Keep::Wanted)
+    }
+
+    /// Bytes between tokens where nothing is wanted: only strings matter, which may look like brackets, and where it ends. So much was read.
+    fn skip(&mut self, bytes: &[u8]) -> usize {
+        for (at, byte) in bytes.iter().enumerate() {
+            match byte {
+                b'"' => {
+                    self.state = State::Text { escaped: false };
+                    return at + 1 + self.text_goes_on(&bytes[at + 1..]);
+                }
+                b'{' | b'[' => self.skipped += 1,
+                b'}' | b']' => {
+                    self.skipped -= 1;
+                    if self.skipped == 0 {
+                        self.next(false);
+                        return at + 1;
+                    }
+                }
+                _ => {}
             }
-            _ => Keep::Nothing,
-        };
+        }
+        bytes.len()
     }
 
     /// More of a string. So much of it was read.
@@ -259,7 +255,7 @@ impl Scan {
         run
     }
 
-    fn limit(&self) -> usize {
+    const fn limit(&self) -> usize {
         match self.keep {
             Keep::Nothing => 0,
             Keep::Key => KEY_MAX,
@@ -273,6 +269,11 @@ impl Scan {
     }
 
     fn end_token(&mut self, last: &[u8]) {
+        let bare = self.state == State::Bare;
+        self.state = State::Between { key: false };
+        if self.keep == Keep::Nothing {
+            return;
+        }
         let mut held = std::mem::take(&mut self.token);
         let room = self.limit().saturating_sub(held.len());
         let last = &last[..last.len().min(room)];
@@ -284,44 +285,29 @@ impl Scan {
         };
         match self.keep {
             Keep::Nothing => {}
-            Keep::Key => self.pass_key(token),
-            Keep::Wanted(way) => {
-                let value = match self.state {
-                    State::Bare => std::str::from_utf8(token).ok().map(|word| Value::Bare(word.to_owned())),
-                    State::Between { .. } | State::Text { .. } | State::Lost => {
-                        unescape(token).map(Value::Text)
-                    }
+            Keep::Key => {
+                let wanted = self.wanted[self.depth];
+                self.pick = wanted.iter().find(|pick| pick.key.as_bytes() == token);
+            }
+            Keep::Wanted(number) => {
+                let value = if bare {
+                    std::str::from_utf8(token).ok().map(|word| Value::Bare(word.to_owned()))
+                } else {
+                    unescape(token).map(Value::Text)
                 };
-                self.found.retain(|(found, _)| *found != way);
-                self.found.extend(value.map(|value| (way, value)));
+                self.found.retain(|(found, _)| *found != number);
+                self.found.extend(value.map(|value| (number, value)));
             }
         }
+        held.clear();
         self.token = held;
         self.keep = Keep::Nothing;
-        self.state = State::Between { key: false };
-    }
-
-    /// The next value lies at `key`.
-    fn pass_key(&mut self, key: &[u8]) {
-        let depth = self.open.depth;
-        let through =
-            |way: &usize| self.wanted[*way].get(depth - 1).is_some_and(|wanted| wanted.as_bytes() == key);
-        self.ways[depth] = bits(self.ways[depth - 1]).filter(through).map(|way| 1 << way).sum();
     }
 }
 
 /// Part of a number or word?
 const fn is_bare(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.')
-}
-
-/// The numbers of the bits that are set.
-fn bits(mut set: u16) -> impl Iterator<Item = usize> {
-    std::iter::from_fn(move || {
-        let lowest = set.trailing_zeros();
-        set &= set.checked_sub(1)?;
-        Some(lowest as usize)
-    })
 }
 
 /// The text of a JSON string's inside. A cut may have split an escape or a character: up to twelve bytes are given up for that.
@@ -369,10 +355,17 @@ fn unescape_simple(raw: &[u8]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use serde_json::Value as Json;
 
     use super::*;
 
-    const WANTED: &[Path] = &[&["session"], &["text"], &["a", "b"], &["a", "b", "c"], &["ack"]];
+    const WANTED: &[Pick] = &[
+        Pick::value("session", 0),
+        Pick::value("text", 1),
+        Pick::object("a", &[Pick::value_or_object("b", 2, &[Pick::value("c", 3)])]),
+        Pick::value("ack", 4),
+    ];
+    const NUMBERS: std::ops::Range<usize> = 0..5;
 
     fn scan(json: &str, step: usize) -> Scan {
         let mut scan = Scan::new(WANTED, 64);
@@ -425,8 +418,25 @@ mod tests {
             "{\"text\":\"\\u12",
         ] {
             let scan = scan(broken, 4);
-            assert!((0..WANTED.len()).all(|index| scan.get(index).is_none()), "{broken}");
+            assert!(NUMBERS.into_iter().all(|index| scan.get(index).is_none()), "{broken}");
         }
+    }
+
+    /// JSON in which wanted keys stand in wanted places and in others.
+    fn json() -> impl Strategy<Value = Json> {
+        let leaf = prop_oneof![
+            Just(Json::Null),
+            any::<bool>().prop_map(Json::from),
+            any::<i16>().prop_map(Json::from),
+            r#"(session|[ab{}\[\],:"\\\nñ]){0,4}"#.prop_map(Json::from),
+        ];
+        leaf.prop_recursive(5, 40, 6, |inner| {
+            let entries = proptest::collection::btree_map("session|text|a|b|c|ack|x", inner.clone(), 0..6);
+            prop_oneof![
+                proptest::collection::vec(inner, 0..4).prop_map(Json::from),
+                entries.prop_map(|entries| Json::Object(entries.into_iter().collect())),
+            ]
+        })
     }
 
     proptest! {
@@ -440,6 +450,19 @@ mod tests {
         }
 
         #[test]
+        fn picks_what_a_real_parser_finds(value in json(), pretty in any::<bool>(), step in 1usize..20) {
+            let json = if pretty { serde_json::to_string_pretty(&value).unwrap() } else { value.to_string() };
+            let scan = scan(&json, step);
+            for (number, place) in ["/session", "/text", "/a/b", "/a/b/c", "/ack"].into_iter().enumerate() {
+                let found = value.is_object().then(|| value.pointer(place)).flatten();
+                prop_assert_eq!(scan.text(number), found.and_then(Json::as_str));
+                let bare = found.filter(|found| !found.is_string() && !found.is_object() && !found.is_array());
+                let bare = bare.map(Json::to_string);
+                prop_assert_eq!(scan.bare(number), bare.as_deref());
+            }
+        }
+
+        #[test]
         fn simple_escapes_are_read_as_a_parser_reads_them(raw in r#"([a-z ñ\n]|\\[nrtbf/u"0-9\\]){0,12}"#) {
             if let Some(simple) = unescape_simple(raw.as_bytes()) {
                 let parsed: Option<String> = serde_json::from_str(&format!("\"{raw}\"")).ok();
@@ -450,7 +473,7 @@ mod tests {
         #[test]
         fn pieces_make_no_difference(json in r#"([{}\[\],:]|"(session|text|a|b|c|x|)"|-?[0-9]{1,2}| ){0,60}"#, step in 1usize..20) {
             let (whole, pieces) = (scan(&json, usize::MAX), scan(&json, step));
-            prop_assert!((0..WANTED.len()).all(|index| whole.get(index) == pieces.get(index)));
+            prop_assert!(NUMBERS.into_iter().all(|index| whole.get(index) == pieces.get(index)));
         }
 
         #[test]
