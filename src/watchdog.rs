@@ -51,6 +51,10 @@ const COMMIT_LONG: Duration = Duration::from_secs(30);
 const CATCH_UP: usize = 2_000;
 /// So much is taken out of each part of the inbox between two looks at the ledger.
 const INBOX_AT_A_TIME: usize = 64;
+/// Where sends end one upon the other, the heart hears of them so much later, and of more at once: each time it comes costs them time.
+const LULL: Duration = Duration::from_millis(2);
+/// So many at once are one upon the other.
+const MANY: usize = 4;
 /// Orders told so long ago are still known to be told after a restart.
 const TOLD_WITHIN: Duration = Duration::from_secs(60 * 60);
 /// So many diagnosed sends are looked at for customers that were written to lately.
@@ -202,15 +206,19 @@ impl Watchdog {
         let mut committing: Option<Committing> = None;
         let mut commit_at = began;
         let mut waits_since = began;
+        let mut hears_from = began;
         let mut files_replaced = 0;
         loop {
             let policy = self.heart.policy.load_full();
-            let nap = self.heart.state().next_deadline(&policy).since(self.clock.now());
-            let nap = if desk.has_work() && committing.is_none() {
-                nap.min(commit_at.since(self.clock.now()))
-            } else {
-                nap
-            };
+            let now = self.clock.now();
+            let mut nap = self.heart.state().next_deadline(&policy).since(now);
+            if desk.has_work() && committing.is_none() {
+                nap = nap.min(commit_at.since(now));
+            }
+            let lull = hears_from.since(now);
+            if !lull.is_zero() {
+                nap = nap.min(lull);
+            }
             tokio::select! {
                 biased;
                 () = self.finish.cancelled() => break,
@@ -227,8 +235,13 @@ impl Watchdog {
                     commit_at = now + self.committed(&mut desk, done.unwrap_or(Err(StoreError::Closed)));
                     waits_since = now;
                 }
-                handed = self.feed.next() => match handed {
-                    Some(handed) => self.receive(handed, &mut desk),
+                handed = self.feed.next(), if lull.is_zero() => match handed {
+                    Some(handed) => {
+                        if handed.entries.len() >= MANY {
+                            hears_from = self.clock.now() + LULL;
+                        }
+                        self.receive(handed, &mut desk);
+                    }
                     // The store has ended by itself.
                     None => break,
                 },

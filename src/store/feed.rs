@@ -17,7 +17,7 @@ use crate::domain::ledger::{Entry, Position};
 const ENTRIES_MAX: usize = 8_192;
 /// Most bytes between writer and heart.
 const BYTES_MAX: usize = 4 * 1024 * 1024;
-/// Entries read back at a time.
+/// Entries handed over, or read back, at a time.
 const CHUNK: usize = 1_000;
 /// How long to wait before the ledger is asked again, where it could not be read.
 const ASK_AGAIN: Duration = Duration::from_millis(250);
@@ -146,7 +146,16 @@ impl Feed {
 
     fn pop(&self) -> Popped {
         let mut held = self.buffer.held.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((handed, bytes)) = held.batches.pop_front() {
+        if let Some((mut handed, mut bytes)) = held.batches.pop_front() {
+            // What has gathered goes together.
+            while let Some((next, _)) = held.batches.front()
+                && handed.entries.len() + next.entries.len() <= CHUNK
+                && let Some((next, more)) = held.batches.pop_front()
+            {
+                handed.entries.extend(next.entries);
+                handed.applied = next.applied;
+                bytes += more;
+            }
             held.entries -= handed.entries.len();
             held.bytes -= bytes;
             return Popped::Batch(handed);
