@@ -153,7 +153,8 @@ impl Feed {
                 && let Some((next, more)) = held.batches.pop_front()
             {
                 handed.entries.extend(next.entries);
-                handed.applied = next.applied;
+                // What could not be recorded stands nowhere.
+                handed.applied = handed.applied.max(next.applied);
                 bytes += more;
             }
             held.entries -= handed.entries.len();
