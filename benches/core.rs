@@ -50,20 +50,10 @@ fn large_body() -> Vec<u8> {
 }
 
 fn identity(c: &mut Criterion) {
-    let (session, chat) = (SessionName::new("default"), ChatId::new("584241234567@c.us"));
     let (small, large) = (body(), large_body());
     let mut group = c.benchmark_group("identity");
     for (name, body) in [("small", &small), ("1MiB", &large)] {
-        // Of a body it reads the length and the beginning, so bytes a second would say nothing.
-        group.bench_function(format!("joins/{name}"), |b| {
-            b.iter(|| {
-                let length = body.len() as u64;
-                Identity::content(session.as_ref(), chat.as_ref(), PATH, length, black_box(body))
-            });
-        });
-        group.bench_function(format!("is_the_same/{name}"), |b| {
-            b.iter(|| Content::of("POST", PATH, black_box(body)));
-        });
+        group.bench_function(name, |b| b.iter(|| Identity::whole("POST", PATH, black_box(body))));
     }
     group.finish();
 }

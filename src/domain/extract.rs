@@ -2,7 +2,7 @@
 //!
 //! Rules are tried in order; the first that matches decides type and facts. What headers say goes before what rules find.
 
-use regex::{Captures, Regex};
+use regex::{Captures, Regex, RegexSet, RegexSetBuilder};
 
 use super::id::Phone;
 use super::order::{NotificationType, OrderFacts, fact};
@@ -30,8 +30,10 @@ pub struct Rules(Vec<Pattern>);
 struct Pattern {
     expression: Regex,
     groups: Groups,
-    /// What a match announces, by what else must match.
-    kinds: Vec<(Option<Regex>, NotificationType)>,
+    /// What a match announces, by the number of what else must match.
+    kinds: Vec<(Option<usize>, NotificationType)>,
+    /// What else must match: looked for in one pass.
+    whens: RegexSet,
 }
 
 /// Where the facts are in a match, found once by their names.
@@ -47,17 +49,9 @@ struct Groups {
 impl Rules {
     /// These, in this order.
     pub fn new(rules: impl IntoIterator<Item = Rule>) -> Self {
-        let mut patterns: Vec<Pattern> = Vec::new();
-        for Rule { kind, pattern, when } in rules {
-            match patterns.last_mut() {
-                Some(last) if last.expression.as_str() == pattern.as_str() => last.kinds.push((when, kind)),
-                Some(_) | None => {
-                    let groups = Groups::of(&pattern);
-                    patterns.push(Pattern { expression: pattern, groups, kinds: vec![(when, kind)] });
-                }
-            }
-        }
-        Self(patterns)
+        let rules: Vec<Rule> = rules.into_iter().collect();
+        let alike = rules.chunk_by(|one, next| one.pattern.as_str() == next.pattern.as_str());
+        Self(alike.map(Pattern::of).collect())
     }
 
     /// The facts that they find in `text`; nothing where none matches.
@@ -68,11 +62,29 @@ impl Rules {
 }
 
 impl Pattern {
+    /// Of rules with one expression; there is one at least.
+    fn of(rules: &[Rule]) -> Self {
+        let expression = rules[0].pattern.clone();
+        let mut whens = Vec::new();
+        let kinds = rules.iter().map(|rule| {
+            let when = rule.when.as_ref().map(|when| {
+                whens.push(when.as_str());
+                whens.len() - 1
+            });
+            (when, rule.kind)
+        });
+        let kinds = kinds.collect();
+        // Each is an expression by itself, and not too large.
+        let whens = RegexSetBuilder::new(whens).size_limit(usize::MAX).build();
+        let whens = whens.unwrap_or_else(|error| unreachable!("{error}"));
+        Self { groups: Groups::of(&expression), expression, kinds, whens }
+    }
+
     fn facts(&self, text: &str) -> Option<OrderFacts> {
         // Most texts name no order: then what else must match is not looked at.
         let found = self.expression.captures(text)?;
-        let fits = |when: &Option<Regex>| when.as_ref().is_none_or(|when| when.is_match(text));
-        let (_, kind) = self.kinds.iter().find(|(when, _)| fits(when))?;
+        let held = self.whens.matches(text);
+        let (_, kind) = self.kinds.iter().find(|(when, _)| when.is_none_or(|when| held.matched(when)))?;
         Some(self.groups.facts(&found, *kind))
     }
 }

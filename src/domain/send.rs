@@ -28,27 +28,23 @@ impl Identity {
         Self(digest(&[b"named", header.as_bytes(), value]))
     }
 
-    /// From what is sent: session, chat, target, the body's length, and its beginning, cut at [`BEGINNING`]. Two large bodies that begin alike
-    /// and are as long count as attempts of one send; that they are the same, only [`Content`] can say.
-    pub fn content(
-        session: Option<&SessionName>,
-        chat: Option<&ChatId>,
-        target: &str,
-        length: u64,
-        beginning: &[u8],
-    ) -> Self {
-        let session = session.map_or("", SessionName::as_str);
-        let chat = chat.map_or("", ChatId::expose);
+    /// From what is sent: method, target (WAHA's key left out), the body's length, and its beginning, cut at [`BEGINNING`]; session and chat
+    /// are named in them. Two large bodies that begin alike and are as long count as attempts of one send; that they are the same, only
+    /// [`Content`] can say.
+    pub fn content(method: &str, target: &str, length: u64, beginning: &[u8]) -> Self {
         let beginning = &beginning[..beginning.len().min(BEGINNING)];
-        let length = length.to_le_bytes();
-        Self(digest(&[
-            b"content",
-            session.as_bytes(),
-            chat.as_bytes(),
-            target.as_bytes(),
-            &length,
-            beginning,
-        ]))
+        Self(digest(&[b"content", method.as_bytes(), target.as_bytes(), &length.to_le_bytes(), beginning]))
+    }
+
+    /// The same from a whole body, and what the call says: of most bodies one digest is both.
+    pub fn whole(method: &str, target: &str, body: &[u8]) -> (Self, Content) {
+        let identity = Self::content(method, target, body.len() as u64, body);
+        let content = if body.len() <= BEGINNING {
+            identity.0
+        } else {
+            digest(&[b"whole", method.as_bytes(), target.as_bytes(), body])
+        };
+        (identity, Content(content))
     }
 }
 
@@ -60,9 +56,9 @@ pub const BEGINNING: usize = 64 * 1024;
 pub struct Content([u8; 16]);
 
 impl Content {
-    /// Of a call's method, target and body.
+    /// Of a call's method, target (WAHA's key left out) and body.
     pub fn of(method: &str, target: &str, body: &[u8]) -> Self {
-        Self(digest(&[b"whole", method.as_bytes(), target.as_bytes(), body]))
+        Identity::whole(method, target, body).1
     }
 
     /// From raw bytes.
@@ -249,26 +245,31 @@ mod tests {
 
     #[test]
     fn parts_do_not_run_together() {
-        let chat = ChatId::new("1@c.us");
-        let session = SessionName::new("default");
-        let base = Identity::content(session.as_ref(), chat.as_ref(), "/a", 1, b"x");
-        assert_eq!(base, Identity::content(session.as_ref(), chat.as_ref(), "/a", 1, b"x"));
+        let base = Identity::content("POST", "/a", 1, b"x");
+        assert_eq!(base, Identity::content("POST", "/a", 1, b"x"));
         for other in [
-            Identity::content(session.as_ref(), chat.as_ref(), "/ax", 1, b""),
-            Identity::content(session.as_ref(), chat.as_ref(), "/a", 2, b"x"),
-            Identity::content(None, chat.as_ref(), "/a", 1, b"x"),
-            Identity::content(session.as_ref(), None, "/a", 1, b"x"),
+            Identity::content("POST", "/ax", 1, b""),
+            Identity::content("POST/", "a", 1, b"x"),
+            Identity::content("POST", "/a", 2, b"x"),
             Identity::named("idempotency-key", b"x"),
         ] {
             assert_ne!(base, other);
         }
-        let long = [0; BEGINNING + 1];
-        assert_eq!(
-            Identity::content(None, None, "/a", 9, &long),
-            Identity::content(None, None, "/a", 9, &long[..BEGINNING]),
-            "however much of it was read"
-        );
         assert_ne!(Content::of("POST", "/a", b"x"), Content::of("PUT", "/a", b"x"));
         assert_ne!(Identity::named("a", b"bc"), Identity::named("ab", b"c"));
+    }
+
+    #[test]
+    fn large_bodies_that_begin_alike_are_one_send_and_two_contents() {
+        let (one, mut other) = ([0; BEGINNING + 1], [0; BEGINNING + 1]);
+        other[BEGINNING] = 1;
+        let whole = |body: &[u8]| Identity::whole("POST", "/a", body);
+        assert_eq!(whole(&one).0, whole(&other).0);
+        assert_ne!(whole(&one).1, whole(&other).1);
+        let length = one.len() as u64;
+        let read = Identity::content("POST", "/a", length, &one[..BEGINNING]);
+        assert_eq!(whole(&one).0, read, "however much of it was read");
+        assert_ne!(whole(&one[1..]).1, whole(&other[1..]).1);
+        assert_ne!(whole(&one[1..]).0, whole(&other[1..]).0, "all of it is its beginning");
     }
 }

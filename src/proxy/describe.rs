@@ -1,5 +1,6 @@
 //! What a send is: read from its head, its query and the part of its body that was held.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -18,7 +19,7 @@ use crate::domain::id::{ChatId, SessionName};
 use crate::domain::ledger::StoredRequest;
 use crate::domain::live::Call;
 use crate::domain::order::OrderFacts;
-use crate::domain::send::{BEGINNING, Content, Description, Identity};
+use crate::domain::send::{BEGINNING, Description, Identity};
 use crate::waha::request::{FieldScan, SendFields, urlencoded, without_key};
 use crate::waha::route::Route;
 
@@ -52,20 +53,24 @@ pub(super) fn describe(parts: &Parts, route: &Route, taken: &Taken, settings: &S
     };
     let order = headers::order_facts(&parts.headers);
     let mut what = known(parts.uri.path(), route, &fields, order, settings);
-    let by_bot = headers::send_name(&parts.headers).map(|(header, name)| Identity::named(header, name));
-    what.identity = by_bot.or_else(|| by_content(parts, taken, &what));
-    let content = match taken {
-        // Without the key: what is kept to be sent again has none either, and must be known as the same.
-        Taken::Whole(body) => Some(Content::of(parts.method.as_str(), &without_key(target(parts)), body)),
-        Taken::Beginning(_) => None,
+    // What is sent names the send, where its chat and its length are known.
+    let (by_content, content) = match taken {
+        Taken::Whole(body) => {
+            let (identity, content) = Identity::whole(parts.method.as_str(), &target(parts), body);
+            (Some(identity), Some(content))
+        }
+        Taken::Beginning(read) => (what.chat.as_ref().and_then(|_| by_beginning(parts, read)), None),
     };
+    let by_bot = headers::send_name(&parts.headers).map(|(header, name)| Identity::named(header, name));
+    what.identity = by_bot.or(by_content);
     let call =
         what.identity.map(|identity| Call { identity, named: by_bot.is_some(), content, looked: false });
     Described { what: Arc::new(what), call }
 }
 
-fn target(parts: &Parts) -> &str {
-    parts.uri.path_and_query().map_or("/", PathAndQuery::as_str)
+/// Without the key: what is kept to be sent again has none either, and must be known as the same.
+fn target(parts: &Parts) -> Cow<'_, str> {
+    without_key(parts.uri.path_and_query().map_or("/", PathAndQuery::as_str))
 }
 
 /// The same once the whole body has passed by: the scan may know more.
@@ -153,20 +158,12 @@ fn known(
     Description { identity: None, session, chat, kind: route.kind, path: path.into(), order }
 }
 
-/// What is sent names the send, where its chat and its length are known.
-fn by_content(parts: &Parts, taken: &Taken, what: &Description) -> Option<Identity> {
-    let (session, chat, target) = (what.session.as_ref(), what.chat.as_ref(), target(parts));
-    match taken {
-        Taken::Whole(body) => Some(Identity::content(session, chat, target, body.len() as u64, body)),
-        Taken::Beginning(read) => {
-            let length = parts.headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()?;
-            chat?;
-            let mut beginning = Vec::with_capacity(BEGINNING);
-            for bytes in &read.before {
-                let room = BEGINNING - beginning.len();
-                beginning.extend_from_slice(&bytes[..bytes.len().min(room)]);
-            }
-            Some(Identity::content(session, chat, target, length, &beginning))
-        }
+fn by_beginning(parts: &Parts, read: &Beginning) -> Option<Identity> {
+    let length = parts.headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()?;
+    let mut beginning = Vec::with_capacity(BEGINNING);
+    for bytes in &read.before {
+        let room = BEGINNING - beginning.len();
+        beginning.extend_from_slice(&bytes[..bytes.len().min(room)]);
     }
+    Some(Identity::content(parts.method.as_str(), &target(parts), length, &beginning))
 }

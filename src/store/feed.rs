@@ -66,6 +66,10 @@ impl Buffer {
         self.arrived.notify_one();
     }
 
+    fn pop(&self) -> Popped {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).pop()
+    }
+
     pub(super) fn close(&self) {
         self.held.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
         self.arrived.notify_one();
@@ -73,6 +77,29 @@ impl Buffer {
 }
 
 impl Held {
+    fn pop(&mut self) -> Popped {
+        if let Some((mut handed, mut bytes)) = self.batches.pop_front() {
+            // What has gathered goes together.
+            while let Some((next, _)) = self.batches.front()
+                && handed.entries.len() + next.entries.len() <= CHUNK
+                && let Some((next, more)) = self.batches.pop_front()
+            {
+                handed.entries.extend(next.entries);
+                // What could not be recorded stands nowhere.
+                handed.applied = handed.applied.max(next.applied);
+                bytes += more;
+            }
+            self.entries -= handed.entries.len();
+            self.bytes -= bytes;
+            return Popped::Batch(handed);
+        }
+        match self.gap.take() {
+            Some((from, upto)) => Popped::Gap(from, upto),
+            None if self.closed => Popped::Closed,
+            None => Popped::Nothing,
+        }
+    }
+
     fn set_aside(&mut self, handed: &Handed) {
         let recorded = handed.entries.iter().map(|(position, _)| *position).filter(|at| at.0 > 0);
         let first = recorded.min().unwrap_or(handed.applied);
@@ -130,7 +157,7 @@ impl Feed {
                 }
                 continue;
             }
-            match self.pop() {
+            match self.buffer.pop() {
                 Popped::Batch(mut handed) => {
                     handed.entries.retain(|(position, _)| position.0 == 0 || *position > self.known);
                     handed.applied = handed.applied.max(self.known);
@@ -143,30 +170,6 @@ impl Feed {
             }
         }
     }
-
-    fn pop(&self) -> Popped {
-        let mut held = self.buffer.held.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((mut handed, mut bytes)) = held.batches.pop_front() {
-            // What has gathered goes together.
-            while let Some((next, _)) = held.batches.front()
-                && handed.entries.len() + next.entries.len() <= CHUNK
-                && let Some((next, more)) = held.batches.pop_front()
-            {
-                handed.entries.extend(next.entries);
-                // What could not be recorded stands nowhere.
-                handed.applied = handed.applied.max(next.applied);
-                bytes += more;
-            }
-            held.entries -= handed.entries.len();
-            held.bytes -= bytes;
-            return Popped::Batch(handed);
-        }
-        match held.gap.take() {
-            Some((from, upto)) => Popped::Gap(from, upto),
-            None if held.closed => Popped::Closed,
-            None => Popped::Nothing,
-        }
-    }
 }
 
 enum Popped {
@@ -174,4 +177,38 @@ enum Popped {
     Gap(Position, Position),
     Closed,
     Nothing,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::testing::accepted;
+
+    #[test]
+    fn what_has_gathered_is_handed_over_together() {
+        let buffer = Buffer::default();
+        let batch = |numbers: std::ops::RangeInclusive<u64>, recorded: bool| {
+            let applied = Position(if recorded { *numbers.end() } else { 0 });
+            let entry = |n| (Position(if recorded { n } else { 0 }), accepted(n));
+            buffer.push(Handed { entries: numbers.map(entry).collect(), applied }, 7);
+        };
+        let handed = || match buffer.pop() {
+            Popped::Batch(handed) => {
+                (handed.entries.iter().map(|(at, _)| at.0).collect::<Vec<_>>(), handed.applied.0)
+            }
+            Popped::Gap(..) | Popped::Closed | Popped::Nothing => (Vec::new(), 0),
+        };
+        batch(1..=2, true);
+        batch(3..=3, true);
+        batch(4..=4, false);
+        assert_eq!(handed(), (vec![1, 2, 3, 0], 3), "what could not be recorded takes nothing back");
+        batch(4..=703, true);
+        batch(704..=1_203, true);
+        batch(1_204..=1_204, true);
+        assert_eq!(handed(), ((4..=703).collect(), 703), "not more than the heart deals with at a time");
+        assert_eq!(handed(), ((704..=1_204).collect(), 1_204));
+        assert!(matches!(buffer.pop(), Popped::Nothing));
+        let held = buffer.held.lock().unwrap();
+        assert_eq!((held.entries, held.bytes), (0, 0));
+    }
 }

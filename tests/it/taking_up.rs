@@ -14,7 +14,7 @@ use waha_watchdog::domain::ledger::{AttemptId, Ended, Entry, StoredAnswer, Via};
 use waha_watchdog::domain::order::OrderFacts;
 use waha_watchdog::domain::outcome::Outcome;
 use waha_watchdog::domain::retention::RetentionPolicy;
-use waha_watchdog::domain::send::{Content, Description, Identity, SendKind};
+use waha_watchdog::domain::send::{Description, Identity, SendKind};
 use waha_watchdog::fake_waha::{Fault, FaultKind};
 use waha_watchdog::store::{NoMeter, Opening, Store, StoreSettings};
 
@@ -50,14 +50,7 @@ fn accepted(send: SendId, number: u32, via: Via, text: &str, unheard: Option<&st
     let now = Clock::system().now();
     let (session, chat) = (SessionName::new("default"), ChatId::new(CHAT));
     let body = Bot::body(CHAT, text).to_string();
-    let identity = Identity::content(
-        session.as_ref(),
-        chat.as_ref(),
-        "/api/sendText",
-        body.len() as u64,
-        body.as_bytes(),
-    );
-    let asked = Content::of("POST", "/api/sendText", body.as_bytes());
+    let (identity, asked) = Identity::whole("POST", "/api/sendText", body.as_bytes());
     let what = Description {
         identity: Some(identity),
         session,

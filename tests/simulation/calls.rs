@@ -17,6 +17,7 @@ use waha_watchdog::domain::recovery::message_id;
 use waha_watchdog::domain::send::{Content, Description, Identity, SendKind};
 use waha_watchdog::domain::time::Timestamp;
 
+use super::bot::Message;
 use super::disk::{Item, Waiter};
 use super::life::{Inner, Life, What};
 use super::plan::SESSIONS;
@@ -68,12 +69,13 @@ pub fn chat_number(chat: &ChatId) -> Option<usize> {
     chat.expose().strip_prefix("58424000000")?.strip_suffix("@c.us")?.parse().ok()
 }
 
-fn request(text: &str) -> StoredRequest {
+/// Session and chat stand in the target, and the text is the body.
+fn request(told: &Message) -> StoredRequest {
     StoredRequest {
         method: "POST".into(),
-        target: PATH.into(),
+        target: format!("{PATH}/{}/{}", SESSIONS[told.session], chat_of(told.chat)),
         content_type: None,
-        body: Bytes::from(text.to_owned()),
+        body: Bytes::from(told.text.clone()),
     }
 }
 
@@ -81,8 +83,8 @@ impl Life {
     fn describe(&self, message: usize) -> (Description, Content) {
         let told = &self.bot.messages[message];
         let (session, chat) = (SessionName::new(SESSIONS[told.session]), ChatId::new(&chat_of(told.chat)));
-        let text = told.text.as_bytes();
-        let identity = Identity::content(session.as_ref(), chat.as_ref(), PATH, text.len() as u64, text);
+        let request = request(told);
+        let (identity, content) = Identity::whole(&request.method, &request.target, &request.body);
         let order = told.order.map_or_else(OrderFacts::default, |(order, kind)| OrderFacts {
             order_id: Some(format!("O{order}").into()),
             notification_type: Some(kind),
@@ -96,7 +98,7 @@ impl Life {
             path: PATH.into(),
             order,
         };
-        (what, Content::of("POST", PATH, text))
+        (what, content)
     }
 
     /// A call of the bot arrives, or looks again, or has waited in vain.
@@ -265,7 +267,7 @@ impl Life {
     fn run(&mut self, id: u64, run: Run, via: Via) {
         let Some(sidecar) = &mut self.sidecar else { return };
         let holds = via == Via::Replay || run.what.order.names_order();
-        let kept = (via != Via::Replay).then(|| Arc::new(request(&self.bot.messages[run.message].text)));
+        let kept = (via != Via::Replay).then(|| Arc::new(request(&self.bot.messages[run.message])));
         let (attempt, first_at, started, what) =
             (run.attempt, run.first_at, run.started, Arc::clone(&run.what));
         sidecar.runs.insert(id, run);
@@ -392,7 +394,7 @@ impl Life {
         self.story
             .tell(self.now, || format!("proxy: attempt {attempt} of message {message} ends: {outcome}"));
         let holds = replays || run.what.order.names_order();
-        let kept = (!accepted && !holds).then(|| Arc::new(request(&self.bot.messages[run.message].text)));
+        let kept = (!accepted && !holds).then(|| Arc::new(request(&self.bot.messages[run.message])));
         let ended = Ended {
             attempt: run.attempt,
             via: if replays {

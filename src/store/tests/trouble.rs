@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use super::*;
 use crate::domain::ledger::{Entry, Position};
 use crate::store::testing::*;
-use crate::store::{Handed, Opening, StoreError, StoreState};
+use crate::store::{Opening, StoreError, StoreState};
 
 #[test]
 fn one_missed_wait_bypasses_until_the_writer_answers() {
@@ -176,31 +176,6 @@ fn a_heart_that_lags_reads_what_it_missed() {
         assert!(lane.record(accepted(1)).await);
         assert_eq!(feed.next().await.unwrap().entries[0].0, Position(45_046));
         store.close().await;
-    });
-}
-
-#[test]
-fn what_has_gathered_is_handed_over_together() {
-    let dir = tempfile::tempdir().unwrap();
-    let disk = Disk::default();
-    on_one_thread(async {
-        let (store, mut feed) = start_on(&dir.path().join("store.redb"), &disk);
-        store.ready().await;
-        let lane = store.lane();
-        for n in 1..=1_200 {
-            assert!(lane.record(accepted(n)).await);
-        }
-        disk.set_full(true);
-        assert!(!lane.record(accepted(1_201)).await);
-        let mut handed = Vec::new();
-        while handed.iter().map(|batch: &Handed| batch.entries.len()).sum::<usize>() < 1_201 {
-            handed.push(feed.next().await.unwrap());
-        }
-        let lengths: Vec<_> = handed.iter().map(|batch| batch.entries.len()).collect();
-        assert_eq!(lengths, [1_000, 201]);
-        assert_eq!(handed[1].entries[200].0, Position(0));
-        let applied: Vec<_> = handed.iter().map(|batch| batch.applied.0).collect();
-        assert_eq!(applied, [1_000, 1_200], "what could not be recorded takes nothing back");
     });
 }
 
