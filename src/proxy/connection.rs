@@ -116,7 +116,7 @@ pub(super) async fn serve(worker: Rc<Worker>, dealt: Dealt) {
     let mut builder = http1::Builder::new();
     // hyper's own limit counts the rest between calls as well; ours are in `Turns`.
     builder.timer(TokioTimer::new()).header_read_timeout(None);
-    builder.auto_date_header(false).max_buf_size(settings.head_max + HEAD_SLACK);
+    builder.auto_date_header(false).preserve_header_case(true).max_buf_size(settings.head_max + HEAD_SLACK);
     // hyper would read on while a call is served, to see its client going, into a second buffer beside the one that holds the call: we look
     // for that ourselves (`TimedReads`).
     builder.half_close(true);

@@ -174,7 +174,6 @@ async fn connect(upstream: &Arc<Upstream>, limits: CallLimits) -> Result<Resting
     let handshake = async {
         let stream = upstream.target.connect().await.map_err(cause)?;
         http1::Builder::new()
-            // The bot gets the names of WAHA's headers as WAHA spells them. To WAHA they go in small letters, as Node makes them anyway.
             .preserve_header_case(true)
             .handshake::<_, UpBody>(TokioIo::new(PacedWrites::new(stream, limits.stall)))
             .await
