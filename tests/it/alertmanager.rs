@@ -7,7 +7,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use chrono::{Duration, SecondsFormat, Utc};
+use chrono::{DateTime, Duration, SecondsFormat, Utc};
 use regex::Regex;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -289,19 +289,19 @@ impl Drop for Alertmanager {
 }
 
 /// An alert as Prometheus posts it, with the texts of the shipped rule.
-fn alert(name: &str, session: &str, lasts: Duration) -> Value {
+fn alert(name: &str, session: &str, from: DateTime<Utc>, to: DateTime<Utc>) -> Value {
     let rule = &alerts()[name];
     let says: BTreeMap<_, _> = rule
         .annotations
         .iter()
         .map(|(key, text)| (key, text.replace("{{ $labels.session }}", session)))
         .collect();
-    let moment = |at: chrono::DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Millis, true);
+    let moment = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Millis, true);
     json!({
         "labels": {"alertname": name, "severity": rule.severity(), "session": session},
         "annotations": says,
-        "startsAt": moment(Utc::now() - Duration::minutes(1)),
-        "endsAt": moment(Utc::now() + lasts),
+        "startsAt": moment(from),
+        "endsAt": moment(to),
         "generatorURL": "http://prometheus.invalid/graph",
     })
 }
@@ -320,15 +320,17 @@ async fn an_outage_is_one_page_and_one_end_and_its_consequences_are_silent() {
     let mailbox = MailServer::start(Rules::default()).await;
     let alertmanager = Alertmanager::start(&pager, &heartbeat, &mailbox).await;
 
-    let hour = Duration::hours(1);
+    // It starts now: Alertmanager tells at once what is older than its group's wait, and then the cause may come too late.
+    let start = Utc::now();
+    let later = start + Duration::hours(1);
     let consequences = ["OrdenesSinNotificar", "BotDegradado", "BotIncomunicado", "OrdenSinNotificarAntigua"];
-    let mut all = vec![alert(CRITICAL, "default", hour), alert("Watchdog", "", hour)];
-    all.extend(consequences.map(|name| alert(&format!("WahaWatchdog{name}"), "default", hour)));
+    let mut all = vec![alert(CRITICAL, "default", start, later), alert("Watchdog", "", start, later)];
+    all.extend(consequences.map(|name| alert(&format!("WahaWatchdog{name}"), "default", start, later)));
     // Another session is well but for this: its mail shows that mails go out.
-    all.push(alert("WahaWatchdogBotDegradado", "otra", hour));
+    all.push(alert("WahaWatchdogBotDegradado", "otra", start, later));
     alertmanager.post(&all).await;
     // The watchdog pushes what Prometheus fires, with the same labels, texts of its own and a link to its panel.
-    let mut pushed = alert(CRITICAL, "default", hour);
+    let mut pushed = alert(CRITICAL, "default", start, later);
     let panel = "https://panel.example.com/";
     pushed["annotations"] = json!({"summary": PUSHED, "description": PUSHED, "panel": panel});
     alertmanager.post(&[pushed]).await;
@@ -343,12 +345,13 @@ async fn an_outage_is_one_page_and_one_end_and_its_consequences_are_silent() {
     assert_eq!(silenced[&(CRITICAL.to_owned(), "default".to_owned())], 0);
 
     // All of it ends at once. What outlives its cause is told then, and should be.
-    let over = Duration::zero();
-    // The consequences first: one that is told of before its own end arrives, with its cause gone already, would page.
-    let mut ends = vec![alert("WahaWatchdogBotDegradado", "otra", over)];
-    ends.extend(consequences.map(|name| alert(&format!("WahaWatchdog{name}"), "default", over)));
+    // The consequences first: one that outlives its cause is told. And in one piece: what ends before a flush is not
+    // named by the next.
+    let end = Utc::now();
+    let mut ends = vec![alert("WahaWatchdogBotDegradado", "otra", start, end)];
+    ends.extend(consequences.map(|name| alert(&format!("WahaWatchdog{name}"), "default", start, end)));
+    ends.push(alert(CRITICAL, "default", start, end));
     alertmanager.post(&ends).await;
-    alertmanager.post(&[alert(CRITICAL, "default", over)]).await;
     until("the end of the page", async || events(&pager).len() >= 2).await;
     until("the end of the mail", async || mailbox.mails().len() >= 2).await;
 
