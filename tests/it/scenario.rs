@@ -10,8 +10,9 @@ use super::harness::{Config, Sidecar, quick, until};
 
 /// The admin's number.
 pub const ADMIN: &str = "5511900000099";
-/// As long as a fact may take to become true: the slowest probe is 15 s away, and the machine may be busy.
-const DEADLINE: Duration = Duration::from_secs(70);
+/// As long as a fact may take to become true: what was on its way when WAHA went down is looked for, and sent again
+/// after 130 s at the earliest, and the machine may be busy.
+const DEADLINE: Duration = Duration::from_secs(200);
 
 /// A sidecar as it comes, with short waits.
 pub fn knobs() -> Config {
