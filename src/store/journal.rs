@@ -2,9 +2,9 @@
 //!
 //! A transaction of redb costs many pages and their bookkeeping, however little is in it, and a bot waits for it. So a batch of the send path
 //! is written here first, as one *frame* behind the other, with one write and one sync. The next transaction (the heart's, one for a reader
-//! who wants to see it all, or one because there is much, or nothing else to do) puts the rows into the ledger, and the journal begins anew,
-//! over itself: it is never longer than one transaction takes, and its blocks are on the disk already. Intents whose attempt was accepted
-//! meanwhile are left out: the ledger would be rid of them soon after.
+//! who wants to see it all, or one because there is much, or nothing else to do) puts the rows into the ledger, once those who wait for them
+//! are told, and the journal begins anew, over itself: it is never longer than one transaction takes, and its blocks are on the disk already.
+//! Intents whose attempt was accepted meanwhile are left out: the ledger would be rid of them soon after.
 //!
 //! Nothing is ever in doubt: rows up to the ledger's last position are there, and those after it are taken in when the file is opened,
 //! frame by frame, up to the first that is not whole. Frames of an earlier round have earlier positions, those of another store
@@ -21,9 +21,11 @@ use super::row;
 use crate::domain::ledger::{AttemptId, Entry};
 use crate::domain::outcome::Outcome;
 
-/// Most rows that wait for a transaction: so long that its own cost is shared by many, so short that it takes a few milliseconds.
-const ROWS_MAX: usize = 1_024;
-/// Most bytes that wait.
+/// With so many rows it is time for a transaction: so long that its own cost is shared by many, so short that it takes a few milliseconds.
+const FULL_ROWS: usize = 1_024;
+/// The same in bytes: where there are requests among the rows.
+const FULL_BYTES: usize = 512 * 1024;
+/// Most bytes it holds; what would make it longer goes into a transaction at once.
 const BYTES_MAX: usize = 1024 * 1024;
 
 /// A frame's head: digest, position of the first row, bytes that follow.
@@ -72,6 +74,11 @@ impl Journal {
     /// Is all that was recorded in the ledger?
     pub(super) const fn is_empty(&self) -> bool {
         self.rows == 0
+    }
+
+    /// Is it time for a transaction?
+    pub(super) const fn is_full(&self) -> bool {
+        self.rows >= FULL_ROWS || self.frames.len() >= FULL_BYTES
     }
 
     /// Takes up the rows of a batch under the positions from `first` on; gives how many there are. Not on disk yet.
@@ -124,7 +131,7 @@ impl Journal {
         if self.written == self.frames.len() {
             return true;
         }
-        if self.rows > ROWS_MAX || self.frames.len() > BYTES_MAX {
+        if self.frames.len() > BYTES_MAX {
             return false;
         }
         let Some(file) = &self.file else { return false };
@@ -328,12 +335,14 @@ mod tests {
     fn too_much_is_left_to_a_transaction() {
         let mut journal = Journal::new(Ok(file()), MARK);
         journal.add(1, &batch(1..=1_000));
-        assert!(journal.keep());
+        assert!(journal.keep() && !journal.is_full());
         journal.add(1_001, &batch(1_001..=1_100));
-        assert!(!journal.keep());
+        assert!(journal.keep() && journal.is_full());
+        journal.add(1_101, &batch(1_101..=20_000));
+        assert!(!journal.keep(), "longer than it may be");
         assert_eq!(
             journal.rows().map(|(position, _)| position).collect::<Vec<_>>(),
-            (1..=1_100).collect::<Vec<_>>()
+            (1..=20_000).collect::<Vec<_>>()
         );
         assert!(!journal.is_plain());
         journal.begin_anew();

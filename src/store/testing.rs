@@ -241,6 +241,10 @@ struct Faults {
     operations: AtomicU64,
     /// Syncs wait while this is set.
     stalled: AtomicBool,
+    /// Those of the store's own file, the journal's do not.
+    store_stalled: AtomicBool,
+    /// A sync waits.
+    waited_for: AtomicBool,
     /// What was written since recording began.
     record: Mutex<Option<Vec<(Part, Operation)>>>,
 }
@@ -277,6 +281,17 @@ impl Disk {
 
     pub(super) fn set_stalled(&self, stalled: bool) {
         self.0.stalled.store(stalled, Ordering::SeqCst);
+    }
+
+    pub(super) fn set_store_stalled(&self, stalled: bool) {
+        self.0.store_stalled.store(stalled, Ordering::SeqCst);
+    }
+
+    /// Until a sync waits because it is stalled.
+    pub(super) async fn is_waited_for(&self) {
+        while !self.0.waited_for.load(Ordering::SeqCst) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 
     pub(super) fn record(&self) {
@@ -326,9 +341,15 @@ impl StorageBackend for Faulty {
     }
 
     fn sync_data(&self) -> Result<(), std::io::Error> {
-        while self.disk.0.stalled.load(Ordering::SeqCst) {
+        let stalled = |part| match part {
+            Part::Store => self.disk.0.store_stalled.load(Ordering::SeqCst),
+            Part::Journal => false,
+        };
+        while self.disk.0.stalled.load(Ordering::SeqCst) || stalled(self.part) {
+            self.disk.0.waited_for.store(true, Ordering::SeqCst);
             std::thread::sleep(Duration::from_millis(5));
         }
+        self.disk.0.waited_for.store(false, Ordering::SeqCst);
         self.disk.change(self.part, || Operation::Sync)?;
         self.inner.sync_data()?;
         if self.disk.0.lying.load(Ordering::SeqCst) {

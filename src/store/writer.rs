@@ -1,5 +1,5 @@
-//! The one writing thread: opens the file, commits whatever waits in one transaction, tells who waited and the heart, and keeps the file
-//! small while nothing waits.
+//! The one writing thread: opens the file, commits whatever waits at once, tells who waited and the heart, and keeps the file small while
+//! nothing waits.
 //!
 //! One error of the disk spoils a redb handle for good, so after any error the file is closed and opened again, later and later, until it
 //! works. Meanwhile everybody gets their `false` at once, and entries go into a bounded ring that is written first afterwards. A commit
@@ -262,12 +262,7 @@ impl Writer<'_> {
             let batch: Vec<Queued> = self.late.entries.drain(..count).collect();
             self.late.bytes -= batch.iter().map(|queued| queued.weight).sum::<usize>();
             let first = self.next;
-            if let Err(error) = self.write(
-                db,
-                &mut pruner,
-                &mut journal,
-                &Batch { entries: batch_of(&batch), ..Batch::default() },
-            ) {
+            if let Err(error) = self.write(db, &mut pruner, &mut journal, &batch) {
                 self.unsure = Some((first, batch));
                 return Err(error);
             }
@@ -338,47 +333,58 @@ impl Writer<'_> {
         }
     }
 
-    /// One commit, and the word to everybody concerned.
+    /// Commits a batch, and gives word to everybody concerned. Sends wait for nothing but their own record: what the heart commits, and
+    /// a journal that is full, come after their word.
     fn commit(
         &mut self,
         db: &Database,
         pruner: &mut Pruner,
         journal: &mut Journal,
-        batch: Batch,
+        Batch { entries, commits, .. }: Batch,
     ) -> Result<(), WriteError> {
-        let started = instant();
-        let first = self.next;
-        if let Err(error) = self.write(db, pruner, journal, &batch) {
-            let entries = batch_of(&batch.entries);
-            self.unsure = Some((first, entries));
-            // Before anybody hears of it: who is told `false` finds the reason.
-            self.shared.health.set(StoreState::Unavailable, error.to_string());
-            self.answer(batch, Err(&error.to_string()));
-            return Err(error);
+        let (started, first) = (instant(), self.next);
+        if let Err(error) = self.write(db, pruner, journal, &entries) {
+            self.unsure = Some((first, batch_of(&entries)));
+            return Err(self.refuse(entries, commits, error));
         }
         self.shared.health.answered();
-        self.shared.meter.committed(batch.entries.len(), instant() - started);
-        self.answer(batch, Ok(first));
+        self.shared.meter.committed(entries.len(), instant() - started);
+        self.answer(entries, Ok(first));
+        if !commits.is_empty() || journal.is_full() {
+            if let Err(error) = self.transact(db, pruner, journal, &commits, self.next) {
+                return Err(self.refuse(Vec::new(), commits, error));
+            }
+            answer_heart(commits, Ok(()));
+        }
         Ok(())
     }
 
-    /// Writes a batch: into the journal, or in a transaction where it changes more than the ledger. The next position moves only where that
-    /// succeeded.
+    /// What could not be written.
+    fn refuse(&self, entries: Vec<Queued>, commits: Vec<Commit>, error: WriteError) -> WriteError {
+        let why = error.to_string();
+        // Before anybody hears of it: who is told `false` finds the reason.
+        self.shared.health.set(StoreState::Unavailable, why.clone());
+        self.answer(entries, Err(&why));
+        answer_heart(commits, Err(&why));
+        error
+    }
+
+    /// Writes entries: into the journal, or in a transaction where that cannot be. The next position moves only where that succeeded.
     fn write(
         &mut self,
         db: &Database,
         pruner: &mut Pruner,
         journal: &mut Journal,
-        batch: &Batch,
+        entries: &[Queued],
     ) -> Result<(), WriteError> {
-        let rows = journal.add(self.next, &batch.entries);
+        let rows = journal.add(self.next, entries);
         let next = self.next + rows;
-        if batch.commits.is_empty() && journal.keep() {
+        if journal.keep() {
             self.shared.unseen.store(!journal.is_empty(), Ordering::Release);
         } else {
-            self.transact(db, pruner, journal, &batch.commits, next)?;
+            self.transact(db, pruner, journal, &[], next)?;
         }
-        self.remember_running(&batch.entries);
+        self.remember_running(entries);
         self.next = next;
         self.shared.health.commits.fetch_add(1, Ordering::Relaxed);
         self.shared.health.recorded(usize::try_from(rows).unwrap_or(usize::MAX));
@@ -450,16 +456,21 @@ impl Writer<'_> {
         let entries = batch.entries.iter().filter(|queued| is_stored(&queued.entry));
         let lost = self.late.put(entries.map(copy_of).collect());
         self.shared.health.lost(lost, "the store was away for too long");
-        self.answer(batch, Err(&self.shared.health.look().reason));
+        let why = self.shared.health.look().reason;
+        self.answer(batch.entries, Err(&why));
+        answer_heart(batch.commits, Err(&why));
     }
 
-    /// Tells who waited and hands the batch to the heart. `Ok`: the position of its first row.
-    fn answer(&self, batch: Batch, result: Result<u64, &str>) {
-        self.shared.lanes.tell(&batch.entries, result.is_ok());
+    /// Tells who waited and hands the entries to the heart. `Ok`: the position of the first.
+    fn answer(&self, entries: Vec<Queued>, result: Result<u64, &str>) {
+        if entries.is_empty() {
+            return;
+        }
+        self.shared.lanes.tell(&entries, result.is_ok());
         let mut position = *result.as_ref().unwrap_or(&0);
         let mut weight = 0;
         let mut applied = Position(position.saturating_sub(1));
-        let handed = batch.entries.into_iter().map(|queued| {
+        let handed = entries.into_iter().map(|queued| {
             weight += queued.weight;
             if result.is_ok() && is_stored(&queued.entry) {
                 applied = Position(position);
@@ -469,15 +480,8 @@ impl Writer<'_> {
                 (Position(0), queued.entry)
             }
         });
-        let entries: Vec<_> = handed.collect();
-        if !entries.is_empty() {
-            self.shared.feed.push(Handed { entries, applied }, weight);
-        }
-        for commit in batch.commits {
-            let answer = result.map(|_| ()).map_err(|why| StoreError::Unavailable(why.to_owned()));
-            // The heart may have stopped waiting.
-            let _gone = commit.done.send(answer);
-        }
+        let entries = handed.collect();
+        self.shared.feed.push(Handed { entries, applied }, weight);
     }
 
     fn leave(&mut self) {
@@ -489,6 +493,15 @@ impl Writer<'_> {
             self.shared.health.set(StoreState::Closed, "the store is closed".to_owned());
         }
         self.shared.feed.close();
+    }
+}
+
+/// Tells the heart how its commits ended.
+fn answer_heart(commits: Vec<Commit>, result: Result<(), &str>) {
+    for commit in commits {
+        let answer = result.map_err(|why| StoreError::Unavailable(why.to_owned()));
+        // It may have stopped waiting.
+        let _gone = commit.done.send(answer);
     }
 }
 

@@ -115,6 +115,40 @@ fn much_goes_into_the_ledger_by_itself() {
 }
 
 #[test]
+fn sends_wait_neither_for_what_the_heart_commits_nor_for_a_full_journal() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = Disk::default();
+    on_one_thread(async {
+        let (store, _feed) = start_on(&dir.path().join("store.redb"), &disk);
+        store.ready().await;
+        let lane = store.lane();
+        for (entries, heart) in [(1..=10, true), (11..=2_000, false)] {
+            disk.set_stalled(true);
+            let first = lane.record(accepted(0));
+            let next_batch = async {
+                // What is handed in while the writer is busy with the first.
+                disk.is_waited_for().await;
+                disk.set_store_stalled(true);
+                let sends = async {
+                    let sends = futures_util::future::join_all(entries.map(|n| lane.record(accepted(n))));
+                    assert!(sends.await.into_iter().all(|recorded| recorded), "while the transaction waits");
+                    disk.set_store_stalled(false);
+                };
+                let commit = async {
+                    if heart {
+                        store.commit(Vec::new(), Position(1), Position(2)).await.unwrap();
+                    }
+                };
+                tokio::join!(sends, commit, async { disk.set_stalled(false) });
+            };
+            assert!(tokio::join!(first, next_batch).0);
+        }
+        assert_eq!(ledger(&store.reader()).len(), 2_002);
+        store.close().await;
+    });
+}
+
+#[test]
 fn without_a_journal_each_batch_is_a_transaction() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("store.redb");
