@@ -57,7 +57,7 @@ pub struct StoreHealth {
 /// What was counted since the start of the process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StoreFigures {
-    /// Transactions that were committed.
+    /// What was written and synced at once: batches, and transactions.
     pub commits: u64,
     /// Entries that were committed, late ones included.
     pub recorded: u64,

@@ -232,19 +232,17 @@ pub(super) struct Disk(Arc<Faults>);
 struct Faults {
     /// Writes fail.
     full: AtomicBool,
-    /// Writes of the journal fail.
-    journal_broken: AtomicBool,
+    /// Writes of a part fail.
+    broken: [AtomicBool; 2],
     /// Syncs fail, having done their work.
     lying: AtomicBool,
     /// Operations that change something fail from this one on; zero: none do.
     cut_at: AtomicU64,
     operations: AtomicU64,
-    /// Syncs wait while this is set.
-    stalled: AtomicBool,
-    /// Those of the store's own file, the journal's do not.
-    store_stalled: AtomicBool,
-    /// A sync waits.
-    waited_for: AtomicBool,
+    /// Syncs of a part wait while this is set.
+    stalled: [AtomicBool; 2],
+    /// One does.
+    waits: [AtomicBool; 2],
     /// What was written since recording began.
     record: Mutex<Option<Vec<(Part, Operation)>>>,
 }
@@ -267,8 +265,8 @@ impl Disk {
         self.0.full.store(full, Ordering::SeqCst);
     }
 
-    pub(super) fn set_journal_broken(&self, broken: bool) {
-        self.0.journal_broken.store(broken, Ordering::SeqCst);
+    pub(super) fn set_broken(&self, part: Part, broken: bool) {
+        self.0.broken[part as usize].store(broken, Ordering::SeqCst);
     }
 
     pub(super) fn set_lying(&self, lying: bool) {
@@ -279,17 +277,13 @@ impl Disk {
         self.0.cut_at.store(operation, Ordering::SeqCst);
     }
 
-    pub(super) fn set_stalled(&self, stalled: bool) {
-        self.0.stalled.store(stalled, Ordering::SeqCst);
+    pub(super) fn set_stalled(&self, part: Part, stalled: bool) {
+        self.0.stalled[part as usize].store(stalled, Ordering::SeqCst);
     }
 
-    pub(super) fn set_store_stalled(&self, stalled: bool) {
-        self.0.store_stalled.store(stalled, Ordering::SeqCst);
-    }
-
-    /// Until a sync waits because it is stalled.
-    pub(super) async fn is_waited_for(&self) {
-        while !self.0.waited_for.load(Ordering::SeqCst) {
+    /// Until a sync waits because its part is stalled.
+    pub(super) async fn is_waited_for(&self, part: Part) {
+        while !self.0.waits[part as usize].load(Ordering::SeqCst) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
@@ -308,8 +302,7 @@ impl Disk {
         if cut_at > 0 && number >= cut_at {
             return Err(std::io::Error::other("cut"));
         }
-        let broken = part == Part::Journal && self.0.journal_broken.load(Ordering::SeqCst);
-        if broken || self.0.full.load(Ordering::SeqCst) {
+        if self.0.broken[part as usize].load(Ordering::SeqCst) || self.0.full.load(Ordering::SeqCst) {
             return Err(std::io::ErrorKind::StorageFull.into());
         }
         if let Some(record) = &mut *self.0.record.lock().unwrap() {
@@ -341,15 +334,13 @@ impl StorageBackend for Faulty {
     }
 
     fn sync_data(&self) -> Result<(), std::io::Error> {
-        let stalled = |part| match part {
-            Part::Store => self.disk.0.store_stalled.load(Ordering::SeqCst),
-            Part::Journal => false,
-        };
-        while self.disk.0.stalled.load(Ordering::SeqCst) || stalled(self.part) {
-            self.disk.0.waited_for.store(true, Ordering::SeqCst);
+        let (stalled, waits) =
+            (&self.disk.0.stalled[self.part as usize], &self.disk.0.waits[self.part as usize]);
+        while stalled.load(Ordering::SeqCst) {
+            waits.store(true, Ordering::SeqCst);
             std::thread::sleep(Duration::from_millis(5));
         }
-        self.disk.0.waited_for.store(false, Ordering::SeqCst);
+        waits.store(false, Ordering::SeqCst);
         self.disk.change(self.part, || Operation::Sync)?;
         self.inner.sync_data()?;
         if self.disk.0.lying.load(Ordering::SeqCst) {

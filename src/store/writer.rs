@@ -101,6 +101,13 @@ fn look(db: &Database) -> Result<Found, query::ReadError> {
     Ok(Found { last, mark, running, pruner })
 }
 
+/// Where entries were written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kept {
+    Journal,
+    Ledger,
+}
+
 /// Why serving a file ended.
 enum End {
     Closed,
@@ -262,9 +269,12 @@ impl Writer<'_> {
             let batch: Vec<Queued> = self.late.entries.drain(..count).collect();
             self.late.bytes -= batch.iter().map(|queued| queued.weight).sum::<usize>();
             let first = self.next;
-            if let Err(error) = self.write(db, &mut pruner, &mut journal, &batch) {
+            if let Err(error) = self.write(db, &mut pruner, &mut journal, &batch, &[]) {
                 self.unsure = Some((first, batch));
                 return Err(error);
+            }
+            if journal.is_full() {
+                self.transact(db, &mut pruner, &mut journal, &[], self.next)?;
             }
             self.shared.health.late(count);
             let applied = Position(self.next - 1);
@@ -343,20 +353,33 @@ impl Writer<'_> {
         Batch { entries, commits, .. }: Batch,
     ) -> Result<(), WriteError> {
         let (started, first) = (instant(), self.next);
-        if let Err(error) = self.write(db, pruner, journal, &entries) {
-            self.unsure = Some((first, batch_of(&entries)));
-            return Err(self.refuse(entries, commits, error));
+        let kept = match self.write(db, pruner, journal, &entries, &commits) {
+            Ok(kept) => kept,
+            Err(error) => {
+                self.unsure = Some((first, batch_of(&entries)));
+                return Err(self.refuse(entries, commits, error));
+            }
+        };
+        if !entries.is_empty() || kept == Kept::Ledger {
+            self.committed(entries.len(), started);
         }
-        self.shared.health.answered();
-        self.shared.meter.committed(entries.len(), instant() - started);
         self.answer(entries, Ok(first));
-        if !commits.is_empty() || journal.is_full() {
+        if kept == Kept::Journal && (!commits.is_empty() || journal.is_full()) {
+            let started = instant();
             if let Err(error) = self.transact(db, pruner, journal, &commits, self.next) {
+                // The entries have their word: they are in the journal, and taken in from there when the file is opened again.
                 return Err(self.refuse(Vec::new(), commits, error));
             }
-            answer_heart(commits, Ok(()));
+            self.committed(0, started);
         }
+        answer_heart(commits, Ok(()));
         Ok(())
+    }
+
+    fn committed(&self, entries: usize, started: Instant) {
+        self.shared.health.answered();
+        self.shared.health.commits.fetch_add(1, Ordering::Relaxed);
+        self.shared.meter.committed(entries, instant() - started);
     }
 
     /// What could not be written.
@@ -369,26 +392,29 @@ impl Writer<'_> {
         error
     }
 
-    /// Writes entries: into the journal, or in a transaction where that cannot be. The next position moves only where that succeeded.
+    /// Writes entries: into the journal, or where that cannot be, in one transaction with what the heart commits. The next position moves
+    /// only where that succeeded.
     fn write(
         &mut self,
         db: &Database,
         pruner: &mut Pruner,
         journal: &mut Journal,
         entries: &[Queued],
-    ) -> Result<(), WriteError> {
+        commits: &[Commit],
+    ) -> Result<Kept, WriteError> {
         let rows = journal.add(self.next, entries);
         let next = self.next + rows;
-        if journal.keep() {
+        let kept = if journal.keep() {
             self.shared.unseen.store(!journal.is_empty(), Ordering::Release);
+            Kept::Journal
         } else {
-            self.transact(db, pruner, journal, &[], next)?;
-        }
+            self.transact(db, pruner, journal, commits, next)?;
+            Kept::Ledger
+        };
         self.remember_running(entries);
         self.next = next;
-        self.shared.health.commits.fetch_add(1, Ordering::Relaxed);
         self.shared.health.recorded(usize::try_from(rows).unwrap_or(usize::MAX));
-        Ok(())
+        Ok(kept)
     }
 
     /// One transaction: what is in the journal, and what the heart commits. The next position is `next` then.

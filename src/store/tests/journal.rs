@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+use futures_util::future::join_all;
+
 use super::*;
 use crate::clock::Clock;
 use crate::domain::decide::Change;
@@ -10,7 +12,7 @@ use crate::domain::forget::Forgotten;
 use crate::domain::id::Phone;
 use crate::domain::ledger::Position;
 use crate::store::testing::*;
-use crate::store::{Opening, Store};
+use crate::store::{Lane, Opening, Store};
 
 /// What `kill -9` would leave of a store.
 fn left_of(store: &Path, copy: &Path) {
@@ -82,13 +84,14 @@ fn who_must_see_everything_is_told_where_that_cannot_be() {
         let (store, _feed) = start_on(&dir.path().join("store.redb"), &disk);
         store.ready().await;
         assert!(store.lane().record(accepted(1)).await);
-        disk.set_stalled(true);
+        let stall = |stalled| [Part::Store, Part::Journal].map(|part| disk.set_stalled(part, stalled));
+        stall(true);
         let (reader, everything) = (store.reader(), Position(u64::MAX));
         let read = reader.entries(Position(1), everything, 10);
         assert!(matches!(read, Err(crate::store::ReadError::Unavailable(_))), "{read:?}");
         assert!(reader.load().is_err());
         assert!(reader.stats().is_ok(), "older is better than nothing");
-        disk.set_stalled(false);
+        stall(false);
         settled(&store).await;
         assert_eq!(ledger(&reader), [1]);
         store.close().await;
@@ -105,13 +108,33 @@ fn much_goes_into_the_ledger_by_itself() {
         let lane = store.lane();
         for n in 0..50 {
             let batch = (0..100).map(|m| lane.record(accepted(n * 100 + m)));
-            assert!(futures_util::future::join_all(batch).await.into_iter().all(|recorded| recorded));
+            assert!(join_all(batch).await.into_iter().all(|recorded| recorded));
             let length = fs::metadata(path.with_extension("redb.journal")).unwrap().len();
             assert!(length <= 1024 * 1024, "{length}");
         }
         assert_eq!(ledger(&store.reader()), (0..5_000).collect::<Vec<_>>());
         store.close().await;
     });
+}
+
+/// Runs `work`: what its first poll hands in is one batch, for the writer is busy meanwhile. `before` it has it, something happens.
+async fn in_one_batch<T>(
+    disk: &Disk,
+    lane: &Lane,
+    busy_with: u64,
+    before: impl FnOnce(),
+    work: impl Future<Output = T>,
+) -> T {
+    disk.set_stalled(Part::Journal, true);
+    let first = lane.record(accepted(busy_with));
+    let next = async {
+        disk.is_waited_for(Part::Journal).await;
+        before();
+        tokio::join!(work, async { disk.set_stalled(Part::Journal, false) }).0
+    };
+    let (first, result) = tokio::join!(first, next);
+    assert!(first);
+    result
 }
 
 #[test]
@@ -122,28 +145,53 @@ fn sends_wait_neither_for_what_the_heart_commits_nor_for_a_full_journal() {
         let (store, _feed) = start_on(&dir.path().join("store.redb"), &disk);
         store.ready().await;
         let lane = store.lane();
-        for (entries, heart) in [(1..=10, true), (11..=2_000, false)] {
-            disk.set_stalled(true);
-            let first = lane.record(accepted(0));
-            let next_batch = async {
-                // What is handed in while the writer is busy with the first.
-                disk.is_waited_for().await;
-                disk.set_store_stalled(true);
-                let sends = async {
-                    let sends = futures_util::future::join_all(entries.map(|n| lane.record(accepted(n))));
-                    assert!(sends.await.into_iter().all(|recorded| recorded), "while the transaction waits");
-                    disk.set_store_stalled(false);
-                };
-                let commit = async {
-                    if heart {
-                        store.commit(Vec::new(), Position(1), Position(2)).await.unwrap();
-                    }
-                };
-                tokio::join!(sends, commit, async { disk.set_stalled(false) });
-            };
-            assert!(tokio::join!(first, next_batch).0);
-        }
-        assert_eq!(ledger(&store.reader()).len(), 2_002);
+        let stall = || disk.set_stalled(Part::Store, true);
+        let told = async |sends: std::ops::RangeInclusive<u64>| {
+            let sends = join_all(sends.map(|n| lane.record(accepted(n))));
+            assert!(sends.await.into_iter().all(|recorded| recorded), "while the transaction waits");
+            disk.set_stalled(Part::Store, false);
+        };
+        let both = async { tokio::join!(told(2..=10), store.commit(Vec::new(), Position(1), Position(2))).1 };
+        in_one_batch(&disk, &lane, 1, stall, both).await.unwrap();
+        in_one_batch(&disk, &lane, 11, stall, told(12..=2_000)).await;
+        assert_eq!(ledger(&store.reader()), (1..=2_000).collect::<Vec<_>>());
+        store.close().await;
+    });
+}
+
+#[test]
+fn what_sends_were_told_stays_so_where_the_transaction_after_it_fails() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = Disk::default();
+    on_one_thread(async {
+        let (store, _feed) = start_on(&dir.path().join("store.redb"), &disk);
+        store.ready().await;
+        let lane = store.lane();
+        let fail = || disk.set_broken(Part::Store, true);
+        let mended = async || {
+            while store.state() == StoreState::Recording {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            disk.set_broken(Part::Store, false);
+            settled(&store).await;
+        };
+        fail();
+        assert!(store.commit(Vec::new(), Position(0), Position(1)).await.is_err());
+        assert_eq!(store.figures().commits, 0, "nothing was written");
+        mended().await;
+        let told = async |sends: std::ops::RangeInclusive<u64>| {
+            let sends = join_all(sends.map(|n| lane.record(accepted(n))));
+            assert!(sends.await.into_iter().all(|recorded| recorded), "they are in the journal");
+        };
+        let both = async { tokio::join!(told(2..=10), store.commit(Vec::new(), Position(1), Position(2))).1 };
+        assert!(in_one_batch(&disk, &lane, 1, fail, both).await.is_err());
+        mended().await;
+        in_one_batch(&disk, &lane, 11, fail, told(12..=2_000)).await;
+        mended().await;
+        assert!(lane.record(accepted(2_001)).await);
+        assert_eq!(ledger(&store.reader()), (1..=2_001).collect::<Vec<_>>(), "each once, in their order");
+        let figures = store.figures();
+        assert_eq!((figures.recorded, figures.late, figures.lost, figures.unrecorded), (2_001, 0, 0, 0));
         store.close().await;
     });
 }
@@ -158,7 +206,7 @@ fn without_a_journal_each_batch_is_a_transaction() {
         store.ready().await;
         let lane = store.lane();
         assert!(lane.record(accepted(1)).await);
-        disk.set_journal_broken(true);
+        disk.set_broken(Part::Journal, true);
         for n in 2..=4 {
             assert!(lane.record(accepted(n)).await, "{n}");
             let copy = dir.path().join(format!("{n}.redb"));
@@ -168,7 +216,7 @@ fn without_a_journal_each_batch_is_a_transaction() {
             assert_eq!(ledger(&second.reader()), (1..=n).collect::<Vec<_>>(), "in the store itself");
             second.close().await;
         }
-        disk.set_journal_broken(false);
+        disk.set_broken(Part::Journal, false);
         assert!(lane.record(accepted(5)).await);
         assert_eq!(ledger(&store.reader()), [1, 2, 3, 4, 5]);
         store.close().await;

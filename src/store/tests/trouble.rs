@@ -18,7 +18,7 @@ fn one_missed_wait_bypasses_until_the_writer_answers() {
         store.ready().await;
         let lane = store.lane();
         assert!(lane.record(accepted(1)).await);
-        disk.set_stalled(true);
+        disk.set_stalled(Part::Journal, true);
         let began = tokio::time::Instant::now();
         let missed = join_all((2..12).map(|n| lane.record(accepted(n)))).await;
         assert!(missed.into_iter().all(|recorded| !recorded));
@@ -27,7 +27,7 @@ fn one_missed_wait_bypasses_until_the_writer_answers() {
         let began = tokio::time::Instant::now();
         assert!(!lane.record(accepted(12)).await);
         assert!(began.elapsed() < Duration::from_millis(500), "nobody waits twice");
-        disk.set_stalled(false);
+        disk.set_stalled(Part::Journal, false);
         settled(&store).await;
         assert!(lane.record(accepted(13)).await);
         let figures = store.figures();
@@ -254,6 +254,12 @@ fn power_cuts_lose_nothing_that_was_told() {
                 _ => record.await,
             }
         }
+        // More than the journal waits with.
+        let many = (61..=1_200).map(|n| lane.record(accepted(n)));
+        assert!(join_all(many).await.into_iter().all(|recorded| recorded));
+        told.push((disk.recorded().len(), 1_200));
+        assert!(lane.record(accepted(1_201)).await);
+        told.push((disk.recorded().len(), 1_201));
         (start_image, disk.recorded())
     });
     let silence = Silence::new();
