@@ -10,9 +10,10 @@ use super::harness::{Config, Sidecar, quick, until};
 
 /// The admin's number.
 pub const ADMIN: &str = "5511900000099";
-/// As long as a fact may take to become true: what was on its way when WAHA went down is looked for, and sent again
-/// after 130 s at the earliest, and the machine may be busy.
-const DEADLINE: Duration = Duration::from_secs(200);
+/// As long as a fact may take to become true: the slowest probe is 15 s away, and the machine may be busy.
+const DEADLINE: Duration = Duration::from_secs(70);
+/// The same where something was on its way when WAHA went down: it is looked for, and sent again after 130 s at the earliest.
+pub const LOOKED_FOR: Duration = DEADLINE.saturating_add(Duration::from_secs(130));
 
 /// A sidecar as it comes, with short waits.
 pub fn knobs() -> Config {
@@ -99,11 +100,22 @@ impl Play {
         &mut self,
         what: &str,
         expected: T,
+        look: impl AsyncFnMut(&Self) -> T,
+    ) {
+        self.within(DEADLINE, what, expected, look).await;
+    }
+
+    /// Something becomes so before `deadline`.
+    pub async fn within<T: Debug + PartialEq>(
+        &mut self,
+        deadline: Duration,
+        what: &str,
+        expected: T,
         mut look: impl AsyncFnMut(&Self) -> T,
     ) {
         let start = Instant::now();
         let mut seen = look(self).await;
-        while seen != expected && start.elapsed() < DEADLINE {
+        while seen != expected && start.elapsed() < deadline {
             tokio::time::sleep(Duration::from_millis(30)).await;
             seen = look(self).await;
         }

@@ -117,20 +117,21 @@ fn much_goes_into_the_ledger_by_itself() {
     });
 }
 
-/// Runs `work`: what its first poll hands in is one batch, for the writer is busy meanwhile. `before` it has it, something happens.
+/// Runs `work`: what its first poll hands in is one batch, for the writer waits for `part` meanwhile. `before` it has it, something happens.
 async fn in_one_batch<T>(
     disk: &Disk,
+    part: Part,
     lane: &Lane,
     busy_with: u64,
     before: impl FnOnce(),
     work: impl Future<Output = T>,
 ) -> T {
-    disk.set_stalled(Part::Journal, true);
+    disk.set_stalled(part, true);
     let first = lane.record(accepted(busy_with));
     let next = async {
-        disk.is_waited_for(Part::Journal).await;
+        disk.is_waited_for(part).await;
         before();
-        tokio::join!(work, async { disk.set_stalled(Part::Journal, false) }).0
+        tokio::join!(work, async { disk.set_stalled(part, false) }).0
     };
     let (first, result) = tokio::join!(first, next);
     assert!(first);
@@ -152,8 +153,8 @@ fn sends_wait_neither_for_what_the_heart_commits_nor_for_a_full_journal() {
             disk.set_stalled(Part::Store, false);
         };
         let both = async { tokio::join!(told(2..=10), store.commit(Vec::new(), Position(1), Position(2))).1 };
-        in_one_batch(&disk, &lane, 1, stall, both).await.unwrap();
-        in_one_batch(&disk, &lane, 11, stall, told(12..=2_000)).await;
+        in_one_batch(&disk, Part::Journal, &lane, 1, stall, both).await.unwrap();
+        in_one_batch(&disk, Part::Journal, &lane, 11, stall, told(12..=2_000)).await;
         assert_eq!(ledger(&store.reader()), (1..=2_000).collect::<Vec<_>>());
         store.close().await;
     });
@@ -184,9 +185,9 @@ fn what_sends_were_told_stays_so_where_the_transaction_after_it_fails() {
             assert!(sends.await.into_iter().all(|recorded| recorded), "they are in the journal");
         };
         let both = async { tokio::join!(told(2..=10), store.commit(Vec::new(), Position(1), Position(2))).1 };
-        assert!(in_one_batch(&disk, &lane, 1, fail, both).await.is_err());
+        assert!(in_one_batch(&disk, Part::Journal, &lane, 1, fail, both).await.is_err());
         mended().await;
-        in_one_batch(&disk, &lane, 11, fail, told(12..=2_000)).await;
+        in_one_batch(&disk, Part::Journal, &lane, 11, fail, told(12..=2_000)).await;
         mended().await;
         assert!(lane.record(accepted(2_001)).await);
         assert_eq!(ledger(&store.reader()), (1..=2_001).collect::<Vec<_>>(), "each once, in their order");
@@ -216,9 +217,19 @@ fn without_a_journal_each_batch_is_a_transaction() {
             assert_eq!(ledger(&second.reader()), (1..=n).collect::<Vec<_>>(), "in the store itself");
             second.close().await;
         }
+        let before = store.figures().commits;
+        let both = async {
+            tokio::join!(lane.record(accepted(6)), store.commit(Vec::new(), Position(1), Position(2)))
+        };
+        let (recorded, commit) = in_one_batch(&disk, Part::Store, &lane, 5, || (), both).await;
+        assert!(recorded && commit.is_ok());
+        assert!(
+            store.figures().commits - before <= 2,
+            "one for the first, one for the two that came together"
+        );
         disk.set_broken(Part::Journal, false);
-        assert!(lane.record(accepted(5)).await);
-        assert_eq!(ledger(&store.reader()), [1, 2, 3, 4, 5]);
+        assert!(lane.record(accepted(7)).await);
+        assert_eq!(ledger(&store.reader()), (1..=7).collect::<Vec<_>>());
         store.close().await;
     });
 }
