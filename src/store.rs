@@ -1,12 +1,13 @@
 //! The store: what was sent and how it ended, on disk before anybody is told (SPEC 4.5, 8). The only room that knows redb.
 //!
-//! One file, one writing thread, many readers. The send path adds to one table with ascending keys, the *ledger*, through a [`Lane`];
-//! whatever waits shares a commit, which goes into the *journal* beside the file first. The writer hands each batch to the heart through a [`Feed`]; what the heart makes of it comes back
-//! through [`Store::commit`] and is written together with the ledger position it stands for. People read through a [`Reader`].
+//! One file, one writer, many readers. The send path adds to one table with ascending keys, the *ledger*, through a [`Lane`]; whatever waits
+//! shares a commit, which goes into the *journal* beside the file first. The writer hands each batch to the heart through a [`Feed`]; what
+//! the heart makes of it comes back through [`Store::commit`] and is written together with the ledger position it stands for. People read
+//! through a [`Reader`].
 //!
 //! - `table`: the tables. `row`: what is in them. `file`, `tentative`: making, opening, setting aside.
-//! - `queue`, `lane`, `feed`: the ways to and from the writer. `writer`: commits, failures, recovery.
-//! - `journal`: what is not in the ledger yet, on disk all the same.
+//! - `queue`, `lane`, `feed`: the ways to and from the writer. `writer`, `serving`: records, failures, recovery.
+//! - `journal`: what is not in the ledger yet, on disk all the same. `ledger`: the thread that brings it there.
 //! - `apply`: the heart's changes. `prune`: what goes. `query`, `records`, `sends`: reading.
 //! - `forget`: taking a customer out. `copy`: a copy of it all. `rewrite`: the file anew, without what is in its free pages.
 //!
@@ -20,6 +21,7 @@ mod forget;
 mod health;
 mod journal;
 mod lane;
+mod ledger;
 mod prune;
 mod query;
 mod queue;
@@ -27,6 +29,7 @@ mod records;
 mod rewrite;
 mod row;
 mod sends;
+mod serving;
 mod table;
 mod tentative;
 mod writer;
@@ -75,7 +78,7 @@ pub struct StoreSettings {
     pub retention: RetentionPolicy,
 }
 
-/// Listens to the writer. Called on its thread: must not wait for anything.
+/// Listens to the store. Called on its threads: must not wait for anything.
 pub trait Meter: Send + Sync {
     /// A commit that took `took` has recorded so many entries.
     fn committed(&self, entries: usize, took: Duration) {
@@ -150,7 +153,7 @@ pub struct Store {
     thread: Arc<Thread>,
 }
 
-/// The writing thread; ends with the last handle.
+/// The writer's thread; ends with the last handle.
 struct Thread {
     shared: Arc<Shared>,
     handle: Mutex<Option<JoinHandle<()>>>,
@@ -180,7 +183,7 @@ struct Shared {
     health: health::Health,
     /// The open file, for those who begin to read.
     db: RwLock<Option<Arc<Database>>>,
-    /// Intents whose outcome is not recorded.
+    /// Intents in the ledger whose outcome is not there.
     running: Mutex<BTreeMap<AttemptId, Position>>,
     opening: watch::Sender<Option<Opening>>,
     set_aside: Mutex<Vec<PathBuf>>,
@@ -299,7 +302,8 @@ impl Store {
         answer.await.unwrap_or(Err(StoreError::Closed))
     }
 
-    /// Does the writer live, with a file that it can use? It answers after what it does now; where it cannot, never or with `false`.
+    /// Do the store's threads live, with a file that they can use? The answer comes once what is under way has ended; where it does not end,
+    /// never, and `false` where there is no file.
     pub async fn pulse(&self) -> bool {
         let (pulse, felt) = oneshot::channel();
         self.shared.queue.feel(pulse);

@@ -89,7 +89,7 @@ impl Life {
             return Err("a thread of the proxy");
         }
         if !timeout(PULSE_WAIT, self.store.pulse()).await.unwrap_or(false) {
-            return Err("the store's writer");
+            return Err("a thread of the store");
         }
         Ok(())
     }

@@ -133,7 +133,7 @@ impl Pruner {
         Ok((tail.running, pruner))
     }
 
-    /// How long the queue may be waited for before there is something to do here.
+    /// How long from now until there is something to do here, if nothing else happens.
     pub(super) fn patience(&self, retention: &RetentionPolicy) -> Duration {
         let pending = self.floor().saturating_sub(self.pruned_to);
         let idle = retention.entries_every().min(retention.cases_every());
@@ -166,7 +166,7 @@ impl Pruner {
         self.plain_from = next;
     }
 
-    /// A batch was written, `bytes` of it into the ledger. `plain`: neither intents nor requests are in there.
+    /// A transaction has put `bytes` into the ledger. `plain`: neither intents nor requests are in there.
     pub(super) fn wrote(&mut self, bytes: usize, next: u64, plain: bool, commit: Option<&Commit>) {
         self.ledger_bytes += wide(bytes);
         self.next = next;
@@ -184,7 +184,7 @@ impl Pruner {
     }
 
     /// Stores how far this is, as it will be once `bytes` more are in the ledger and `next` is the next position. `running`: the intents
-    /// without a recorded outcome of what is in the ledger already.
+    /// without an outcome of what was in the ledger before.
     pub(super) fn note(
         &mut self,
         transaction: &WriteTransaction,
@@ -226,7 +226,7 @@ impl Pruner {
         Ok(())
     }
 
-    /// One step; the queue is empty.
+    /// One step; nothing else is to be written.
     pub(super) fn idle(&mut self, db: &Database, shared: &Shared) -> Result<(), WriteError> {
         if self.may_settle_in() == Some(Duration::ZERO) {
             return self.settle(db, &shared.running);

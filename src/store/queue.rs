@@ -17,9 +17,9 @@ use crate::domain::ledger::{Entry, Position};
 pub(super) const ENTRIES_MAX: usize = 10_000;
 /// Most bytes of entries that wait.
 pub(super) const BYTES_MAX: usize = 16 * 1024 * 1024;
-/// Most entries in one commit.
+/// Most entries in one batch.
 const BATCH_ENTRIES: usize = 4_096;
-/// Most bytes of entries in one commit; a single larger entry goes alone.
+/// Most bytes of entries in one batch; a single larger entry goes alone.
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
 
 /// Where many share a commit, waiting so long makes it shared by more: it costs each of them less than it spares all.
@@ -44,7 +44,7 @@ pub(super) struct Commit {
     pub(super) done: oneshot::Sender<Result<(), StoreError>>,
 }
 
-/// What one transaction takes.
+/// What the writer takes at once.
 #[derive(Default)]
 pub(super) struct Batch {
     pub(super) entries: Vec<Queued>,
@@ -165,7 +165,7 @@ impl Queue {
         self.lock().entries.len()
     }
 
-    /// What the next transaction takes, waiting up to `patience` for anything to arrive.
+    /// What waits for the writer, waiting up to `patience` for anything to arrive.
     pub(super) fn take(&self, patience: Duration) -> Batch {
         let mut waiting = self.lock();
         if waiting.nothing() {

@@ -10,6 +10,7 @@ mod reading;
 mod recording;
 mod records;
 mod trouble;
+mod under_way;
 
 use std::time::Duration;
 

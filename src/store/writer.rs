@@ -1,5 +1,5 @@
-//! The one writing thread: opens the file, commits whatever waits at once, tells who waited and the heart, and keeps the file small while
-//! nothing waits.
+//! The one writer: opens the file, records whatever waits at once, tells who waited and the heart, and says when the thread of the ledger
+//! brings that in, and when it keeps the file small.
 //!
 //! One error of the disk spoils a redb handle for good, so after any error the file is closed and opened again, later and later, until it
 //! works. Meanwhile everybody gets their `false` at once, and entries go into a bounded ring that is written first afterwards. A commit
@@ -16,13 +16,15 @@ use std::time::Duration;
 use redb::{Database, ReadableDatabase};
 use tokio::time::Instant;
 
-use super::apply::{ApplyError, apply, put_mark};
+use super::apply::ApplyError;
 use super::feed::Handed;
 use super::file::{Failure, Opened};
 use super::journal::Journal;
+use super::ledger::{Done, Job, LedgerThread};
 use super::prune::Pruner;
 use super::queue::{Batch, Commit, Queued};
 use super::rewrite::AT_ONCE_BYTES;
+use super::serving::Serving;
 use super::table::{self, LEDGER};
 use super::{OpenReport, Opening, Shared, StoreError, StoreState, query};
 use crate::clock::instant;
@@ -38,8 +40,6 @@ const RING_BYTES: usize = 16 * 1024 * 1024;
 const LATE_BATCH: usize = 1_000;
 /// How often a reader's trouble may have the file verified: where that finds nothing, the trouble is not the file's.
 const VERIFY_EVERY: Duration = Duration::from_secs(600);
-/// How long nothing comes before what is in the journal goes into the ledger.
-const REST: Duration = Duration::from_millis(100);
 /// How long to wait before the file is opened again.
 const REOPEN: Backoff =
     Backoff { first: Duration::from_millis(500), factor: 2.0, jitter: 0.2, longest: Duration::from_secs(30) };
@@ -99,13 +99,6 @@ fn look(db: &Database) -> Result<Found, query::ReadError> {
     let mark = query::meta(&transaction, table::JOURNAL)?;
     let (running, pruner) = Pruner::start(&transaction)?;
     Ok(Found { last, mark, running, pruner })
-}
-
-/// Where entries were written.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kept {
-    Journal,
-    Ledger,
 }
 
 /// Why serving a file ended.
@@ -216,17 +209,18 @@ impl Writer<'_> {
 
     fn serve(&mut self, opened: Opened, found: Found) -> End {
         let db = Arc::new(opened.db);
-        let end = match self.take_over(&db, found, opened.set_aside) {
-            Ok((pruner, journal)) => self.serve_queue(&db, pruner, journal),
-            Err(error) => {
-                self.suspect |= error.is_damage();
-                End::Broken(error.to_string())
+        let shared = self.shared;
+        let end = std::thread::scope(|scope| {
+            let (pruner, journal) = self.take_over(found);
+            match LedgerThread::start(scope, shared, Arc::clone(&db), pruner) {
+                Ok(ledger) => self.serve_with(&mut Serving::new(journal, ledger), &db, opened.set_aside),
+                Err(error) => End::Broken(format!("its thread cannot be started: {error}")),
             }
-        };
-        *self.shared.db.write().unwrap_or_else(PoisonError::into_inner) = None;
+        });
+        *shared.db.write().unwrap_or_else(PoisonError::into_inner) = None;
         // While the store is ours: whoever opens it next has a journal of its own.
         if !matches!(end, End::Broken(_)) {
-            self.shared.place.remove_journal();
+            shared.place.remove_journal();
         }
         // Readers hold it only while they begin; their transactions outlive it.
         if let Some(db) = Arc::into_inner(db)
@@ -237,15 +231,10 @@ impl Writer<'_> {
         end
     }
 
-    /// Goes on where the file ends, writing what is late first.
-    fn take_over(
-        &mut self,
-        db: &Arc<Database>,
-        found: Found,
-        set_aside: Option<PathBuf>,
-    ) -> Result<(Pruner, Journal), WriteError> {
+    /// Goes on where the file ends.
+    fn take_over(&mut self, found: Found) -> (Pruner, Journal) {
         let Found { last, mark, running, mut pruner } = found;
-        let mut journal = Journal::new(self.shared.place.journal(), mark);
+        let journal = Journal::new(self.shared.place.journal(), mark);
         // What was in it has been taken in.
         journal.erase();
         self.shared.unseen.store(false, Ordering::Release);
@@ -264,22 +253,57 @@ impl Writer<'_> {
         }
         self.next = self.next.max(last + 1).max(pruner.applied + 1);
         pruner.begin_at(self.next);
+        (pruner, journal)
+    }
+
+    fn serve_with(&mut self, serving: &mut Serving, db: &Arc<Database>, set_aside: Option<PathBuf>) -> End {
+        let served = self.write_late(serving).and_then(|()| {
+            self.open(db, set_aside);
+            self.serve_queue(serving)
+        });
+        let mut end = served.unwrap_or_else(|error| self.broken(&error));
+        if let End::Broken(why) = &end {
+            // So that nobody waits for it meanwhile, and who is told that something was not written finds the reason.
+            self.shared.health.set(StoreState::Unavailable, why.clone());
+        }
+        // What is under way ends, one way or the other, and who waits for it hears how.
+        if let Err(error) = self.wait(serving) {
+            end = self.broken(&error);
+        }
+        if let End::Broken(why) = &end {
+            answer_heart(std::mem::take(&mut serving.commits), Err(why));
+        }
+        end
+    }
+
+    fn broken(&mut self, error: &WriteError) -> End {
+        self.suspect |= error.is_damage();
+        End::Broken(error.to_string())
+    }
+
+    /// Writes first what is late.
+    fn write_late(&mut self, serving: &mut Serving) -> Result<(), WriteError> {
         while !self.late.entries.is_empty() {
             let count = self.late.entries.len().min(LATE_BATCH);
             let batch: Vec<Queued> = self.late.entries.drain(..count).collect();
             self.late.bytes -= batch.iter().map(|queued| queued.weight).sum::<usize>();
             let first = self.next;
-            if let Err(error) = self.write(db, &mut pruner, &mut journal, &batch, &[]) {
+            if let Err(error) = self.write(serving, &batch) {
                 self.unsure = Some((first, batch));
                 return Err(error);
-            }
-            if journal.is_full() {
-                self.transact(db, &mut pruner, &mut journal, &[], self.next)?;
             }
             self.shared.health.late(count);
             let applied = Position(self.next - 1);
             self.shared.feed.push(Handed { entries: Vec::new(), applied }, 0);
+            if serving.journal.is_full() {
+                self.bring_in(serving)?;
+            }
         }
+        Ok(())
+    }
+
+    /// Everybody may use the file.
+    fn open(&mut self, db: &Arc<Database>, set_aside: Option<PathBuf>) {
         *self.shared.db.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(db));
         self.opened_once = true;
         self.shared.measure();
@@ -290,191 +314,145 @@ impl Writer<'_> {
         }
         let report = OpenReport { set_aside, last: Position(self.next - 1) };
         self.shared.opening.send_replace(Some(Opening::Ready(report)));
-        Ok((pruner, journal))
     }
 
-    fn serve_queue(&mut self, db: &Arc<Database>, mut pruner: Pruner, mut journal: Journal) -> End {
-        let mut wrote = instant();
+    fn serve_queue(&mut self, serving: &mut Serving) -> Result<End, WriteError> {
         loop {
-            let mut patience = pruner.patience(&self.shared.settings.retention);
-            if !journal.is_empty() {
-                patience = patience.min(REST.saturating_sub(instant() - wrote));
-            }
-            let mut batch = self.shared.queue.take(patience);
-            let pulses = std::mem::take(&mut batch.pulses);
-            let readers = std::mem::take(&mut batch.readers);
+            let mut batch = self.shared.queue.take(serving.patience());
+            serving.take_up(std::mem::take(&mut batch.pulses), std::mem::take(&mut batch.readers));
             if self.shared.take_suspicion() && self.verified.is_none_or(|at| (instant() - at) > VERIFY_EVERY)
             {
                 self.suspect = true;
                 self.verified = Some(instant());
                 self.fail(batch);
-                return End::Broken("reading it went wrong: it is verified".to_owned());
+                return Ok(End::Broken("reading it went wrong: it is verified".to_owned()));
             }
-            let rewrites = batch.commits.iter().flat_map(|commit| &commit.changes);
-            let rewrites = rewrites.filter(|change| matches!(change, Change::Rewrite)).count() > 0;
             let (nothing, closing) = (batch.is_empty(), batch.closing);
-            let mut result = Ok(());
-            if !nothing {
-                result = self.commit(db, &mut pruner, &mut journal, batch);
-                wrote = instant();
+            let (erases, rewrites) = (erases(&batch.commits), rewrites(&batch.commits));
+            serving.commits.append(&mut batch.commits);
+            if !batch.entries.is_empty() {
+                self.record(serving, batch.entries)?;
             }
-            let wanted = !readers.is_empty() || nothing && (closing || instant() - wrote >= REST);
-            if result.is_ok() && wanted && !journal.is_empty() {
-                result = self.transact(db, &mut pruner, &mut journal, &[], self.next);
-            } else if nothing && closing {
-                return End::Closed;
-            } else if nothing {
-                result = guarded(|| pruner.idle(db, self.shared));
+            if let Some(done) = serving.ledger.look()? {
+                self.ended(serving, done)?;
             }
-            if let Err(error) = result {
-                self.suspect |= error.is_damage();
-                return End::Broken(error.to_string());
+            if erases || closing {
+                self.bring_in(serving)?;
             }
-            // Whoever asked may have stopped waiting.
-            for pulse in pulses {
-                let _gone = pulse.send(());
-            }
-            for reader in readers {
-                let _gone = reader.send(());
+            if !serving.ledger.is_busy() {
+                serving.tell_at_rest();
             }
             if rewrites && file_bytes(&self.shared.place.path) <= AT_ONCE_BYTES {
-                return End::Rewrite;
+                return Ok(End::Rewrite);
+            }
+            if nothing && closing {
+                return Ok(End::Closed);
+            }
+            if serving.ledger.is_busy() {
+                continue;
+            }
+            if serving.is_transaction_due() {
+                serving.begin_transaction(false, self.next);
+            } else if nothing && instant() >= serving.ledger.prune_at() {
+                serving.ledger.prune();
             }
         }
     }
 
-    /// Commits a batch, and gives word to everybody concerned. Sends wait for nothing but their own record: what the heart commits, and
-    /// a journal that is full, come after their word.
-    fn commit(
-        &mut self,
-        db: &Database,
-        pruner: &mut Pruner,
-        journal: &mut Journal,
-        Batch { entries, commits, .. }: Batch,
-    ) -> Result<(), WriteError> {
+    /// Records a batch, and gives word to everybody concerned.
+    fn record(&mut self, serving: &mut Serving, entries: Vec<Queued>) -> Result<(), WriteError> {
         let (started, first) = (instant(), self.next);
-        let kept = match self.write(db, pruner, journal, &entries, &commits) {
-            Ok(kept) => kept,
+        match self.write(serving, &entries) {
+            Ok(()) => {
+                self.committed(entries.len(), instant() - started);
+                self.answer(entries, Ok(first));
+                serving.recorded = instant();
+                Ok(())
+            }
             Err(error) => {
                 self.unsure = Some((first, batch_of(&entries)));
-                return Err(self.refuse(entries, commits, error));
+                let why = self.unavailable(&error);
+                self.answer(entries, Err(&why));
+                Err(error)
             }
-        };
-        if !entries.is_empty() || kept == Kept::Ledger {
-            self.committed(entries.len(), started);
         }
-        self.answer(entries, Ok(first));
-        if kept == Kept::Journal && (!commits.is_empty() || journal.is_full()) {
-            let started = instant();
-            if let Err(error) = self.transact(db, pruner, journal, &commits, self.next) {
-                // The entries have their word: they are in the journal, and taken in from there when the file is opened again.
-                return Err(self.refuse(Vec::new(), commits, error));
-            }
-            self.committed(0, started);
-        }
-        answer_heart(commits, Ok(()));
-        Ok(())
-    }
-
-    fn committed(&self, entries: usize, started: Instant) {
-        self.shared.health.answered();
-        self.shared.health.commits.fetch_add(1, Ordering::Relaxed);
-        self.shared.meter.committed(entries, instant() - started);
-    }
-
-    /// What could not be written.
-    fn refuse(&self, entries: Vec<Queued>, commits: Vec<Commit>, error: WriteError) -> WriteError {
-        let why = error.to_string();
-        // Before anybody hears of it: who is told `false` finds the reason.
-        self.shared.health.set(StoreState::Unavailable, why.clone());
-        self.answer(entries, Err(&why));
-        answer_heart(commits, Err(&why));
-        error
     }
 
     /// Writes entries: into the journal, or where that cannot be, in one transaction with what the heart commits. The next position moves
     /// only where that succeeded.
-    fn write(
-        &mut self,
-        db: &Database,
-        pruner: &mut Pruner,
-        journal: &mut Journal,
-        entries: &[Queued],
-        commits: &[Commit],
-    ) -> Result<Kept, WriteError> {
-        let rows = journal.add(self.next, entries);
+    fn write(&mut self, serving: &mut Serving, entries: &[Queued]) -> Result<(), WriteError> {
+        if !serving.journal.has_room(entries.iter().map(|queued| queued.weight).sum()) {
+            // The other half is free as soon as its transaction has ended.
+            self.wait(serving)?;
+            serving.begin_transaction(false, self.next);
+        }
+        let rows = serving.journal.add(self.next, entries);
         let next = self.next + rows;
-        let kept = if journal.keep() {
-            self.shared.unseen.store(!journal.is_empty(), Ordering::Release);
-            Kept::Journal
+        if serving.journal.keep() {
+            if rows > 0 {
+                self.shared.unseen.store(true, Ordering::Release);
+            }
         } else {
-            self.transact(db, pruner, journal, commits, next)?;
-            Kept::Ledger
-        };
-        self.remember_running(entries);
+            self.wait(serving)?;
+            serving.begin_transaction(true, next);
+            self.wait(serving)?;
+        }
         self.next = next;
         self.shared.health.recorded(usize::try_from(rows).unwrap_or(usize::MAX));
-        Ok(kept)
-    }
-
-    /// One transaction: what is in the journal, and what the heart commits. The next position is `next` then.
-    fn transact(
-        &self,
-        db: &Database,
-        pruner: &mut Pruner,
-        journal: &mut Journal,
-        commits: &[Commit],
-        next: u64,
-    ) -> Result<(), WriteError> {
-        let mut bytes = 0;
-        guarded(|| {
-            let transaction = db.begin_write()?;
-            if !journal.is_empty() {
-                let mut ledger = transaction.open_table(LEDGER)?;
-                for (position, row) in journal.rows() {
-                    ledger.insert(position, row)?;
-                    bytes += row.len();
-                }
-            }
-            for commit in commits {
-                apply(&transaction, commit)?;
-                if let Some(mark) = self.shared.clock.mark() {
-                    put_mark(&transaction, mark)?;
-                }
-            }
-            if !commits.is_empty() {
-                pruner.note(&transaction, next, bytes, &self.shared.running)?;
-            }
-            Ok(transaction.commit()?)
-        })?;
-        pruner.wrote(bytes, next, journal.is_plain(), commits.last());
-        journal.begin_anew();
-        self.shared.unseen.store(false, Ordering::Release);
-        let mut changes = commits.iter().flat_map(|commit| &commit.changes);
-        if changes.any(|change| matches!(change, Change::Forget(..) | Change::Rewrite)) {
-            journal.erase();
-        }
-        if !commits.is_empty() {
-            self.shared.measure();
-        }
         Ok(())
     }
 
-    fn remember_running(&self, entries: &[Queued]) {
-        let mut position = self.next;
-        let mut running = self.shared.running.lock().unwrap_or_else(PoisonError::into_inner);
-        for queued in entries {
-            match &queued.entry {
-                Entry::Begun(_) => continue,
-                Entry::Intent(intent) => {
-                    running.insert(intent.attempt, Position(position));
-                }
-                Entry::Ended(ended) => {
-                    running.remove(&ended.attempt);
-                }
-            }
-            position += 1;
+    /// Brings all that is recorded into the ledger, and waits for that.
+    fn bring_in(&mut self, serving: &mut Serving) -> Result<(), WriteError> {
+        self.wait(serving)?;
+        if serving.commits.is_empty() && serving.journal.is_empty() {
+            return Ok(());
         }
+        serving.begin_transaction(false, self.next);
+        self.wait(serving)
+    }
+
+    /// Waits for what is under way, if something is.
+    fn wait(&mut self, serving: &mut Serving) -> Result<(), WriteError> {
+        match serving.ledger.wait()? {
+            Some(done) => self.ended(serving, done),
+            None => Ok(()),
+        }
+    }
+
+    /// A transaction has ended: whoever waited for it hears so.
+    fn ended(&mut self, serving: &mut Serving, done: Done) -> Result<(), WriteError> {
+        let Done { job: Job { half, commits, records, .. }, result, took } = done;
+        if let Err(error) = result {
+            // Sends whose rows it was to bring in have their word: the journal has them, and they are taken in when the file is opened again.
+            let why = self.unavailable(&error);
+            answer_heart(commits, Err(&why));
+            return Err(error);
+        }
+        if !records {
+            self.committed(0, took);
+        }
+        serving.journal.put_back(half);
+        self.shared.unseen.store(!serving.journal.is_empty(), Ordering::Release);
+        if erases(&commits) {
+            serving.journal.erase();
+        }
+        answer_heart(commits, Ok(()));
+        serving.tell_readers();
+        Ok(())
+    }
+
+    fn committed(&self, entries: usize, took: Duration) {
+        self.shared.health.answered();
+        self.shared.health.commits.fetch_add(1, Ordering::Relaxed);
+        self.shared.meter.committed(entries, took);
+    }
+
+    /// Says so before anybody hears of it: who is told that something was not written finds the reason.
+    fn unavailable(&self, error: &WriteError) -> String {
+        let why = error.to_string();
+        self.shared.health.set(StoreState::Unavailable, why.clone());
+        why
     }
 
     /// A batch that cannot be written now.
@@ -520,6 +498,17 @@ impl Writer<'_> {
         }
         self.shared.feed.close();
     }
+}
+
+/// Must nothing of what was recorded stay in the journal's file?
+fn erases(commits: &[Commit]) -> bool {
+    let mut changes = commits.iter().flat_map(|commit| &commit.changes);
+    changes.any(|change| matches!(change, Change::Forget(..) | Change::Rewrite))
+}
+
+/// Is the file to be written anew?
+fn rewrites(commits: &[Commit]) -> bool {
+    commits.iter().flat_map(|commit| &commit.changes).any(|change| matches!(change, Change::Rewrite))
 }
 
 /// Tells the heart how its commits ended.

@@ -260,6 +260,21 @@ fn power_cuts_lose_nothing_that_was_told() {
         told.push((disk.recorded().len(), 1_200));
         assert!(lane.record(accepted(1_201)).await);
         told.push((disk.recorded().len(), 1_201));
+        // Transactions while more is recorded, one after the other, into both halves of the journal.
+        for wave in 0..6 {
+            let from = 1_202 + wave * 300;
+            let case = Box::new(open_case(from, NOW));
+            let change = crate::domain::decide::Change::Case(case);
+            let commit = store.commit(vec![change], Position(from), Position(from + 1));
+            let records = async {
+                for n in (from..from + 300).step_by(50) {
+                    let some = (n..n + 50).map(|n| lane.record(accepted(n)));
+                    assert!(join_all(some).await.into_iter().all(|recorded| recorded));
+                    told.push((disk.recorded().len(), n + 49));
+                }
+            };
+            assert!(tokio::join!(commit, records).0.is_ok());
+        }
         (start_image, disk.recorded())
     });
     let silence = Silence::new();
