@@ -2,13 +2,21 @@
 //!
 //! Rules are tried in order; the first that matches decides type and facts. What headers say goes before what rules find.
 
-use regex::{Captures, Regex, RegexSet, RegexSetBuilder};
+use regex::{Regex, RegexSet, RegexSetBuilder};
+use regex_automata::meta;
+use regex_automata::util::captures::Captures;
 
 use super::id::Phone;
 use super::order::{NotificationType, OrderFacts, fact};
 
 /// Longest text a rule looks at, in bytes: the facts of an order stand at the top of a message.
 pub const TEXT_MAX: usize = 16 * 1024;
+
+/// Longest text in which an expression is looked for without automata, in bytes: there this way never costs notably more, whatever the
+/// text, and usually half as much.
+const SHORT_MAX: usize = 192;
+/// Largest program that may run so, in bytes: the steps of a search are bounded by its size times that of the text.
+const SHORT_PROGRAM_MAX: usize = 16 * 1024;
 
 /// One `[[extract]]` rule.
 #[derive(Debug, Clone)]
@@ -28,12 +36,22 @@ pub struct Rules(Vec<Pattern>);
 /// An expression, and the rules that follow each other with it: it runs once for them all.
 #[derive(Debug, Clone)]
 struct Pattern {
-    expression: Regex,
+    expression: Expression,
     groups: Groups,
     /// What a match announces, by the number of what else must match.
     kinds: Vec<(Option<usize>, NotificationType)>,
     /// What else must match: looked for in one pass.
     whens: RegexSet,
+}
+
+/// An expression in the two ways it is run, which find the same.
+#[derive(Debug, Clone)]
+struct Expression {
+    /// First one automaton finds the end of a match and a second one its beginning, then its groups are looked for in between.
+    any: meta::Regex,
+    /// The groups are looked for at once, by trying: more for each byte, but no automata, which are slow to start when other work has
+    /// driven them out of the processor's caches. `None` where a try could take long, or where no literal tells where to try.
+    short: Option<meta::Regex>,
 }
 
 /// Where the facts are in a match, found once by their names.
@@ -64,7 +82,7 @@ impl Rules {
 impl Pattern {
     /// Of rules with one expression; there is one at least.
     fn of(rules: &[Rule]) -> Self {
-        let expression = rules[0].pattern.clone();
+        let expression = &rules[0].pattern;
         let mut whens = Vec::new();
         let kinds = rules.iter().map(|rule| {
             let when = rule.when.as_ref().map(|when| {
@@ -77,7 +95,7 @@ impl Pattern {
         // Each is an expression by itself, and not too large.
         let whens = RegexSetBuilder::new(whens).size_limit(usize::MAX).build();
         let whens = whens.unwrap_or_else(|error| unreachable!("{error}"));
-        Self { groups: Groups::of(&expression), expression, kinds, whens }
+        Self { groups: Groups::of(expression), expression: Expression::of(expression), kinds, whens }
     }
 
     fn facts(&self, text: &str) -> Option<OrderFacts> {
@@ -85,7 +103,26 @@ impl Pattern {
         let found = self.expression.captures(text)?;
         let held = self.whens.matches(text);
         let (_, kind) = self.kinds.iter().find(|(when, _)| when.is_none_or(|when| held.matched(when)))?;
-        Some(self.groups.facts(&found, *kind))
+        Some(self.groups.facts(text, &found, *kind))
+    }
+}
+
+impl Expression {
+    fn of(expression: &Regex) -> Self {
+        let expression = expression.as_str();
+        // It is one already.
+        let any = meta::Regex::new(expression).unwrap_or_else(|error| unreachable!("{error}"));
+        let plain = meta::Config::new().hybrid(false).dfa(false).nfa_size_limit(Some(SHORT_PROGRAM_MAX));
+        let short = meta::Builder::new().configure(plain).build(expression).ok();
+        Self { any, short: short.filter(meta::Regex::is_accelerated) }
+    }
+
+    fn captures(&self, text: &str) -> Option<Captures> {
+        let short = self.short.as_ref().filter(|_| text.len() <= SHORT_MAX);
+        let way = short.unwrap_or(&self.any);
+        let mut found = way.create_captures();
+        way.captures(text, &mut found);
+        found.is_match().then_some(found)
     }
 }
 
@@ -101,8 +138,8 @@ impl Groups {
         }
     }
 
-    fn facts(&self, found: &Captures<'_>, kind: NotificationType) -> OrderFacts {
-        let group = |at: Option<usize>| fact(found.get(at?)?.as_str());
+    fn facts(&self, text: &str, found: &Captures, kind: NotificationType) -> OrderFacts {
+        let group = |at: Option<usize>| fact(&text[found.get_group(at?)?.range()]);
         OrderFacts {
             order_id: group(self.order_id),
             order_number: group(self.order_number),
@@ -154,6 +191,21 @@ mod tests {
         assert_eq!(rules.facts(&text).order_number.as_deref(), Some("ORD-1"));
     }
 
+    /// The pattern of the rules that are there by themselves (`config/watchdog.toml`).
+    fn usual() -> Regex {
+        let defaults = include_str!("../../config/watchdog.toml");
+        let pattern = defaults.lines().find_map(|line| line.strip_prefix("pattern = '")).unwrap();
+        Regex::new(pattern.trim_end_matches('\'')).unwrap()
+    }
+
+    #[test]
+    fn what_could_take_long_is_always_looked_for_by_automata() {
+        let has_short = |expression: &str| Expression::of(&Regex::new(expression).unwrap()).short.is_some();
+        assert!(has_short(usual().as_str()));
+        assert!(!has_short(r"(?P<order_number>[0-9]{4})"), "nothing tells where to begin");
+        assert!(!has_short(r"#(?P<order_number>\w{1,99})"), "too large");
+    }
+
     /// One rule after the other, as they are told.
     fn plainly(rules: &[Rule], text: &str) -> OrderFacts {
         let facts = |rule: &Rule| {
@@ -190,6 +242,26 @@ mod tests {
                 })
                 .collect();
             prop_assert!(plainly(&rules, &text) == Rules::new(rules).facts(&text));
+        }
+
+        #[test]
+        fn short_texts_are_read_as_all_are(
+            text in r"(\*(Orden|PEDIDO|order|total):\*|[ \n*]|ORD-[0-9]{1,3}|\$[0-9]{1,2}[.,]|ñ|🤝){0,30}",
+            more in 0..2 * SHORT_MAX,
+        ) {
+            let Expression { any, short } = Expression::of(&usual());
+            let short = short.expect("the usual pattern begins with a literal");
+            // Each way in texts of any length: which of them takes the other way is nobody's to see.
+            let text = text + &"x".repeat(more);
+            let groups = |way: &meta::Regex| {
+                let mut found = way.create_captures();
+                way.captures(&text, &mut found);
+                found.is_match().then(|| found.iter().map(|group| Some(group?.range())).collect::<Vec<_>>())
+            };
+            let plainly = usual().captures(&text);
+            let plainly = plainly.map(|found| found.iter().map(|group| Some(group?.range())).collect());
+            prop_assert_eq!(groups(&any), plainly.clone());
+            prop_assert_eq!(groups(&short), plainly);
         }
     }
 }

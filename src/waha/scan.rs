@@ -229,19 +229,20 @@ impl Scan {
         bytes.len()
     }
 
-    /// More of a string. So much of it was read.
+    /// More of a string. So much of it was read. Where its end is here, nothing has to be held for all its escapes.
     fn text_goes_on(&mut self, bytes: &[u8]) -> usize {
-        let Some(run) = memchr2(b'"', b'\\', bytes) else {
-            self.hold(bytes);
-            return bytes.len();
-        };
-        if bytes[run] == b'"' {
-            self.end_token(&bytes[..run]);
-        } else {
-            self.hold(&bytes[..=run]);
-            self.state = State::Text { escaped: true };
+        let mut at = 0;
+        while let Some(run) = bytes.get(at..).and_then(|rest| memchr2(b'"', b'\\', rest)) {
+            at += run;
+            if bytes[at] == b'"' {
+                self.end_token(&bytes[..at]);
+                return at + 1;
+            }
+            at += 2; // What is escaped ends nothing.
         }
-        run + 1
+        self.hold(bytes);
+        self.state = State::Text { escaped: at > bytes.len() };
+        bytes.len()
     }
 
     /// More of a number or word. So much of it was read.
