@@ -32,6 +32,7 @@ mod sends;
 mod serving;
 mod table;
 mod tentative;
+mod write_error;
 mod writer;
 
 #[cfg(test)]

@@ -12,9 +12,9 @@ use super::order::{NotificationType, OrderFacts, fact};
 /// Longest text a rule looks at, in bytes: the facts of an order stand at the top of a message.
 pub const TEXT_MAX: usize = 16 * 1024;
 
-/// Longest text in which an expression is looked for without automata, in bytes: there this way never costs notably more, whatever the
-/// text, and usually half as much.
-const SHORT_MAX: usize = 192;
+/// Longest text in which an expression is looked for without automata, in bytes: there this way costs about half as much, and hardly more where
+/// much follows the last fact.
+const SHORT_MAX: usize = 128;
 /// Largest program that may run so, in bytes: the steps of a search are bounded by its size times that of the text.
 const SHORT_PROGRAM_MAX: usize = 16 * 1024;
 

@@ -16,7 +16,7 @@ use super::journal::Half;
 use super::prune::Pruner;
 use super::queue::Commit;
 use super::table::LEDGER;
-use super::writer::{WriteError, guarded};
+use super::write_error::{WriteError, guarded};
 use crate::clock::instant;
 use crate::domain::ledger::Position;
 

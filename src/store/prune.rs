@@ -26,7 +26,7 @@ use super::query::Running;
 use super::queue::Commit;
 use super::row::{self, Kind};
 use super::table::{self, SendKey};
-use super::writer::WriteError;
+use super::write_error::WriteError;
 use super::{Shared, query};
 use crate::clock::instant;
 use crate::domain::ledger::{AttemptId, Position};

@@ -16,7 +16,6 @@ use std::time::Duration;
 use redb::{Database, ReadableDatabase};
 use tokio::time::Instant;
 
-use super::apply::ApplyError;
 use super::feed::Handed;
 use super::file::{Failure, Opened};
 use super::journal::Journal;
@@ -26,6 +25,7 @@ use super::queue::{Batch, Commit, Queued};
 use super::rewrite::AT_ONCE_BYTES;
 use super::serving::Serving;
 use super::table::{self, LEDGER};
+use super::write_error::{WriteError, guarded};
 use super::{OpenReport, Opening, Shared, StoreError, StoreState, query};
 use crate::clock::instant;
 use crate::domain::backoff::Backoff;
@@ -107,44 +107,6 @@ enum End {
     Broken(String),
     /// To be written anew, and served again.
     Rewrite,
-}
-
-/// Why a transaction failed.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum WriteError {
-    #[error("{0}")]
-    Database(Box<redb::Error>),
-    #[error("the database panicked")]
-    Panicked,
-}
-
-impl<E: Into<redb::Error>> From<E> for WriteError {
-    fn from(error: E) -> Self {
-        Self::Database(Box::new(error.into()))
-    }
-}
-
-impl From<ApplyError> for WriteError {
-    fn from(error: ApplyError) -> Self {
-        match error {
-            ApplyError::Table(error) => error.into(),
-            ApplyError::Storage(error) => error.into(),
-        }
-    }
-}
-
-impl WriteError {
-    fn is_damage(&self) -> bool {
-        match self {
-            Self::Panicked => true,
-            Self::Database(error) => !matches!(**error, redb::Error::Io(_) | redb::Error::PreviousIo),
-        }
-    }
-}
-
-/// Runs `work` so that a panic of the database is an error like another.
-pub(super) fn guarded<T>(work: impl FnOnce() -> Result<T, WriteError>) -> Result<T, WriteError> {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or(Err(WriteError::Panicked))
 }
 
 impl Writer<'_> {

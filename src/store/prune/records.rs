@@ -17,7 +17,7 @@ use crate::domain::retention::RetentionPolicy;
 use crate::domain::time::Timestamp;
 use crate::store::row;
 use crate::store::table::{self, RecordKey, timed_record};
-use crate::store::writer::WriteError;
+use crate::store::write_error::WriteError;
 
 /// Most incidents that are kept, open ones aside.
 const INCIDENTS_MAX: u64 = 10_000;
