@@ -472,7 +472,7 @@ mod tests {
         }
 
         #[test]
-        fn pieces_make_no_difference(json in r#"([{}\[\],:]|"(session|text|a|b|c|x|)"|-?[0-9]{1,2}| ){0,60}"#, step in 1usize..20) {
+        fn pieces_make_no_difference(json in r#"([{}\[\],:]|"(session|text|a|b|c|x|)(\\[n"\\]|y){0,3}"|-?[0-9]{1,2}| ){0,60}"#, step in 1usize..20) {
             let (whole, pieces) = (scan(&json, usize::MAX), scan(&json, step));
             prop_assert!(NUMBERS.into_iter().all(|index| whole.get(index) == pieces.get(index)));
         }
