@@ -346,7 +346,12 @@ impl Writer<'_> {
         if !serving.journal.has_room(entries.iter().map(|queued| queued.weight).sum()) {
             // The other half is free as soon as its transaction has ended.
             self.wait(serving)?;
+            let erases = erases(&serving.commits);
             serving.begin_transaction(false, self.next);
+            if erases {
+                // What is recorded before that is done would be erased.
+                self.wait(serving)?;
+            }
         }
         let rows = serving.journal.add(self.next, entries);
         let next = self.next + rows;
@@ -397,6 +402,7 @@ impl Writer<'_> {
         serving.journal.put_back(half);
         self.shared.unseen.store(!serving.journal.is_empty(), Ordering::Release);
         if erases(&commits) {
+            debug_assert!(serving.journal.is_empty(), "nothing was recorded meanwhile");
             serving.journal.erase();
         }
         answer_heart(commits, Ok(()));
