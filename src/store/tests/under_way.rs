@@ -299,3 +299,42 @@ fn a_store_that_is_closed_brings_in_the_other_half_too() {
         assert_eq!(ledger(&reader), [1, 2, 3, 4, 5]);
     });
 }
+
+#[test]
+fn a_batch_without_room_waits_for_a_forget_beside_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store.redb");
+    let disk = Disk::default();
+    on_one_thread(async {
+        let (store, _feed) = start_on(&path, &disk);
+        store.ready().await;
+        let lane = store.lane();
+        recorded(&lane, 7..=7).await;
+        let meanwhile = async {
+            let most = join_all((8..2_008).map(|n| lane.record(accepted(n)))).await;
+            assert!(most.into_iter().all(|recorded| recorded), "into the other half");
+            // What comes while the writer waits for the journal is one batch.
+            disk.set_stalled(Part::Journal, true);
+            let busy = lane.record(accepted(2_008));
+            let batch = async {
+                disk.is_waited_for(Part::Journal).await;
+                let customer = Forgotten::new(&Phone::new("584240000007").unwrap()).unwrap();
+                let forget =
+                    store.commit(vec![Change::Forget(customer, vec![Position(1)])], Position(1), Position(2));
+                let more = join_all((2_009..4_009).map(|n| lane.record(accepted(n))));
+                let go_on = async {
+                    disk.set_stalled(Part::Journal, false);
+                    disk.set_stalled(Part::Store, false);
+                };
+                tokio::join!(forget, more, go_on)
+            };
+            tokio::join!(busy, batch)
+        };
+        let (first, (busy, (forgotten, more, ()))) = while_under_way(&store, &disk, 1, meanwhile).await;
+        assert!(first.is_ok() && busy && forgotten.is_ok());
+        assert!(more.into_iter().all(|recorded| recorded));
+        assert!(!holds(&path, "584240000007"));
+        assert_eq!(ledger(&store.reader()), (7..4_009).collect::<Vec<_>>());
+        store.close().await;
+    });
+}
