@@ -209,8 +209,9 @@ fn a_send_that_ends_meanwhile_is_still_a_send() {
         let (store, _feed) = start_on(&dir.path().join("store.redb"), &disk);
         store.ready().await;
         let lane = store.lane();
-        assert!(lane.record(intent(1, 1)).await);
-        store.commit(Vec::new(), Position(1), Position(1)).await.unwrap();
+        assert!(lane.record(intent(1, 1)).await && lane.record(intent(2, 1)).await);
+        store.commit(Vec::new(), Position(2), Position(1)).await.unwrap();
+        // The outcome of one is on its way into the ledger, that of the other where no reader looks yet.
         recorded(&lane, 2..=2).await;
         let meanwhile = async {
             // Its outcome is where no reader looks yet.
@@ -223,7 +224,7 @@ fn a_send_that_ends_meanwhile_is_still_a_send() {
             assert!(store.reader().send(send(1)).unwrap().is_some());
             disk.set_stalled(Part::Store, false);
         };
-        assert!(while_under_way(&store, &disk, 1, meanwhile).await.0.is_ok());
+        assert!(while_under_way(&store, &disk, 2, meanwhile).await.0.is_ok());
         let page = store.reader().sends(Order::OldestFirst, None, 10, |_| true).unwrap();
         assert_eq!(page.items.iter().map(|line| line.send).collect::<Vec<_>>(), [send(2), send(1)]);
         store.close().await;
